@@ -1,0 +1,105 @@
+// Package keyfile keeps a private key in a file: PKCS #8 (RFC 5958) in PEM, mode
+// 0600, written whole or not at all. It is the key store of a machine without a
+// TPM; whoever can read the file can sign, which is why a file that others can
+// read is refused.
+package keyfile
+
+import (
+	"crypto"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"wattmark/signer"
+)
+
+const pemType = "PRIVATE KEY"
+
+// maxFile bounds what Load reads, in bytes; a PKCS #8 key is under 300.
+const maxFile = 16 << 10
+
+// Load reads the key at path. It refuses a file that anybody but its owner may
+// read or write, and a key that is neither Ed25519 nor P-256.
+func Load(path string) (*signer.PrivateKey, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading key: %w", err)
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("key file %s has mode %04o and is open to others: run chmod 600 %s, and replace the key if anybody may have read it", path, info.Mode().Perm(), path)
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("key file %s has %d bytes: a private key is smaller", path, info.Size())
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("reading key: %w", err)
+	}
+	block, _ := pem.Decode(b)
+	if block == nil || block.Type != pemType {
+		return nil, fmt.Errorf("key file %s holds no PEM block %q", path, pemType)
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	s, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("key file %s: a key of type %T does not sign", path, key)
+	}
+	k, err := signer.NewPrivateKey(s)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return k, nil
+}
+
+// Save writes key to path with mode 0600 and makes it durable before it
+// returns. It refuses to replace a file, as that would lose a key.
+func Save(path string, key *signer.PrivateKey) error {
+	der, err := key.PKCS8()
+	if err != nil {
+		return fmt.Errorf("writing key: %w", err)
+	}
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, ".key-*") // CreateTemp makes mode 0600
+	if err != nil {
+		return fmt.Errorf("writing key: %w", err)
+	}
+	defer os.Remove(f.Name())
+	err = pem.Encode(f, &pem.Block{Type: pemType, Bytes: der})
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err != nil {
+		return fmt.Errorf("writing key: %w", err)
+	}
+	if err := os.Link(f.Name(), path); err != nil { // unlike Rename, Link never replaces
+		return fmt.Errorf("writing key: %w", err)
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return fmt.Errorf("writing key: %w", err)
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// LoadOrCreate loads the key at path, or makes one of algorithm alg there. A
+// key of another algorithm is an error: keys are not replaced by accident.
+func LoadOrCreate(path string, alg signer.Algorithm) (*signer.PrivateKey, error) {
+	k, err := Load(path)
+	switch {
+	case err == nil && k.Public().Algorithm() != alg:
+		return nil, fmt.Errorf("key file %s holds a key for %v, not %v: move it away to make a new one", path, k.Public().Algorithm(), alg)
+	case err == nil:
+		return k, nil
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	if k, err = signer.Generate(alg); err != nil {
+		return nil, err
+	}
+	return k, Save(path, k)
+}
