@@ -1,0 +1,102 @@
+package entry
+
+import "fmt"
+
+// Parameters that a charter sets and votes change.
+const (
+	ParamFutureLimit = "future_limit_s" // statements further ahead of block time are refused
+	ParamLateAfter   = "late_after_s"   // readings further behind block time are flagged late
+	ParamCutLeaves   = "cut_leaves"     // statements after which a block is closed
+	ParamCutBytes    = "cut_bytes"      // bytes after which a block is closed
+)
+
+// Charter is what the members of a consortium agreed on before the first block:
+// leaf 0 of the ledger.
+type Charter struct {
+	Origin     string       `cbor:"1,keyasint"` // the ledger's name in checkpoints and statements
+	Time       int64        `cbor:"2,keyasint"` // Unix milliseconds UTC: time of the genesis block
+	Quorum     uint64       `cbor:"3,keyasint"` // oracles that must cosign a checkpoint
+	Governance uint64       `cbor:"4,keyasint"` // oracles that must vote for a change
+	Oracles    []OracleKeys `cbor:"5,keyasint"`
+	Parameters []Parameter  `cbor:"6,keyasint"` // in order of their names
+	Simulated  bool         `cbor:"7,keyasint"` // a demonstration: its clock and sensors are not the world's
+}
+
+// OracleKeys are one oracle's three public keys: what it states, what it signs
+// as a log, and what it cosigns and issues receipts with.
+type OracleKeys struct {
+	Name      string `cbor:"1,keyasint"`
+	Algorithm int    `cbor:"2,keyasint"` // of the statement key
+	Key       []byte `cbor:"3,keyasint"` // the statement key, raw
+	Log       string `cbor:"4,keyasint"` // C2SP vkey under the ledger's origin
+	Cosigner  string `cbor:"5,keyasint"` // C2SP vkey of type 0x04 under the oracle's name
+}
+
+// Parameter is a number that the rules use.
+type Parameter struct {
+	Name  string `cbor:"1,keyasint"`
+	Value int64  `cbor:"2,keyasint"`
+}
+
+type wireCharter struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    string
+	Version uint64
+	Charter Charter
+}
+
+// Encode writes the charter as the bytes of leaf 0.
+func (c *Charter) Encode() ([]byte, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	return encMode.Marshal(wireCharter{Kind: "charter", Version: 1, Charter: *c})
+}
+
+// ParseCharter reads leaf 0.
+func ParseCharter(b []byte) (*Charter, error) {
+	var w wireCharter
+	if err := decode("charter", b, &w); err != nil {
+		return nil, err
+	}
+	if w.Kind != "charter" || w.Version != 1 {
+		return nil, fmt.Errorf("%w: %q version %d is not a charter of version 1", ErrForm, w.Kind, w.Version)
+	}
+	return &w.Charter, w.Charter.check()
+}
+
+func (c *Charter) check() error {
+	if err := text("origin", c.Origin, 255); err != nil {
+		return err
+	}
+	n := uint64(len(c.Oracles))
+	switch {
+	case n == 0 || n > 64:
+		return fmt.Errorf("%w: a charter names %d oracles instead of 1 to 64", ErrForm, n)
+	case c.Quorum > n || 3*c.Quorum <= 2*n:
+		// Above two thirds any two quorums share an honest oracle.
+		return fmt.Errorf("%w: a quorum of %d of %d oracles is not more than two thirds", ErrForm, c.Quorum, n)
+	case c.Governance == 0 || c.Governance > n:
+		return fmt.Errorf("%w: a governance threshold of %d of %d oracles", ErrForm, c.Governance, n)
+	case c.Time < 0 || c.Time > 1<<50:
+		return fmt.Errorf("%w: charter time %d ms is out of range", ErrForm, c.Time)
+	}
+	for i, o := range c.Oracles {
+		if err := text("oracle name", o.Name, 128); err != nil {
+			return err
+		}
+		for _, p := range c.Oracles[:i] {
+			if p.Name == o.Name || string(p.Key) == string(o.Key) || p.Log == o.Log || p.Cosigner == o.Cosigner {
+				return fmt.Errorf("%w: oracles %q and %q share a name or key", ErrForm, p.Name, o.Name)
+			}
+		}
+	}
+	last := ""
+	for _, p := range c.Parameters {
+		if p.Name <= last {
+			return fmt.Errorf("%w: parameters are not in order of their names", ErrForm)
+		}
+		last = p.Name
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package entry
+
+import "fmt"
+
+// Outcome is what the rules made of an entry. It is a leaf of its own, computed
+// alike by every oracle, never signed by itself: the tree's root covers it.
+type Outcome struct {
+	Kind string // one of the Outcome constants
+	// Leaf is the index of the statement that the outcome is about, for kinds
+	// whose statement is in the log.
+	Leaf uint64
+	// Hash identifies what the outcome is about where that is not in the log: a
+	// refused statement (the SHA-256 of its Sig_structure), a proposal.
+	Hash [32]byte
+	// Code says why, in a word that programs compare.
+	Code string
+	// Detail names the channel or parameter concerned, where there is one.
+	Detail string
+}
+
+// Kinds of outcome.
+const (
+	OutcomeRefused = "refused" // Hash, Code a Reason
+	OutcomeFlagged = "flagged" // Leaf, Code a Flag, Detail a channel
+	OutcomeAdopted = "adopted" // Hash of the proposal, Detail its parameter
+)
+
+// Flags of readings that are recorded and doubted.
+const (
+	FlagLate         = "late"          // more than the parameter late_after_s behind block time
+	FlagRange        = "out_of_range"  // outside the registration's range
+	FlagRate         = "rate"          // changed faster than the registration allows
+	FlagRegisterFell = "register_fell" // a counter is lower than before
+	FlagUnregistered = "unregistered"  // the channel is not in the registration
+)
+
+type wireOutcome struct {
+	_       struct{} `cbor:",toarray"`
+	Kind    string
+	Version uint64
+	Leaf    *uint64
+	Hash    []byte
+	Code    string
+	Detail  string
+}
+
+const outcomeVersion = 1
+
+// Encode writes the outcome as the bytes of its leaf.
+func (o *Outcome) Encode() []byte {
+	w := wireOutcome{Kind: o.Kind, Version: outcomeVersion, Code: o.Code, Detail: o.Detail}
+	if o.Kind == OutcomeFlagged {
+		w.Leaf = &o.Leaf
+	} else {
+		w.Hash = o.Hash[:]
+	}
+	return encode(w)
+}
+
+// ParseOutcome reads an outcome leaf.
+func ParseOutcome(b []byte) (*Outcome, error) {
+	var w wireOutcome
+	if err := decode("outcome", b, &w); err != nil {
+		return nil, err
+	}
+	o := &Outcome{Kind: w.Kind, Code: w.Code, Detail: w.Detail}
+	switch {
+	case w.Version != outcomeVersion:
+		return nil, fmt.Errorf("%w: outcome version %d is not known", ErrForm, w.Version)
+	case w.Kind == OutcomeFlagged && w.Leaf != nil && w.Hash == nil:
+		o.Leaf = *w.Leaf
+	case (w.Kind == OutcomeRefused || w.Kind == OutcomeAdopted) && w.Leaf == nil && len(w.Hash) == 32:
+		copy(o.Hash[:], w.Hash)
+	default:
+		return nil, fmt.Errorf("%w: an outcome of kind %q with these fields is not known", ErrForm, w.Kind)
+	}
+	return o, nil
+}
+
+// LeafKind tells the four sorts of leaf apart.
+type LeafKind byte
+
+// The sorts of leaf.
+const (
+	LeafUnknown   LeafKind = iota
+	LeafStatement          // a COSE_Sign1
+	LeafOutcome            // an Outcome
+	LeafHeader             // a block's header (ledger/block)
+	LeafCharter            // the Charter, leaf 0
+)
+
+// String returns "statement", "outcome", "header" or "charter".
+func (k LeafKind) String() string {
+	return [...]string{"unknown", "statement", "outcome", "header", "charter"}[min(int(k), 4)]
+}
+
+// KindOf tells a leaf's sort from its first bytes: a tag 18 starts a statement,
+// an array starting with a number is a header, with "charter" the charter, with
+// any other text an outcome.
+func KindOf(leaf []byte) LeafKind {
+	switch {
+	case len(leaf) < 2:
+		return LeafUnknown
+	case leaf[0] == 0xd2:
+		return LeafStatement
+	case leaf[0]>>5 != 4:
+		return LeafUnknown
+	case leaf[1]>>5 == 0:
+		return LeafHeader
+	case leaf[1]>>5 == 3 && len(leaf) > 9 && string(leaf[2:9]) == "charter":
+		return LeafCharter
+	case leaf[1]>>5 == 3:
+		return LeafOutcome
+	}
+	return LeafUnknown
+}

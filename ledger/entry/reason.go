@@ -1,0 +1,81 @@
+package entry
+
+// Reason says why a statement was refused. The words are part of the format:
+// they stand in outcomes and in answers to gateways.
+type Reason string
+
+// The reasons, in the order in which they are looked for.
+const (
+	ReasonTooLarge       Reason = "too_large"
+	ReasonMalformed      Reason = "malformed"
+	ReasonUnknownKey     Reason = "unknown_key"
+	ReasonRevokedKey     Reason = "revoked_key"
+	ReasonWrongGateway   Reason = "wrong_gateway"
+	ReasonBadSignature   Reason = "bad_signature"
+	ReasonWrongLedger    Reason = "wrong_ledger"
+	ReasonWrongType      Reason = "wrong_type"
+	ReasonNotAuthorised  Reason = "not_authorised"
+	ReasonSequenceUsed   Reason = "sequence_used"
+	ReasonFuture         Reason = "future"
+	ReasonUnknownPoint   Reason = "unknown_point"
+	ReasonWrongMode      Reason = "wrong_mode"
+	ReasonPackMissing    Reason = "pack_missing"
+	ReasonPackMismatch   Reason = "pack_mismatch"
+	ReasonBadPayload     Reason = "bad_payload"
+	ReasonAlreadyKnown   Reason = "already_known"
+	ReasonWrongHeight    Reason = "wrong_height"
+	ReasonUnknownSetting Reason = "unknown_parameter"
+)
+
+// Reasons lists every reason.
+func Reasons() []Reason {
+	return []Reason{ReasonTooLarge, ReasonMalformed, ReasonUnknownKey, ReasonRevokedKey, ReasonWrongGateway,
+		ReasonBadSignature, ReasonWrongLedger, ReasonWrongType, ReasonNotAuthorised, ReasonSequenceUsed, ReasonFuture,
+		ReasonUnknownPoint, ReasonWrongMode, ReasonPackMissing, ReasonPackMismatch, ReasonBadPayload,
+		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting}
+}
+
+// Remedy tells the technician who reads a refusal what to do next.
+func (r Reason) Remedy() string {
+	switch r {
+	case ReasonTooLarge:
+		return "put fewer records into a pack"
+	case ReasonMalformed:
+		return "the bytes are no statement: look for a damaged frame or an old gateway version"
+	case ReasonUnknownKey:
+		return "enrol the gateway's key, or check that it publishes to the right ledger"
+	case ReasonRevokedKey:
+		return "this key has ended: enrol a new one"
+	case ReasonWrongGateway:
+		return "the key belongs to another gateway's connection: check which certificate and key this one uses"
+	case ReasonBadSignature:
+		return "the statement was changed after it was signed, or signed with another key"
+	case ReasonWrongLedger:
+		return "the statement was signed for another ledger: check the enrolment"
+	case ReasonWrongType:
+		return "this ledger does not know this type of statement: update the oracle or the gateway"
+	case ReasonNotAuthorised:
+		return "this key may not write entries of this type"
+	case ReasonSequenceUsed:
+		return "this sequence number was used for another statement: the key may be in use twice; stop one and enrol a new key"
+	case ReasonFuture:
+		return "the gateway's clock is ahead: set its time"
+	case ReasonUnknownPoint:
+		return "the metering point is not registered with this key"
+	case ReasonWrongMode:
+		return "the metering point is registered the other way, open or committed"
+	case ReasonPackMissing:
+		return "send the pack together with its statement"
+	case ReasonPackMismatch:
+		return "the pack is not the one whose hash was signed"
+	case ReasonBadPayload:
+		return "the payload does not read as its content type says"
+	case ReasonAlreadyKnown:
+		return "nothing to do: it is on the ledger already"
+	case ReasonWrongHeight:
+		return "nothing to do: the block was closed meanwhile"
+	case ReasonUnknownSetting:
+		return "check the spelling of the parameter"
+	}
+	return "ask the operator of the oracle"
+}
