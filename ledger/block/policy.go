@@ -1,0 +1,318 @@
+package block
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"wattmark/signer"
+)
+
+// ErrQuorum is wrapped when there are fewer signatures than a policy asks for.
+var ErrQuorum = errors.New("policy is not satisfied")
+
+// Policy is whom a verifier trusts: a C2SP tlog-policy. All its logs are of one
+// origin. A checkpoint satisfies it with a signature of at least one of the
+// logs and cosignatures that make up the quorum.
+type Policy struct {
+	origin    string
+	logs      []noteVerifier
+	witnesses []witness
+	groups    []group
+	quorum    string // a witness, a group, or "none"
+}
+
+type witness struct {
+	name string
+	noteVerifier
+}
+
+type group struct {
+	name    string
+	need    int
+	members []string
+}
+
+// maxPolicy bounds a policy file in bytes, and its names of each kind.
+const (
+	maxPolicy      = 256 << 10
+	maxPolicyNames = 256
+)
+
+// NewPolicy makes a policy of logs, witnesses and a quorum of k witnesses.
+func NewPolicy(logs, witnesses []VerifierKey, k int) (*Policy, error) {
+	var b strings.Builder
+	for _, l := range logs {
+		fmt.Fprintf(&b, "log %s\n", l)
+	}
+	names := make([]string, len(witnesses))
+	for i, w := range witnesses {
+		names[i] = shortName(w.Name)
+		fmt.Fprintf(&b, "witness %s %s\n", names[i], w)
+	}
+	fmt.Fprintf(&b, "group oracles %d %s\nquorum oracles\n", k, strings.Join(names, " "))
+	return ParsePolicy([]byte(b.String()))
+}
+
+// shortName is the part of a key name behind its last slash.
+func shortName(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
+
+// String returns the policy in the file format.
+func (p *Policy) String() string {
+	var b strings.Builder
+	for _, l := range p.logs {
+		fmt.Fprintf(&b, "log %s\n", l.VerifierKey)
+	}
+	for _, w := range p.witnesses {
+		fmt.Fprintf(&b, "witness %s %s\n", w.name, w.VerifierKey)
+	}
+	for _, g := range p.groups {
+		fmt.Fprintf(&b, "group %s %d %s\n", g.name, g.need, strings.Join(g.members, " "))
+	}
+	fmt.Fprintf(&b, "quorum %s\n", p.quorum)
+	return b.String()
+}
+
+// ParsePolicy reads a policy file. Errors name the line.
+func ParsePolicy(b []byte) (*Policy, error) {
+	if len(b) > maxPolicy {
+		return nil, fmt.Errorf("policy: %w: %d bytes, over the limit of %d", ErrForm, len(b), maxPolicy)
+	}
+	p := &Policy{}
+	names := map[string]bool{"none": true} // defined so far, to true once a member of a group
+	for i, line := range strings.Split(string(b), "\n") {
+		if strings.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+			return nil, fmt.Errorf("policy line %d: %w: control character", i+1, ErrForm)
+		}
+		fields := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' || r == '\t' })
+		if len(fields) == 0 || strings.HasPrefix(fields[0], "#") {
+			continue
+		}
+		if err := p.parseLine(fields, names); err != nil {
+			return nil, fmt.Errorf("policy line %d: %w: %w", i+1, ErrForm, err)
+		}
+	}
+	switch {
+	case p.quorum == "":
+		return nil, fmt.Errorf("policy: %w: there is no quorum line", ErrForm)
+	case len(p.logs) == 0:
+		return nil, fmt.Errorf("policy: %w: there is no log line", ErrForm)
+	}
+	return p, nil
+}
+
+func (p *Policy) parseLine(f []string, names map[string]bool) error {
+	switch verb := f[0]; {
+	case verb == "log" && (len(f) == 2 || len(f) == 3):
+		return p.addLog(f[1])
+	case verb == "witness" && (len(f) == 3 || len(f) == 4):
+		return p.addWitness(f[1], f[2], names)
+	case verb == "group" && len(f) >= 4:
+		return p.addGroup(f[1], f[2], f[3:], names)
+	case verb == "quorum" && len(f) == 2:
+		if p.quorum != "" {
+			return errors.New("a second quorum line")
+		}
+		if _, ok := names[f[1]]; !ok {
+			return fmt.Errorf("quorum %q is not defined on a line before", f[1])
+		}
+		p.quorum = f[1]
+		return nil
+	}
+	return fmt.Errorf("%q with %d words is not a line of a policy", f[0], len(f))
+}
+
+func (p *Policy) addLog(vkey string) error {
+	k, err := ParseVerifierKey(vkey)
+	if err != nil {
+		return err
+	}
+	switch {
+	case k.Cosigner:
+		return fmt.Errorf("%q is a cosigner's key, not a log's", k.Name)
+	case len(p.logs) > 0 && k.Name != p.origin:
+		return fmt.Errorf("log %q: this policy is for the origin %q", k.Name, p.origin)
+	case len(p.logs) >= maxPolicyNames:
+		return fmt.Errorf("more than %d logs", maxPolicyNames)
+	}
+	for _, l := range p.logs {
+		if l.Key == k.Key {
+			return errors.New("a log line with the same key stands before")
+		}
+	}
+	p.origin = k.Name
+	p.logs = append(p.logs, noteVerifier{k, k.ID()})
+	return nil
+}
+
+func (p *Policy) addWitness(name, vkey string, names map[string]bool) error {
+	k, err := ParseVerifierKey(vkey)
+	if err != nil {
+		return err
+	}
+	if _, ok := names[name]; ok {
+		return fmt.Errorf("the name %q is defined before", name)
+	}
+	if !k.Cosigner {
+		return fmt.Errorf("%q is a log's key, not a cosigner's", k.Name)
+	}
+	if len(p.witnesses) >= maxPolicyNames {
+		return fmt.Errorf("more than %d witnesses", maxPolicyNames)
+	}
+	for _, w := range p.witnesses {
+		if w.Key == k.Key {
+			return errors.New("a witness line with the same key stands before")
+		}
+	}
+	names[name] = false
+	p.witnesses = append(p.witnesses, witness{name, noteVerifier{k, k.ID()}})
+	return nil
+}
+
+func (p *Policy) addGroup(name, need string, members []string, names map[string]bool) error {
+	if _, ok := names[name]; ok {
+		return fmt.Errorf("the name %q is defined before", name)
+	}
+	if len(p.groups) >= maxPolicyNames {
+		return fmt.Errorf("more than %d groups", maxPolicyNames)
+	}
+	for _, m := range members {
+		used, ok := names[m]
+		if !ok || m == "none" {
+			return fmt.Errorf("group member %q is not defined on a line before", m)
+		}
+		if used {
+			return fmt.Errorf("%q is a member of a group already", m)
+		}
+		names[m] = true
+	}
+	k := 0
+	switch need {
+	case "all":
+		k = len(members)
+	case "any":
+		k = 1
+	default:
+		n, err := strconv.Atoi(need)
+		if err != nil || n < 1 || n > len(members) || strconv.Itoa(n) != need {
+			return fmt.Errorf("a threshold of %q among %d members", need, len(members))
+		}
+		k = n
+	}
+	names[name] = false
+	p.groups = append(p.groups, group{name, k, members})
+	return nil
+}
+
+// Origin returns the ledger's origin.
+func (p *Policy) Origin() string { return p.origin }
+
+// Log returns the log key that has the given COSE kid.
+func (p *Policy) Log(id signer.KeyID) (VerifierKey, bool) {
+	for _, l := range p.logs {
+		if l.Key.ID() == id {
+			return l.VerifierKey, true
+		}
+	}
+	return VerifierKey{}, false
+}
+
+// Witness returns the cosigner's key that has the given COSE kid, with which
+// that oracle also signs receipts.
+func (p *Policy) Witness(id signer.KeyID) (VerifierKey, bool) {
+	for _, w := range p.witnesses {
+		if w.Key.ID() == id {
+			return w.VerifierKey, true
+		}
+	}
+	return VerifierKey{}, false
+}
+
+// Quorum checks that the witnesses whose keys are in signed make up the quorum.
+func (p *Policy) Quorum(signed map[signer.KeyID]bool) error {
+	if p.quorum == "none" {
+		return nil
+	}
+	have := 0
+	fulfilled := make(map[string]bool)
+	for _, w := range p.witnesses {
+		if signed[w.Key.ID()] {
+			fulfilled[w.name] = true
+			have++
+		}
+	}
+	for _, g := range p.groups {
+		n := 0
+		for _, m := range g.members {
+			if fulfilled[m] {
+				n++
+			}
+		}
+		fulfilled[g.name] = n >= g.need
+	}
+	if !fulfilled[p.quorum] {
+		return fmt.Errorf("%w: %d of %d witnesses signed, which is no quorum", ErrQuorum, have, len(p.witnesses))
+	}
+	return nil
+}
+
+// Signed is a checkpoint that satisfied a policy, and who signed it.
+type Signed struct {
+	Checkpoint
+	Logs      []VerifierKey
+	Witnesses []VerifierKey
+}
+
+// Verify checks a signed checkpoint against the policy: origin, a signature of
+// at least one log, and a quorum of cosignatures. A wrong signature of a known
+// key fails it even where enough others are right.
+func (p *Policy) Verify(checkpoint []byte) (*Signed, error) {
+	s, err := p.Open(checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	if len(s.Logs) == 0 {
+		return nil, fmt.Errorf("%w: no log of the policy signed the checkpoint", ErrQuorum)
+	}
+	ids := make(map[signer.KeyID]bool, len(s.Witnesses))
+	for _, w := range s.Witnesses {
+		ids[w.Key.ID()] = true
+	}
+	return s, p.Quorum(ids)
+}
+
+// Open verifies whatever signatures of known keys a checkpoint carries, and
+// returns them without asking for a quorum.
+func (p *Policy) Open(checkpoint []byte) (*Signed, error) {
+	known := make([]noteVerifier, 0, len(p.logs)+len(p.witnesses))
+	known = append(known, p.logs...)
+	for _, w := range p.witnesses {
+		known = append(known, w.noteVerifier)
+	}
+	n, err := openNote(checkpoint, known)
+	if err != nil {
+		return nil, err
+	}
+	c, err := ParseCheckpoint(n.Text)
+	if err != nil {
+		return nil, err
+	}
+	if c.Origin != p.origin {
+		return nil, fmt.Errorf("%w: the checkpoint is of ledger %q, the policy is for %q", ErrQuorum, c.Origin, p.origin)
+	}
+	s := &Signed{Checkpoint: c}
+	for _, sig := range n.Sigs {
+		for _, v := range known {
+			if v.VerifierKey.Name != sig.Name || v.id != sig.Hash {
+				continue
+			}
+			if v.Cosigner {
+				s.Witnesses = append(s.Witnesses, v.VerifierKey)
+			} else {
+				s.Logs = append(s.Logs, v.VerifierKey)
+			}
+		}
+	}
+	return s, nil
+}
