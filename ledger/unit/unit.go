@@ -34,7 +34,6 @@ const (
 	Million PPM = 1_000_000
 )
 
-
 // nanoPerCent is a hundredth of a currency unit in n¤.
 const nanoPerCent int64 = 10_000_000
 
