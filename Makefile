@@ -1,0 +1,98 @@
+# Only Go is needed for demo and test. Every target is one command a person could
+# type; CI calls the same targets (.ci/run).
+
+GO ?= go
+# Where built things go; git ignores it.
+BIN := bin
+
+# Arguments of `make demo`, as in make demo WATTMARK_DEMO_ARGS="--duration 30s".
+WATTMARK_DEMO_ARGS ?=
+
+# RACE=1 adds the race detector, which needs cgo and a C compiler.
+RACE ?=
+# TESTFLAGS are passed on to go test, as in make test TESTFLAGS="-run Outbox -v".
+TESTFLAGS ?=
+# PKGS narrows test, bench and fuzz, as in make fuzz PKGS=./ledger/...
+PKGS ?= ./...
+TEST_TIMEOUT ?= 8m
+# FUZZTIME is spent on each fuzz target, FUZZ_TOTAL (seconds) on all together.
+FUZZTIME ?= 10s
+FUZZ_TOTAL ?= 0
+BENCHTIME ?= 1s
+
+# What ships, and on what; GOARM=6 is the ARMv6 of the Pi Zero and the first Pi.
+BINARIES := ./cmd/wattmark ./cmd/wattmark-gateway ./cmd/wattmark-oracle
+TARGETS := linux/amd64 linux/arm64 linux/arm
+# Packages that must give the same bytes everywhere, and also build for browsers.
+PURE := ./ledger/unit ./ledger/entry ./ledger/block ./ledger/account \
+	./ledger/market ./ledger/carbon ./ledger/contract ./ledger/state
+WASM := $(PURE) ./ledger/audit/...
+
+# A package comes when there is code for it: keep of a list what exists.
+present = $(foreach p,$(1),$(if $(wildcard $(patsubst %/...,%,$(p))/*.go),$(p)))
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: ## a whole street in one process (WATTMARK_DEMO_ARGS="--duration 30s")
+	$(GO) run ./cmd/wattmark demo $(WATTMARK_DEMO_ARGS)
+
+.PHONY: build
+build: ## the binaries for this machine, into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ $(call present,$(BINARIES))
+
+.PHONY: test
+test: ## all tests (RACE=1 with the race detector, TESTFLAGS, PKGS)
+ifeq ($(RACE),1)
+	@command -v "$$($(GO) env CC)" >/dev/null || { echo "make test RACE=1 needs a C compiler: install gcc" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKGS)
+else
+	$(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKGS)
+endif
+
+.PHONY: floorplan
+floorplan: ## who imports whom, purity, package comments, linked modules
+	$(GO) test -count=1 ./cmd
+
+.PHONY: lint
+lint: ## gofmt, go vet and the pinned staticcheck
+	@files=$$(gofmt -l .); \
+	if [ -n "$$files" ]; then echo "run gofmt -w on:" >&2; echo "$$files" >&2; exit 1; fi
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME (10s), all for at most FUZZ_TOTAL seconds
+	@.ci/fuzz "$(FUZZTIME)" "$(FUZZ_TOTAL)" $(PKGS)
+
+.PHONY: bench
+bench: ## every benchmark (BENCHTIME, PKGS)
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKGS)
+
+.PHONY: cover
+cover: ## statement coverage by package, and bin/cover.html
+	@mkdir -p $(BIN)
+	$(GO) test -timeout $(TEST_TIMEOUT) -coverprofile=$(BIN)/cover.out $(PKGS)
+	$(GO) tool cover -html=$(BIN)/cover.out -o $(BIN)/cover.html
+
+.PHONY: cross
+cross: ## build for every architecture we ship on, and for the browser
+	@set -e; for target in $(TARGETS); do \
+		echo "build $$target"; \
+		CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} GOARM=6 $(GO) build ./...; \
+	done
+	@echo "build js/wasm"; GOOS=js GOARCH=wasm $(GO) build $(call present,$(WASM))
+	@echo "vet linux/arm64"; CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./...
+
+.PHONY: agree
+agree: ## the pure packages' tests as arm64, under qemu-aarch64 (Debian: qemu-user)
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) test -exec qemu-aarch64 -timeout $(TEST_TIMEOUT) $(call present,$(PURE))
+
+.PHONY: check
+check: lint test floorplan cross ## everything a commit must pass
+
+.PHONY: clean
+clean: ## remove what the other targets built
+	rm -rf $(BIN)
