@@ -16,6 +16,7 @@ const (
 	ReasonWrongType      Reason = "wrong_type"
 	ReasonNotAuthorised  Reason = "not_authorised"
 	ReasonSequenceUsed   Reason = "sequence_used"
+	ReasonTooManyHoles   Reason = "too_many_holes"
 	ReasonFuture         Reason = "future"
 	ReasonUnknownPoint   Reason = "unknown_point"
 	ReasonWrongMode      Reason = "wrong_mode"
@@ -30,7 +31,7 @@ const (
 // Reasons lists every reason.
 func Reasons() []Reason {
 	return []Reason{ReasonTooLarge, ReasonMalformed, ReasonUnknownKey, ReasonRevokedKey, ReasonWrongGateway,
-		ReasonBadSignature, ReasonWrongLedger, ReasonWrongType, ReasonNotAuthorised, ReasonSequenceUsed, ReasonFuture,
+		ReasonBadSignature, ReasonWrongLedger, ReasonWrongType, ReasonNotAuthorised, ReasonSequenceUsed, ReasonTooManyHoles, ReasonFuture,
 		ReasonUnknownPoint, ReasonWrongMode, ReasonPackMissing, ReasonPackMismatch, ReasonBadPayload,
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting}
 }
@@ -58,6 +59,8 @@ func (r Reason) Remedy() string {
 		return "this key may not write entries of this type"
 	case ReasonSequenceUsed:
 		return "this sequence number was used for another statement: the key may be in use twice; stop one and enrol a new key"
+	case ReasonTooManyHoles:
+		return "too many sequence numbers of this boot are missing: send the backlog in order"
 	case ReasonFuture:
 		return "the gateway's clock is ahead: set its time"
 	case ReasonUnknownPoint:

@@ -1,0 +1,205 @@
+package state
+
+import (
+	"slices"
+
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// Input is one message of the order, as far as it got.
+type Input struct {
+	// Opened is the verified statement. It is zero where Refused is set.
+	Opened signer.Opened
+	// Pack is the preimage of a committed pack, nil for every other statement.
+	// Leave it nil for a committed pack too when replaying without the vault.
+	Pack []byte
+	// Refused says why there is no verified statement; Hash then identifies it.
+	Refused entry.Reason
+	Hash    [32]byte
+	// Claims may carry the statement's parsed claims, to parse them once.
+	Claims *entry.Claims
+}
+
+// Result is what a block made of its inputs.
+type Result struct {
+	// Time is the block's time in Unix milliseconds UTC.
+	Time int64
+	// Accepted are the positions of accepted inputs: the k-th one is leaf first+k.
+	Accepted []int
+	// Leaves are the accepted statements and then the outcomes that follow from
+	// them; Refusals the outcomes of refused inputs, which come after.
+	Leaves   [][]byte
+	Refusals [][]byte
+	// Reasons has an entry for each input, empty for an accepted one.
+	Reasons []entry.Reason
+	// Sequences are the sequence numbers used, for the store's index.
+	Sequences []SequenceAt
+	// Changes are the records that changed, in order of keys.
+	Changes []Change
+	// Opaque counts committed statements whose pack was not at hand.
+	Opaque int
+}
+
+// SequenceAt says at which leaf a key's sequence number was used.
+type SequenceAt struct {
+	KeyID    signer.KeyID
+	Sequence entry.Sequence
+	Leaf     uint64
+}
+
+// Execute applies the next block, whose first leaf has index first, to inputs
+// in the order they have. It changes the state.
+func (s *State) Execute(first uint64, inputs []Input) *Result {
+	return s.execute(first, inputs, false)
+}
+
+// execute judges clocks first, since they make the block's time, and then
+// everything else by that time. Each statement's effect is all or nothing.
+func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
+	r := &Result{Reasons: make([]entry.Reason, len(inputs))}
+	s.enact()
+	plans := make([]plan, len(inputs))
+	for i := range inputs {
+		plans[i], r.Reasons[i] = s.prepare(&inputs[i])
+		if r.Reasons[i] == "" && plans[i].kind == entry.TypeClock {
+			if r.Reasons[i] = s.judgeClock(&plans[i]); r.Reasons[i] == "" {
+				s.meta.Clocks[plans[i].oracle] = plans[i].clock.Time
+				plans[i].done = true
+			}
+		}
+	}
+	s.meta.Time = max(s.meta.Time, s.medianClock())
+	r.Time = s.meta.Time
+
+	var outcomes [][]byte
+	for i := range inputs {
+		p := &plans[i]
+		if r.Reasons[i] == "" && !p.done {
+			r.Reasons[i] = s.judge(p, &inputs[i], s.meta.Time, replay)
+		}
+		if r.Reasons[i] != "" {
+			r.Refusals = append(r.Refusals, refusal(&inputs[i], r.Reasons[i]))
+			continue
+		}
+		leaf := first + uint64(len(r.Accepted))
+		r.Accepted = append(r.Accepted, i)
+		r.Leaves = append(r.Leaves, p.opened.Message().Bytes())
+		outcomes = append(outcomes, s.apply(p, leaf, r)...)
+	}
+	r.Leaves = append(r.Leaves, outcomes...)
+	s.meta.Height++
+	r.Changes = s.changes()
+	return r
+}
+
+func refusal(in *Input, reason entry.Reason) []byte {
+	o := entry.Outcome{Kind: entry.OutcomeRefused, Hash: in.Hash, Code: string(reason)}
+	if !in.Opened.IsZero() {
+		o.Hash = in.Opened.Message().Hash()
+	}
+	return o.Encode()
+}
+
+// medianClock returns the lower median of the oracles' clocks. Oracles that
+// have not spoken count with the charter's time, so that time starts to move
+// when enough have; with f of 3f+1 lying it stays within the honest ones'.
+func (s *State) medianClock() int64 {
+	c := slices.Clone(s.meta.Clocks)
+	slices.Sort(c)
+	return c[(len(c)-1)/2]
+}
+
+// enact puts adopted proposals whose height has come into force.
+func (s *State) enact() {
+	s.meta.Proposals = slices.DeleteFunc(s.meta.Proposals, func(p proposal) bool {
+		if p.Proposal.Height > s.meta.Height {
+			return false
+		}
+		if p.Adopted {
+			s.set(p.Proposal.Parameter, p.Proposal.Value)
+		}
+		return true
+	})
+}
+
+// apply carries out a judged statement and returns its outcomes.
+func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
+	switch p.kind {
+	case entry.TypeReading:
+		id := p.opened.Key().ID()
+		s.use(id, p.claims.Sequence)
+		r.Sequences = append(r.Sequences, SequenceAt{id, p.claims.Sequence, leaf})
+		if p.opaque {
+			r.Opaque++
+			p.point.Opaque = true
+			s.touch(p.point)
+			return nil
+		}
+		return s.observe(p, leaf)
+	case entry.TypeEnrolment:
+		s.enrol(p, leaf)
+	case entry.TypeRevocation:
+		p.key.Revoked = leaf
+		s.touch(p.key)
+	case entry.TypeVote:
+		return s.vote(p)
+	}
+	return nil
+}
+
+func (s *State) enrol(p *plan, leaf uint64) {
+	e := p.enrolment
+	k := &key{Algorithm: e.Algorithm, Raw: e.Key, Gateway: e.Gateway, Enrolled: leaf, public: p.newKey, since: s.meta.Height + 1}
+	id := p.newKey.ID()
+	for _, def := range e.Points {
+		pt := s.points[def.Subject]
+		if pt == nil {
+			pt = &point{Subject: def.Subject}
+			s.points[def.Subject] = pt
+		}
+		pt.Mode, pt.Key = def.Mode, id[:]
+		pt.Series = mergeSeries(pt.Series, def.Channels)
+		k.Points = append(k.Points, def.Subject)
+		s.touch(pt)
+	}
+	s.keys[id] = k
+	s.names[e.Gateway] = id
+	s.touch(k)
+}
+
+// mergeSeries registers channels, keeping the newest reading of those that were
+// there: a register goes on when its gateway gets a new key.
+func mergeSeries(old []series, channels []entry.Channel) []series {
+	out := make([]series, len(channels))
+	for i, c := range channels {
+		out[i].Channel = c
+		for _, o := range old {
+			if o.Channel.Name == c.Name && o.Channel.Unit == c.Unit {
+				out[i].Time, out[i].Value = o.Time, o.Value
+			}
+		}
+	}
+	return out
+}
+
+func (s *State) vote(p *plan) [][]byte {
+	prop := p.vote.Proposal
+	i := s.findProposal(prop)
+	if i < 0 {
+		s.meta.Proposals = append(s.meta.Proposals, proposal{Proposal: prop})
+		i = len(s.meta.Proposals) - 1
+	}
+	v := &s.meta.Proposals[i]
+	v.Voters = append(v.Voters, uint64(p.oracle))
+	if v.Adopted || uint64(len(v.Voters)) < s.charter.Governance {
+		return nil
+	}
+	v.Adopted = true
+	o := entry.Outcome{Kind: entry.OutcomeAdopted, Hash: prop.Hash(), Code: "vote", Detail: prop.Parameter}
+	return [][]byte{o.Encode()}
+}
+
+func (s *State) findProposal(p entry.Proposal) int {
+	return slices.IndexFunc(s.meta.Proposals, func(q proposal) bool { return q.Proposal == p })
+}

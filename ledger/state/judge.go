@@ -1,0 +1,250 @@
+package state
+
+import (
+	"slices"
+
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// plan is a statement that has been read and will be judged and applied.
+type plan struct {
+	opened signer.Opened
+	kind   string
+	claims entry.Claims
+	oracle int  // position of the signing oracle, -1 for a gateway
+	key    *key // the signing gateway's key; for a revocation the key that ends
+	done   bool
+
+	clock     *entry.Clock
+	enrolment *entry.Enrolment
+	newKey    signer.PublicKey
+	vote      *entry.Vote
+	point     *point
+	pack      *entry.Pack
+	opaque    bool
+}
+
+// prepare reads what every statement has: who signed it, for which ledger.
+func (s *State) prepare(in *Input) (plan, entry.Reason) {
+	if in.Refused != "" {
+		return plan{}, in.Refused
+	}
+	m := in.Opened.Message()
+	p := plan{opened: in.Opened, kind: m.Type, oracle: -1}
+	id := in.Opened.Key().ID()
+	if i, ok := s.oracles[id]; ok {
+		p.oracle = i
+	} else if k, ok := s.keys[id]; !ok || k.since > s.meta.Height {
+		return p, entry.ReasonUnknownKey
+	} else if k.Revoked != 0 {
+		return p, entry.ReasonRevokedKey
+	} else {
+		p.key = k
+	}
+	if in.Claims != nil {
+		p.claims = *in.Claims
+	} else {
+		c, err := entry.ParseClaims(m.Claims)
+		if err != nil {
+			return p, entry.ReasonMalformed
+		}
+		p.claims = c
+	}
+	if p.claims.Audience != s.charter.Origin {
+		return p, entry.ReasonWrongLedger
+	}
+	if p.kind == entry.TypeClock {
+		return p, s.prepareClock(&p)
+	}
+	return p, ""
+}
+
+func (s *State) prepareClock(p *plan) entry.Reason {
+	if p.oracle < 0 {
+		return entry.ReasonNotAuthorised
+	}
+	c, err := entry.ParseClock(p.opened.Message().Payload)
+	if err != nil {
+		return entry.ReasonBadPayload
+	}
+	p.clock = c
+	return ""
+}
+
+// judgeClock accepts an oracle's clock for this block or the one before, as
+// oracles wish to close a block at nearly the same time and only the first of
+// them does; and never one that goes back.
+func (s *State) judgeClock(p *plan) entry.Reason {
+	switch {
+	case p.clock.Height > s.meta.Height || p.clock.Height+1 < s.meta.Height:
+		return entry.ReasonWrongHeight
+	case p.clock.Time <= s.meta.Clocks[p.oracle]:
+		return entry.ReasonAlreadyKnown
+	}
+	return ""
+}
+
+// Judge says whether the statement would be accepted into the next block at
+// time now, in Unix milliseconds, or why not. It changes nothing: ingest asks
+// before it puts a statement into the order.
+func (s *State) Judge(in *Input, now int64) entry.Reason {
+	p, reason := s.prepare(in)
+	if reason != "" {
+		return reason
+	}
+	if p.kind == entry.TypeClock {
+		return s.judgeClock(&p)
+	}
+	return s.judge(&p, in, now, false)
+}
+
+func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
+	switch p.kind {
+	case entry.TypeReading:
+		return s.judgeReading(p, in, now, replay)
+	case entry.TypeEnrolment:
+		return s.judgeEnrolment(p)
+	case entry.TypeRevocation:
+		return s.judgeRevocation(p)
+	case entry.TypeVote:
+		return s.judgeVote(p)
+	}
+	return entry.ReasonWrongType
+}
+
+func (s *State) judgeReading(p *plan, in *Input, now int64, replay bool) entry.Reason {
+	m, q := p.opened.Message(), p.claims.Sequence
+	if p.key == nil {
+		return entry.ReasonNotAuthorised
+	}
+	if q.Count == 0 {
+		return entry.ReasonMalformed
+	}
+	if p.key.Revoked != 0 { // revoked earlier in this very block
+		return entry.ReasonRevokedKey
+	}
+	id := p.opened.Key().ID()
+	if s.Used(id, q) {
+		return entry.ReasonSequenceUsed
+	}
+	if s.seen[seenID{id, q.Boot}].full(q.Count) {
+		return entry.ReasonTooManyHoles
+	}
+	if p.claims.IssuedAt*1000 > now+s.Setting(entry.ParamFutureLimit)*1000 {
+		return entry.ReasonFuture
+	}
+	p.point = s.points[p.claims.Subject]
+	if p.point == nil || string(p.point.Key) != string(id[:]) {
+		return entry.ReasonUnknownPoint
+	}
+	if m.Hidden() != (p.point.Mode == entry.ModeCommitted) {
+		return entry.ReasonWrongMode
+	}
+	return s.readPack(p, in, replay)
+}
+
+func (s *State) readPack(p *plan, in *Input, replay bool) entry.Reason {
+	m := p.opened.Message()
+	raw := m.Payload
+	if m.Hidden() {
+		if m.PreimageType != entry.ContentSalted {
+			return entry.ReasonBadPayload
+		}
+		if replay && (in.Pack == nil || p.point.Opaque) {
+			p.opaque = true // what came before is unknown too: its flags cannot be told
+			return ""
+		}
+		if in.Pack == nil {
+			return entry.ReasonPackMissing
+		}
+		c, err := entry.ParseCommitted(in.Pack, m.Payload)
+		if err != nil {
+			return entry.ReasonPackMismatch
+		}
+		raw = c.Pack
+	} else if m.ContentType != entry.ContentSenML {
+		return entry.ReasonBadPayload
+	}
+	pack, err := entry.ParsePack(raw)
+	if err != nil || pack.Base != p.claims.Subject+"/" {
+		return entry.ReasonBadPayload
+	}
+	p.pack = pack
+	return ""
+}
+
+func (s *State) judgeEnrolment(p *plan) entry.Reason {
+	if p.oracle < 0 {
+		return entry.ReasonNotAuthorised
+	}
+	e, err := entry.ParseEnrolment(p.opened.Message().Payload)
+	if err != nil {
+		return entry.ReasonBadPayload
+	}
+	k, err := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key)
+	if err != nil {
+		return entry.ReasonBadPayload
+	}
+	if _, ok := s.keys[k.ID()]; ok {
+		return entry.ReasonAlreadyKnown
+	}
+	if _, ok := s.oracles[k.ID()]; ok {
+		return entry.ReasonAlreadyKnown
+	}
+	if id, ok := s.names[e.Gateway]; ok && s.keys[id].Revoked == 0 {
+		return entry.ReasonAlreadyKnown
+	}
+	for _, def := range e.Points {
+		if pt := s.points[def.Subject]; pt != nil && s.keys[signer.KeyID(pt.Key)].Revoked == 0 {
+			return entry.ReasonAlreadyKnown
+		}
+	}
+	p.enrolment, p.newKey = e, k
+	return ""
+}
+
+// judgeRevocation lets an oracle revoke any gateway's key, and a gateway its own.
+func (s *State) judgeRevocation(p *plan) entry.Reason {
+	r, err := entry.ParseRevocation(p.opened.Message().Payload)
+	if err != nil {
+		return entry.ReasonBadPayload
+	}
+	k, ok := s.keys[signer.KeyID(r.KeyID)]
+	switch {
+	case !ok:
+		return entry.ReasonUnknownKey
+	case p.oracle < 0 && p.key != k:
+		return entry.ReasonNotAuthorised
+	case k.Revoked != 0:
+		return entry.ReasonAlreadyKnown
+	}
+	p.key = k
+	return ""
+}
+
+// maxProposals bounds the proposals that wait for votes or their height.
+const maxProposals = 256
+
+func (s *State) judgeVote(p *plan) entry.Reason {
+	if p.oracle < 0 {
+		return entry.ReasonNotAuthorised
+	}
+	v, err := entry.ParseVote(p.opened.Message().Payload)
+	if err != nil {
+		return entry.ReasonBadPayload
+	}
+	known := slices.ContainsFunc(s.meta.Settings, func(q entry.Parameter) bool { return q.Name == v.Proposal.Parameter })
+	if !known || v.Proposal.Value < 1 || v.Proposal.Value > 1<<40 {
+		return entry.ReasonUnknownSetting
+	}
+	if v.Proposal.Height <= s.meta.Height {
+		return entry.ReasonWrongHeight
+	}
+	i := s.findProposal(v.Proposal)
+	if i < 0 && len(s.meta.Proposals) >= maxProposals || i >= 0 && slices.Contains(s.meta.Proposals[i].Voters, uint64(p.oracle)) {
+		return entry.ReasonAlreadyKnown
+	}
+	p.vote = v
+	return ""
+}

@@ -1,0 +1,111 @@
+package state
+
+import (
+	"math/bits"
+	"slices"
+	"strings"
+
+	"wattmark/ledger/entry"
+)
+
+// observe takes an accepted pack into the state. Readings that are not
+// plausible are kept and flagged: the ledger records what was said, and says
+// that it is doubtful.
+func (s *State) observe(p *plan, leaf uint64) [][]byte {
+	var out [][]byte
+	flagged := make([]string, 0, 4) // code and channel, once a statement
+	flag := func(code, channel string) {
+		k := code + "/" + channel
+		if !slices.Contains(flagged, k) {
+			flagged = append(flagged, k)
+			o := entry.Outcome{Kind: entry.OutcomeFlagged, Leaf: leaf, Code: code, Detail: channel}
+			out = append(out, o.Encode())
+		}
+	}
+	if p.claims.IssuedAt*1000 < s.meta.Time-s.Setting(entry.ParamLateAfter)*1000 {
+		flag(entry.FlagLate, "")
+	}
+	for i := range p.pack.Records {
+		r := &p.pack.Records[i]
+		if r.Text != "" {
+			continue
+		}
+		channel := r.Name[len(p.pack.Base):]
+		sr := p.point.find(channel)
+		if sr == nil {
+			if !derived(channel) {
+				flag(entry.FlagUnregistered, channel)
+			}
+			continue
+		}
+		if code := sr.judge(r); code != "" {
+			flag(code, channel)
+		}
+		if r.Time > sr.Time {
+			sr.Time, sr.Value = r.Time, r.Value
+		}
+	}
+	s.touch(p.point)
+	return out
+}
+
+// derived reports whether a channel is a statistic of another: the least, most
+// and number of a gauge's samples.
+func derived(channel string) bool {
+	return strings.HasSuffix(channel, ".min") || strings.HasSuffix(channel, ".max") || strings.HasSuffix(channel, ".count")
+}
+
+func (p *point) find(channel string) *series {
+	i, ok := slices.BinarySearchFunc(p.Series, channel, func(s series, name string) int {
+		return strings.Compare(s.Channel.Name, name)
+	})
+	if !ok {
+		return nil
+	}
+	return &p.Series[i]
+}
+
+// judge compares a reading with the channel's registration and its newest
+// reading. Readings older than that, of a backlog, are judged by range alone.
+func (s *series) judge(r *entry.Record) string {
+	if r.Value.Cmp(s.Channel.Least) < 0 || r.Value.Cmp(s.Channel.Most) > 0 {
+		return entry.FlagRange
+	}
+	if s.Time == 0 || r.Time <= s.Time {
+		return ""
+	}
+	if s.Channel.Kind == entry.KindCounter && r.Value.Cmp(s.Value) < 0 {
+		return entry.FlagRegisterFell
+	}
+	if s.Channel.PerHour.Mantissa > 0 && tooFast(s.Value, r.Value, s.Channel.PerHour, r.Time-s.Time) {
+		return entry.FlagRate
+	}
+	return ""
+}
+
+const msPerHour = 3_600_000
+
+// tooFast reports whether |to-from| / ms exceeds perHour / 3,600,000, exactly,
+// with products of 128 bits. A change that does not fit an int64 is too fast.
+func tooFast(from, to, perHour entry.Decimal, ms int64) bool {
+	change, err := to.Sub(from)
+	if err != nil {
+		return true
+	}
+	if change.Mantissa < 0 {
+		change.Mantissa = -change.Mantissa
+	}
+	// Bring both to one exponent: change = c x 10^e, perHour = h x 10^e.
+	zero := entry.Decimal{Exponent: min(change.Exponent, perHour.Exponent)}
+	c, err1 := change.Sub(zero)
+	h, err2 := perHour.Sub(zero)
+	if err1 != nil {
+		return true
+	}
+	if err2 != nil {
+		return false
+	}
+	ch, cl := bits.Mul64(uint64(c.Mantissa), msPerHour)
+	hh, hl := bits.Mul64(uint64(h.Mantissa), uint64(ms))
+	return ch > hh || ch == hh && cl > hl
+}

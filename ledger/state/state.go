@@ -1,0 +1,308 @@
+package state
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// State is the machine between two blocks. It has one owner; it is not safe for
+// concurrent use. After Execute or Replay returned an error it must be thrown
+// away and loaded again.
+type State struct {
+	charter entry.Charter
+	oracles map[signer.KeyID]int // statement key to position in the charter
+	keys    map[signer.KeyID]*key
+	names   map[string]signer.KeyID // gateway to its newest key
+	points  map[string]*point
+	seen    map[seenID]*ranges
+	meta    meta
+	dirty   map[string]record // what this block changed, by store key
+}
+
+// meta is the part of the state that is one record.
+type meta struct {
+	Height    uint64            `cbor:"1,keyasint"` // of the next block
+	Time      int64             `cbor:"2,keyasint"` // of the last block
+	Clocks    []int64           `cbor:"3,keyasint"` // last clock of each oracle
+	Settings  []entry.Parameter `cbor:"4,keyasint"` // in force, in order of names
+	Proposals []proposal        `cbor:"5,keyasint"` // open or adopted and waiting for their height
+}
+
+type proposal struct {
+	Proposal entry.Proposal `cbor:"1,keyasint"`
+	Voters   []uint64       `cbor:"2,keyasint"` // positions in the charter, in order of voting
+	Adopted  bool           `cbor:"3,keyasint"`
+}
+
+// key is a gateway's enrolled key.
+type key struct {
+	Algorithm int      `cbor:"1,keyasint"`
+	Raw       []byte   `cbor:"2,keyasint"`
+	Gateway   string   `cbor:"3,keyasint"`
+	Enrolled  uint64   `cbor:"4,keyasint"` // leaf of the enrolment
+	Revoked   uint64   `cbor:"5,keyasint"` // leaf of the revocation, 0 for none (leaf 0 is the charter)
+	Points    []string `cbor:"6,keyasint"`
+
+	public signer.PublicKey
+	since  uint64 // height from which it is active: the block after its enrolment; 0 when loaded
+}
+
+type point struct {
+	Subject string   `cbor:"1,keyasint"`
+	Mode    string   `cbor:"2,keyasint"`
+	Key     []byte   `cbor:"3,keyasint"`
+	Series  []series `cbor:"4,keyasint"` // in order of channel names
+	Opaque  bool     `cbor:"5,keyasint"` // replayed without a pack: plausibility unknown from there
+}
+
+// series is a channel's registration and its newest reading.
+type series struct {
+	Channel entry.Channel `cbor:"1,keyasint"`
+	Time    int64         `cbor:"2,keyasint"` // Unix milliseconds of the newest reading, 0 for none
+	Value   entry.Decimal `cbor:"3,keyasint"`
+}
+
+// record is anything that is stored under one key.
+type record interface{ storeKey() string }
+
+func (*meta) storeKey() string    { return "m" }
+func (k *key) storeKey() string   { id := k.public.ID(); return "k" + string(id[:]) }
+func (p *point) storeKey() string { return "p" + p.Subject }
+
+// Change is one key's new value in the store. A nil Value deletes the key.
+type Change struct {
+	Key   []byte
+	Value []byte
+}
+
+var (
+	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	decMode = must(cbor.DecOptions{IndefLength: cbor.IndefLengthForbidden, MaxArrayElements: 1 << 20}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
+	return v
+}
+
+// Defaults of the charter's parameters, for those that a charter leaves out.
+var defaults = []entry.Parameter{
+	{Name: entry.ParamCutBytes, Value: 8 << 20},
+	{Name: entry.ParamCutLeaves, Value: 4096},
+	{Name: entry.ParamFutureLimit, Value: 120},
+	{Name: entry.ParamLateAfter, Value: 24 * 3600},
+}
+
+// New returns the state before the genesis block of the ledger that charter
+// founds.
+func New(charter *entry.Charter) (*State, error) {
+	s := &State{
+		charter: *charter,
+		oracles: make(map[signer.KeyID]int),
+		keys:    make(map[signer.KeyID]*key),
+		names:   make(map[string]signer.KeyID),
+		points:  make(map[string]*point),
+		seen:    make(map[seenID]*ranges),
+		dirty:   make(map[string]record),
+	}
+	for i, o := range charter.Oracles {
+		k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)
+		if err != nil {
+			return nil, fmt.Errorf("charter: oracle %q: %w", o.Name, err)
+		}
+		s.oracles[k.ID()] = i
+		s.meta.Clocks = append(s.meta.Clocks, charter.Time)
+	}
+	s.meta.Time = charter.Time
+	s.meta.Settings = slices.Clone(defaults)
+	for _, p := range charter.Parameters {
+		if !s.set(p.Name, p.Value) {
+			return nil, fmt.Errorf("charter: parameter %q with value %d is not known or out of range", p.Name, p.Value)
+		}
+	}
+	return s, nil
+}
+
+// Load returns the state that the stored records describe. each calls its
+// argument with every record, in any order.
+func Load(charter *entry.Charter, each func(func(key, value []byte) error) error) (*State, error) {
+	s, err := New(charter)
+	if err != nil {
+		return nil, err
+	}
+	if err := each(s.load); err != nil {
+		return nil, fmt.Errorf("loading state: %w", err)
+	}
+	return s, nil
+}
+
+func (s *State) load(k, v []byte) error {
+	if len(k) == 0 {
+		return errors.New("a record without a key")
+	}
+	switch k[0] {
+	case 'm':
+		s.meta = meta{}
+		return decMode.Unmarshal(v, &s.meta)
+	case 'k':
+		var r key
+		if err := decMode.Unmarshal(v, &r); err != nil {
+			return err
+		}
+		public, err := signer.NewPublicKey(signer.Algorithm(r.Algorithm), r.Raw)
+		if err != nil {
+			return err
+		}
+		r.public = public
+		s.keys[public.ID()] = &r
+		if old, ok := s.names[r.Gateway]; !ok || s.keys[old].Enrolled < r.Enrolled {
+			s.names[r.Gateway] = public.ID()
+		}
+	case 'p':
+		var p point
+		if err := decMode.Unmarshal(v, &p); err != nil {
+			return err
+		}
+		s.points[p.Subject] = &p
+	case 'q':
+		var r ranges
+		if err := decMode.Unmarshal(v, &r); err != nil {
+			return err
+		}
+		copy(r.id.key[:], r.Key)
+		r.id.boot = r.Boot
+		s.seen[r.id] = &r
+	default:
+		return fmt.Errorf("a record of unknown kind %q", k[0])
+	}
+	return nil
+}
+
+// changes returns what has changed since the last call, in order of keys.
+func (s *State) changes() []Change {
+	s.touch(&s.meta)
+	out := make([]Change, 0, len(s.dirty))
+	for _, k := range slices.Sorted(maps.Keys(s.dirty)) {
+		out = append(out, Change{Key: []byte(k), Value: must(encMode.Marshal(s.dirty[k]))})
+	}
+	clear(s.dirty)
+	return out
+}
+
+// Export returns the whole state as records in order of keys: what a snapshot
+// is made of, and what two oracles compare.
+func (s *State) Export() []Change {
+	all := map[string]record{"m": &s.meta}
+	for _, id := range slices.SortedFunc(maps.Keys(s.keys), compareKeyIDs) {
+		all[s.keys[id].storeKey()] = s.keys[id]
+	}
+	for _, subject := range slices.Sorted(maps.Keys(s.points)) {
+		all[s.points[subject].storeKey()] = s.points[subject]
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(s.seen), compareSeenIDs) {
+		all[s.seen[id].storeKey()] = s.seen[id]
+	}
+	out := make([]Change, 0, len(all))
+	for _, k := range slices.Sorted(maps.Keys(all)) {
+		out = append(out, Change{Key: []byte(k), Value: must(encMode.Marshal(all[k]))})
+	}
+	return out
+}
+
+func compareKeyIDs(a, b signer.KeyID) int { return bytes.Compare(a[:], b[:]) }
+
+func (s *State) touch(r record) { s.dirty[r.storeKey()] = r }
+
+// Charter returns the charter that the ledger started with.
+func (s *State) Charter() *entry.Charter { return &s.charter }
+
+// Height returns the height of the next block.
+func (s *State) Height() uint64 { return s.meta.Height }
+
+// Time returns the last block's time in Unix milliseconds UTC.
+func (s *State) Time() int64 { return s.meta.Time }
+
+// Setting returns the value of a parameter in force, 0 for an unknown one.
+func (s *State) Setting(name string) int64 {
+	for _, p := range s.meta.Settings {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return 0
+}
+
+// set changes a known parameter to an allowed value.
+func (s *State) set(name string, value int64) bool {
+	for i := range s.meta.Settings {
+		if p := &s.meta.Settings[i]; p.Name == name && value >= 1 && value <= 1<<40 {
+			p.Value = value
+			return true
+		}
+	}
+	return false
+}
+
+// KeyInfo is what the ledger knows of a gateway's key.
+type KeyInfo struct {
+	Public   signer.PublicKey
+	Gateway  string
+	Enrolled uint64 // leaf index of the enrolment
+	Revoked  uint64 // leaf index of the revocation, 0 for none
+	Points   []string
+}
+
+// Key returns the gateway key with the given id.
+func (s *State) Key(id signer.KeyID) (KeyInfo, bool) {
+	k, ok := s.keys[id]
+	if !ok {
+		return KeyInfo{}, false
+	}
+	return KeyInfo{k.public, k.Gateway, k.Enrolled, k.Revoked, k.Points}, true
+}
+
+// Keys returns all gateway keys in order of enrolment.
+func (s *State) Keys() []KeyInfo {
+	out := make([]KeyInfo, 0, len(s.keys))
+	for _, id := range slices.SortedFunc(maps.Keys(s.keys), compareKeyIDs) {
+		info, _ := s.Key(id)
+		out = append(out, info)
+	}
+	slices.SortStableFunc(out, func(a, b KeyInfo) int { return compare(a.Enrolled, b.Enrolled) })
+	return out
+}
+
+func compare(a, b uint64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}
+
+// PublicKey returns the key under which statements of id verify in the next
+// block: an oracle's statement key, or a gateway key that was enrolled in an
+// earlier block. Revoked keys are returned too, so that their statements are
+// refused for the right reason.
+func (s *State) PublicKey(id signer.KeyID) (signer.PublicKey, bool) {
+	if i, ok := s.oracles[id]; ok {
+		o := &s.charter.Oracles[i]
+		return must(signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)), true
+	}
+	if k, ok := s.keys[id]; ok {
+		return k.public, true
+	}
+	return signer.PublicKey{}, false
+}
