@@ -1,0 +1,14 @@
+// Package wire is the contract that gateways code against: the subjects they
+// publish to and listen on, the frame a statement travels in, and the receipts
+// and refusals that come back. It is the only package of the oracle that a
+// gateway imports.
+//
+// Subjects are NATS subjects; an MQTT client uses the same with slashes
+// ([Topic]). They carry the version, so that an oracle can speak two at once:
+//
+//	wattmark.v1.<ledger>.up.<gateway>        gateway → oracles: Frame
+//	wattmark.v1.<ledger>.receipt.<gateway>   oracle → gateway: Receipts
+//	wattmark.v1.<ledger>.refusal.<gateway>   oracle → gateway: Refusal, signed
+//
+// Nothing else flows towards a gateway: there are no commands.
+package wire

@@ -1,0 +1,210 @@
+package wire
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// Receipts answers many statements of one gateway at once. What the oracles
+// signed stands here once; each item adds only its place in the tree.
+type Receipts struct {
+	// Checkpoint is the cosigned note.
+	Checkpoint []byte
+	// Signatures are the oracles' receipt signatures over that checkpoint.
+	Signatures []ReceiptSignature
+	Items      []ReceiptItem
+}
+
+// ReceiptSignature is what one oracle's receipts under a checkpoint share.
+type ReceiptSignature struct {
+	_         struct{} `cbor:",toarray"`
+	KeyID     signer.KeyID
+	Signature []byte
+}
+
+// ReceiptItem is one statement's place.
+type ReceiptItem struct {
+	_     struct{} `cbor:",toarray"`
+	Boot  uint64
+	Count uint64
+	Index uint64
+	Path  []block.Hash
+}
+
+type wireReceipts struct {
+	_          struct{} `cbor:",toarray"`
+	Version    uint64
+	Checkpoint []byte
+	Signatures []ReceiptSignature
+	Items      []ReceiptItem
+}
+
+// MaxItems bounds the items of one message.
+const MaxItems = 512
+
+// maxMessage bounds a message of receipts in bytes.
+const maxMessage = 1 << 20
+
+var (
+	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	decMode = must(cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+		MaxNestedLevels: 8, MaxArrayElements: MaxItems, MaxMapPairs: 16,
+	}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
+	return v
+}
+
+// ErrMessage is wrapped by the decoding errors of what comes back to a gateway.
+var ErrMessage = errors.New("not a message of an oracle")
+
+// Encode writes the receipts.
+func (r *Receipts) Encode() []byte {
+	return must(encMode.Marshal(wireReceipts{Version: 1, Checkpoint: r.Checkpoint, Signatures: r.Signatures, Items: r.Items}))
+}
+
+// ParseReceipts reads what Encode wrote.
+func ParseReceipts(b []byte) (*Receipts, error) {
+	if len(b) > maxMessage {
+		return nil, fmt.Errorf("%w: %d bytes, over the limit of %d", ErrMessage, len(b), maxMessage)
+	}
+	var w wireReceipts
+	if err := decMode.Unmarshal(b, &w); err != nil {
+		return nil, fmt.Errorf("%w: receipts: %w", ErrMessage, err)
+	}
+	if w.Version != 1 {
+		return nil, fmt.Errorf("%w: receipts of version %d", ErrMessage, w.Version)
+	}
+	if again := must(encMode.Marshal(w)); !bytes.Equal(again, b) {
+		return nil, fmt.Errorf("%w: receipts are not deterministic CBOR", ErrMessage)
+	}
+	return &Receipts{w.Checkpoint, w.Signatures, w.Items}, nil
+}
+
+// Accepted is a checkpoint whose signatures and receipt signatures satisfied a
+// policy. Items are checked against it one by one.
+type Accepted struct {
+	block.Signed
+	note       []byte
+	signatures []ReceiptSignature
+}
+
+// Accept verifies the signatures under the receipts, once for all items: the
+// checkpoint's, and a quorum of receipt signatures, each of a witness of policy.
+func (r *Receipts) Accept(policy *block.Policy) (*Accepted, error) {
+	s, err := policy.Verify(r.Checkpoint)
+	if err != nil {
+		return nil, err
+	}
+	signed := make(map[signer.KeyID]bool, len(r.Signatures))
+	for _, sig := range r.Signatures {
+		k, ok := policy.Witness(sig.KeyID)
+		if !ok {
+			return nil, fmt.Errorf("%w: a receipt signature of key %v, which is not in the policy", block.ErrQuorum, sig.KeyID)
+		}
+		if !signer.VerifyRaw(k.Key, block.ReceiptMessage(sig.KeyID, s.Checkpoint), sig.Signature) {
+			return nil, fmt.Errorf("%w: receipts of %q", signer.ErrSignature, k.Name)
+		}
+		signed[sig.KeyID] = true
+	}
+	if err := policy.Quorum(signed); err != nil {
+		return nil, fmt.Errorf("receipts: %w", err)
+	}
+	return &Accepted{*s, r.Checkpoint, r.Signatures}, nil
+}
+
+// Check verifies that the exact bytes of statement are where the item says.
+func (a *Accepted) Check(it *ReceiptItem, statement []byte) error {
+	p := block.Proof{Index: it.Index, Size: a.Size, Path: it.Path}
+	root, err := p.Root(block.LeafHash(statement))
+	if err != nil {
+		return err
+	}
+	if root != a.Root {
+		return fmt.Errorf("%w: the statement is not leaf %d of the tree of %d", block.ErrProof, it.Index, a.Size)
+	}
+	return nil
+}
+
+// Transparent returns the statement with its receipts, as a *.cose file holds
+// it. The item must have been checked.
+func (a *Accepted) Transparent(it *ReceiptItem, statement []byte) ([]byte, error) {
+	list := make([]block.Receipt, len(a.signatures))
+	for i, s := range a.signatures {
+		list[i] = block.Receipt{
+			KeyID: s.KeyID, Signature: s.Signature,
+			Proof: block.Proof{Index: it.Index, Size: a.Size, Path: it.Path},
+		}
+	}
+	return block.AttachReceipts(statement, list)
+}
+
+// LogProof returns the statement's tlog-proof. The item must have been checked.
+func (a *Accepted) LogProof(it *ReceiptItem, statement []byte) *block.LogProof {
+	return &block.LogProof{Extra: statement, Index: it.Index, Path: it.Path, Checkpoint: a.note}
+}
+
+// Refusal is an oracle's answer to a statement it did not put into the order.
+// It travels as a COSE_Sign1 of type entry.TypeRefusal by the oracle's statement
+// key.
+type Refusal struct {
+	// Frame is the SHA-256 of the statement's bytes as they arrived.
+	Frame [32]byte `cbor:"1,keyasint"`
+	// Boot and Count are the statement's sequence number, 0 where unreadable.
+	Boot   uint64       `cbor:"2,keyasint"`
+	Count  uint64       `cbor:"3,keyasint"`
+	Reason entry.Reason `cbor:"4,keyasint"`
+}
+
+// Sign writes the refusal, signed by s as oracle issuer for the ledger origin
+// at a time in Unix seconds.
+func (r *Refusal) Sign(s signer.Signer, issuer, origin string, seconds int64) ([]byte, error) {
+	claims := entry.Claims{Issuer: issuer, Audience: origin, IssuedAt: seconds}
+	raw, err := claims.Encode()
+	if err != nil {
+		return nil, err
+	}
+	h := signer.Header{Type: entry.TypeRefusal, ContentType: entry.ContentCBOR, Claims: raw}
+	return signer.Sign(s, h, must(encMode.Marshal(r)))
+}
+
+// OpenRefusal reads a refusal and verifies it under the key that find returns
+// for its key id.
+func OpenRefusal(b []byte, origin string, find func(signer.KeyID) (signer.PublicKey, bool)) (*Refusal, error) {
+	m, err := signer.Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("%w: refusal: %w", ErrMessage, err)
+	}
+	k, ok := find(m.KeyID)
+	if !ok {
+		return nil, fmt.Errorf("%w: a refusal of key %v, which is no oracle's", ErrMessage, m.KeyID)
+	}
+	o, err := signer.Verify(m, k)
+	if err != nil {
+		return nil, fmt.Errorf("refusal: %w", err)
+	}
+	claims, err := entry.ParseClaims(o.Message().Claims)
+	if err != nil {
+		return nil, fmt.Errorf("refusal: %w", err)
+	}
+	if m.Type != entry.TypeRefusal || claims.Audience != origin {
+		return nil, fmt.Errorf("%w: a statement of type %q for ledger %q is no refusal", ErrMessage, m.Type, claims.Audience)
+	}
+	var r Refusal
+	if err := decMode.Unmarshal(m.Payload, &r); err != nil {
+		return nil, fmt.Errorf("%w: refusal: %w", ErrMessage, err)
+	}
+	return &r, nil
+}

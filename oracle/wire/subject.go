@@ -1,0 +1,46 @@
+package wire
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strings"
+)
+
+// Subjects names the subjects of one ledger.
+type Subjects struct{ prefix string }
+
+// For returns the subjects of the ledger with the given origin. The ledger's
+// part of a subject is the first 16 hexadecimal digits of SHA-256(origin), as an
+// origin may hold dots and slashes, which subjects and topics give a meaning.
+func For(origin string) Subjects {
+	sum := sha256.Sum256([]byte(origin))
+	return Subjects{"wattmark.v1." + hex.EncodeToString(sum[:8]) + "."}
+}
+
+// Up is where a gateway publishes its frames.
+func (s Subjects) Up(gateway string) string { return s.prefix + "up." + gateway }
+
+// Receipt is where receipts for a gateway appear.
+func (s Subjects) Receipt(gateway string) string { return s.prefix + "receipt." + gateway }
+
+// Refusal is where refusals for a gateway appear.
+func (s Subjects) Refusal(gateway string) string { return s.prefix + "refusal." + gateway }
+
+// Vote is where oracles exchange their votes. Gateways have no right to it.
+func (s Subjects) Vote() string { return s.prefix + "vote" }
+
+// Order is the prefix of the subjects that carry the log order.
+func (s Subjects) Order() string { return s.prefix + "order" }
+
+// Gateway returns the last part of a subject, the gateway's name.
+func (s Subjects) Gateway(subject string) string {
+	return subject[strings.LastIndexByte(subject, '.')+1:]
+}
+
+// Topic returns the MQTT topic of a subject. Subjects of this package hold no
+// character that would need more than this.
+func Topic(subject string) string { return strings.ReplaceAll(subject, ".", "/") }
+
+// QueueGroup is the name under which oracles share the gateways' frames: each
+// frame reaches one of them.
+const QueueGroup = "ingest"
