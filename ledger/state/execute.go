@@ -17,8 +17,10 @@ type Input struct {
 	// Refused says why there is no verified statement; Hash then identifies it.
 	Refused entry.Reason
 	Hash    [32]byte
-	// Claims may carry the statement's parsed claims, to parse them once.
-	Claims *entry.Claims
+
+	// What Judge read from the statement, so that Execute need not read it again.
+	claims *entry.Claims
+	pack   *entry.Pack
 }
 
 // Result is what a block made of its inputs.

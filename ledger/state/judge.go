@@ -42,15 +42,14 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	} else {
 		p.key = k
 	}
-	if in.Claims != nil {
-		p.claims = *in.Claims
-	} else {
+	if in.claims == nil {
 		c, err := entry.ParseClaims(m.Claims)
 		if err != nil {
 			return p, entry.ReasonMalformed
 		}
-		p.claims = c
+		in.claims = &c
 	}
+	p.claims = *in.claims
 	if p.claims.Audience != s.charter.Origin {
 		return p, entry.ReasonWrongLedger
 	}
@@ -85,9 +84,18 @@ func (s *State) judgeClock(p *plan) entry.Reason {
 	return ""
 }
 
+// Sequence returns the sequence number that Judge read from the statement.
+func (in *Input) Sequence() entry.Sequence {
+	if in.claims == nil {
+		return entry.Sequence{}
+	}
+	return in.claims.Sequence
+}
+
 // Judge says whether the statement would be accepted into the next block at
-// time now, in Unix milliseconds, or why not. It changes nothing: ingest asks
-// before it puts a statement into the order.
+// time now, in Unix milliseconds, or why not. It changes nothing in the state:
+// ingest asks before it puts a statement into the order. What it read it keeps
+// in the input, for Execute to use.
 func (s *State) Judge(in *Input, now int64) entry.Reason {
 	p, reason := s.prepare(in)
 	if reason != "" {
@@ -147,6 +155,10 @@ func (s *State) judgeReading(p *plan, in *Input, now int64, replay bool) entry.R
 func (s *State) readPack(p *plan, in *Input, replay bool) entry.Reason {
 	m := p.opened.Message()
 	raw := m.Payload
+	if in.pack != nil && !replay {
+		p.pack = in.pack
+		return ""
+	}
 	if m.Hidden() {
 		if m.PreimageType != entry.ContentSalted {
 			return entry.ReasonBadPayload
@@ -170,7 +182,7 @@ func (s *State) readPack(p *plan, in *Input, replay bool) entry.Reason {
 	if err != nil || pack.Base != p.claims.Subject+"/" {
 		return entry.ReasonBadPayload
 	}
-	p.pack = pack
+	p.pack, in.pack = pack, pack
 	return ""
 }
 

@@ -160,8 +160,9 @@ func (a *Accepted) LogProof(it *ReceiptItem, statement []byte) *block.LogProof {
 // It travels as a COSE_Sign1 of type entry.TypeRefusal by the oracle's statement
 // key.
 type Refusal struct {
-	// Frame is the SHA-256 of the statement's bytes as they arrived.
-	Frame [32]byte `cbor:"1,keyasint"`
+	// Leaf is the leaf hash of the statement's bytes as they arrived, or of the
+	// whole frame where no statement could be read from it.
+	Leaf block.Hash `cbor:"1,keyasint"`
 	// Boot and Count are the statement's sequence number, 0 where unreadable.
 	Boot   uint64       `cbor:"2,keyasint"`
 	Count  uint64       `cbor:"3,keyasint"`
