@@ -1,0 +1,208 @@
+package finality
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"wattmark/ledger/block"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
+)
+
+// Final is a checkpoint that satisfied the policy.
+type Final struct {
+	Height uint64
+	block.Checkpoint
+	// Note is the signed checkpoint, with as many cosignatures as were needed.
+	Note []byte
+	// Receipts are the signatures for receipts of the same oracles.
+	Receipts []wire.ReceiptSignature
+}
+
+// Keys are one oracle's keys for checkpoints.
+type Keys struct {
+	Name     string // of its cosigner key
+	Log      signer.Signer
+	Cosigner signer.Signer
+}
+
+// keep is how many heights a Tally remembers, so that an oracle that was away
+// for a short while gets the votes it missed, and how far ahead it listens.
+const keep = 64
+
+// Tally counts the votes of all oracles. It has one owner and is not safe for
+// concurrent use.
+type Tally struct {
+	policy *block.Policy
+	keys   Keys
+	rounds map[uint64]*round // by height
+	own    uint64            // highest height this oracle voted at
+	voted  bool
+	final  *Final
+}
+
+type round struct {
+	own   *Vote
+	votes []*Vote // verified, at most one of each oracle for each checkpoint
+}
+
+// Conflict is two verified votes of one oracle, or a vote that contradicts this
+// oracle's own block: somebody computes differently or lies.
+type Conflict struct {
+	Height uint64
+	Ours   block.Checkpoint
+	Vote   *Vote
+	Name   string
+}
+
+// Error tells both sides.
+func (c *Conflict) Error() string {
+	return fmt.Sprintf("oracle %q voted at height %d for size %d and root %x, this oracle has size %d and root %x",
+		c.Name, c.Height, c.Vote.Checkpoint.Size, c.Vote.Checkpoint.Root, c.Ours.Size, c.Ours.Root)
+}
+
+// NewTally returns a Tally that signs with keys and counts by policy.
+func NewTally(policy *block.Policy, keys Keys) *Tally {
+	return &Tally{policy: policy, keys: keys, rounds: make(map[uint64]*round)}
+}
+
+// Final returns the newest final checkpoint, or nil.
+func (t *Tally) Final() *Final { return t.final }
+
+// Cast signs this oracle's vote for the checkpoint of a height, at a time in
+// Unix seconds. The block must be durable. It returns the vote to send, and the
+// checkpoint that became final by it, if one did.
+func (t *Tally) Cast(height uint64, c block.Checkpoint, seconds uint64) (*Vote, *Final, error) {
+	r := t.round(height)
+	if r.own != nil {
+		if r.own.Checkpoint != c {
+			return nil, nil, fmt.Errorf("%w: this oracle voted for another checkpoint at height %d", ErrVote, height)
+		}
+		return r.own, nil, nil
+	}
+	if t.voted && height <= t.own {
+		return nil, nil, fmt.Errorf("%w: this oracle voted at height %d, after %d", ErrVote, t.own, height)
+	}
+	log, err := block.SignLog(t.keys.Log, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	cosigned, err := block.Cosign(t.keys.Cosigner, t.keys.Name, c, seconds)
+	if err != nil {
+		return nil, nil, err
+	}
+	receipts, err := block.SignReceipts(t.keys.Cosigner, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	v := &Vote{height, c, log, cosigned, t.keys.Cosigner.Public().ID(), receipts}
+	r.own, t.own, t.voted = v, height, true
+	r.votes = append(r.votes, v)
+	delete(t.rounds, height-min(height, keep))
+	final, err := t.count(height, r)
+	return v, final, err
+}
+
+func (t *Tally) round(height uint64) *round {
+	r := t.rounds[height]
+	if r == nil {
+		r = &round{}
+		t.rounds[height] = r
+	}
+	return r
+}
+
+// Receive takes another oracle's vote. It returns the checkpoint that became
+// final by it, if one did; and again, this oracle's own vote to send once more,
+// if the vote shows that its sender is behind. A *Conflict is returned as the
+// error where the vote contradicts this oracle's own.
+func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
+	if t.voted && (v.Height > t.own+keep || v.Height+keep <= t.own) {
+		return nil, nil, nil // too far away to be of use to either
+	}
+	r := t.round(v.Height)
+	if r.own != nil && v.KeyID == r.own.KeyID {
+		return nil, nil, nil // our own, as everybody hears
+	}
+	key, ok := t.policy.Witness(v.KeyID)
+	if !ok {
+		return nil, nil, fmt.Errorf("%w: key %v is no oracle's", ErrVote, v.KeyID)
+	}
+	if !slices.ContainsFunc(r.votes, func(w *Vote) bool { return w.KeyID == v.KeyID && w.Checkpoint == v.Checkpoint }) {
+		if err := t.verify(v, key); err != nil {
+			return nil, nil, err
+		}
+		r.votes = append(r.votes, v)
+	}
+	if r.own == nil {
+		return nil, nil, nil // counted when this oracle gets there
+	}
+	if v.Checkpoint != r.own.Checkpoint {
+		return nil, nil, &Conflict{v.Height, r.own.Checkpoint, v, key.Name}
+	}
+	if t.final != nil && t.final.Height >= v.Height {
+		return nil, r.own, nil
+	}
+	final, err = t.count(v.Height, r)
+	return final, nil, err
+}
+
+func (t *Tally) verify(v *Vote, key block.VerifierKey) error {
+	note := noteOf(v.Checkpoint, []string{v.Log, v.Cosigned})
+	s, err := t.policy.Open(note)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrVote, err)
+	}
+	if len(s.Logs) != 1 || len(s.Witnesses) != 1 || s.Witnesses[0].Key.ID() != v.KeyID {
+		return fmt.Errorf("%w: it lacks a signature of %q as log and as cosigner", ErrVote, key.Name)
+	}
+	if !signer.VerifyRaw(key.Key, block.ReceiptMessage(v.KeyID, v.Checkpoint), v.Receipts) {
+		return fmt.Errorf("%w: %w: receipts of %q", ErrVote, signer.ErrSignature, key.Name)
+	}
+	return nil
+}
+
+func noteOf(c block.Checkpoint, lines []string) []byte {
+	return []byte(c.Text() + "\n" + strings.Join(lines, ""))
+}
+
+// count makes the final checkpoint of a height as soon as the votes for this
+// oracle's own checkpoint satisfy the policy.
+func (t *Tally) count(height uint64, r *round) (*Final, error) {
+	if t.final != nil && t.final.Height >= height {
+		return nil, nil
+	}
+	f := &Final{Height: height, Checkpoint: r.own.Checkpoint}
+	lines := []string{r.own.Log}
+	signed := make(map[signer.KeyID]bool)
+	for _, v := range r.votes {
+		if v.Checkpoint != r.own.Checkpoint {
+			continue
+		}
+		lines = append(lines, v.Cosigned)
+		f.Receipts = append(f.Receipts, wire.ReceiptSignature{KeyID: v.KeyID, Signature: v.Receipts})
+		signed[v.KeyID] = true
+		if t.policy.Quorum(signed) == nil {
+			f.Note = noteOf(f.Checkpoint, lines)
+			break
+		}
+	}
+	if f.Note == nil {
+		return nil, nil
+	}
+	if _, err := t.policy.Verify(f.Note); err != nil {
+		return nil, fmt.Errorf("checking final checkpoint of height %d: %w", height, err)
+	}
+	t.final = f
+	return f, nil
+}
+
+// Pending returns this oracle's own vote at its newest height while that is not
+// final, to be sent once more: votes can be lost.
+func (t *Tally) Pending() *Vote {
+	if !t.voted || t.final != nil && t.final.Height >= t.own {
+		return nil
+	}
+	return t.rounds[t.own].own
+}

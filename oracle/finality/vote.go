@@ -1,0 +1,89 @@
+package finality
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"wattmark/ledger/block"
+	"wattmark/signer"
+)
+
+// Vote is one oracle's signatures over the checkpoint of a height.
+type Vote struct {
+	Height     uint64
+	Checkpoint block.Checkpoint
+	Log        string // signature line of the oracle as log
+	Cosigned   string // cosignature line
+	KeyID      signer.KeyID
+	Receipts   []byte // signature that its receipts under this checkpoint share
+}
+
+type wireVote struct {
+	_        struct{} `cbor:",toarray"`
+	Version  uint64
+	Height   uint64
+	Size     uint64
+	Root     block.Hash
+	Log      string
+	Cosigned string
+	KeyID    signer.KeyID
+	Receipts []byte
+}
+
+var (
+	encMode = func() cbor.EncMode {
+		m, err := cbor.CoreDetEncOptions().EncMode()
+		if err != nil {
+			panic("internal error: " + err.Error())
+		}
+		return m
+	}()
+	decMode = func() cbor.DecMode {
+		m, err := cbor.DecOptions{IndefLength: cbor.IndefLengthForbidden, MaxNestedLevels: 4, MaxArrayElements: 16, MaxMapPairs: 16}.DecMode()
+		if err != nil {
+			panic("internal error: " + err.Error())
+		}
+		return m
+	}()
+)
+
+// ErrVote is wrapped by every refusal of a vote.
+var ErrVote = errors.New("vote is not accepted")
+
+// maxVote bounds a vote in bytes.
+const maxVote = 4 << 10
+
+// Encode writes the vote.
+func (v *Vote) Encode() []byte {
+	b, err := encMode.Marshal(wireVote{
+		Version: 1, Height: v.Height, Size: v.Checkpoint.Size, Root: v.Checkpoint.Root,
+		Log: v.Log, Cosigned: v.Cosigned, KeyID: v.KeyID, Receipts: v.Receipts,
+	})
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
+	return b
+}
+
+// ParseVote reads a vote for the ledger with the given origin. Its signatures
+// are not looked at.
+func ParseVote(b []byte, origin string) (*Vote, error) {
+	if len(b) > maxVote {
+		return nil, fmt.Errorf("%w: %d bytes, over the limit of %d", ErrVote, len(b), maxVote)
+	}
+	var w wireVote
+	if err := decMode.Unmarshal(b, &w); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrVote, err)
+	}
+	if w.Version != 1 {
+		return nil, fmt.Errorf("%w: version %d", ErrVote, w.Version)
+	}
+	v := &Vote{w.Height, block.Checkpoint{Origin: origin, Size: w.Size, Root: w.Root}, w.Log, w.Cosigned, w.KeyID, w.Receipts}
+	if !bytes.Equal(v.Encode(), b) {
+		return nil, fmt.Errorf("%w: not deterministic CBOR", ErrVote)
+	}
+	return v, nil
+}
