@@ -118,18 +118,21 @@ func (t *Tally) round(height uint64) *round {
 // if the vote shows that its sender is behind. A *Conflict is returned as the
 // error where the vote contradicts this oracle's own.
 func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
-	if t.voted && (v.Height > t.own+keep || v.Height+keep <= t.own) {
+	if v.Height > t.own+keep || v.Height+keep <= t.own {
 		return nil, nil, nil // too far away to be of use to either
 	}
-	r := t.round(v.Height)
-	if r.own != nil && v.KeyID == r.own.KeyID {
+	if v.KeyID == t.keys.Cosigner.Public().ID() {
 		return nil, nil, nil // our own, as everybody hears
 	}
 	key, ok := t.policy.Witness(v.KeyID)
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: key %v is no oracle's", ErrVote, v.KeyID)
 	}
+	r := t.round(v.Height)
 	if !slices.ContainsFunc(r.votes, func(w *Vote) bool { return w.KeyID == v.KeyID && w.Checkpoint == v.Checkpoint }) {
+		if r.of(v.KeyID) >= 2 { // one and its contradiction are enough to know
+			return nil, nil, fmt.Errorf("%w: %q voted for two checkpoints at height %d already", ErrVote, key.Name, v.Height)
+		}
 		if err := t.verify(v, key); err != nil {
 			return nil, nil, err
 		}
@@ -146,6 +149,16 @@ func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 	}
 	final, err = t.count(v.Height, r)
 	return final, nil, err
+}
+
+// of counts the votes of one oracle.
+func (r *round) of(id signer.KeyID) (n int) {
+	for _, v := range r.votes {
+		if v.KeyID == id {
+			n++
+		}
+	}
+	return n
 }
 
 func (t *Tally) verify(v *Vote, key block.VerifierKey) error {
