@@ -110,22 +110,27 @@ func NewVerifier() *Verifier {
 func (v *Verifier) VerifyAll(jobs []Job) {
 	shares := min(runtime.GOMAXPROCS(0), len(jobs)/minShare)
 	if shares <= 1 {
-		v.verifyShare(jobs)
+		v.VerifyBatch(jobs)
 		return
 	}
 	var wg sync.WaitGroup
 	for i := range shares {
 		share := jobs[i*len(jobs)/shares : (i+1)*len(jobs)/shares]
-		wg.Go(func() { v.verifyShare(share) })
+		wg.Go(func() { v.VerifyBatch(share) })
 	}
 	wg.Wait()
 }
 
-func (v *Verifier) verifyShare(jobs []Job) {
+// VerifyBatch is VerifyAll on the calling goroutine alone. A job whose Err is set
+// already is passed over.
+func (v *Verifier) VerifyBatch(jobs []Job) {
 	batch := ed25519.NewBatchVerifierWithCapacity(len(jobs))
 	added := make([]*Job, 0, len(jobs))
 	for i := range jobs {
 		j := &jobs[i]
+		if j.Err != nil {
+			continue
+		}
 		j.Opened, j.Err = Opened{}, matches(j.Message, j.Key)
 		if j.Err != nil {
 			continue

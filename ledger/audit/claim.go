@@ -1,0 +1,158 @@
+package audit
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// verifyEvidence checks every leaf of the file against the one checkpoint, and
+// then answers for the leaf that is claimed.
+func verifyEvidence(name string, b []byte, t Trust) *Report {
+	r := newReport(name, "evidence")
+	e, err := ParseEvidence(b)
+	if err != nil {
+		return r.malformed(err)
+	}
+	s := r.checkpoint(e.Checkpoint, t.Policy)
+	if s == nil {
+		r.leaf(e.leaf(e.Claim), e.Claim, t, nil)
+		return r
+	}
+	for i := range e.Leaves {
+		l := &e.Leaves[i]
+		if !r.inclusion(&block.Proof{Index: l.Index, Size: s.Size, Path: l.Path}, l.Leaf, s.Root) {
+			return r
+		}
+	}
+	r.set(CheckInclusion, Holds, "leaf %d and %d leaves it rests on, of a tree of %d", e.Claim, len(e.Leaves)-1, s.Size)
+	r.leaf(e.leaf(e.Claim), e.Claim, t, e)
+	r.chain(e)
+	r.disclosures(e)
+	return r
+}
+
+// chain checks that the headers in the file chain where they touch, and that
+// the claim lies in the block of one of them.
+func (r *Report) chain(e *Evidence) {
+	var prev *block.Header
+	var prevHash block.Hash
+	closed := false
+	for i := range e.Leaves {
+		l := &e.Leaves[i]
+		if entry.KindOf(l.Leaf) != entry.LeafHeader {
+			continue
+		}
+		h, err := block.ParseHeader(l.Leaf)
+		if err != nil {
+			r.fail(CheckChain, err)
+			return
+		}
+		if h.Size != l.Index {
+			r.set(CheckChain, False, "the header of block %d says it is leaf %d and is leaf %d", h.Height, h.Size, l.Index)
+			return
+		}
+		if prev != nil && prev.Height+1 == h.Height {
+			if err := h.Follows(prev, prevHash); err != nil {
+				r.fail(CheckChain, err)
+				return
+			}
+		}
+		if h.First <= e.Claim && e.Claim <= h.Size {
+			closed = true
+			r.set(CheckChain, Holds, "in block %d, closed by leaf %d", h.Height, h.Size)
+		}
+		prev, prevHash = h, block.LeafHash(l.Leaf)
+	}
+	if !closed {
+		r.set(CheckChain, Unchecked, "the file does not hold the header of the claim's block")
+	}
+}
+
+// disclosures checks that every pack disclosed belongs to a statement here.
+func (r *Report) disclosures(e *Evidence) {
+	for _, d := range e.Disclosures {
+		sum := sha256.Sum256(d)
+		found := false
+		for i := range e.Leaves {
+			if m, err := signer.Parse(e.Leaves[i].Leaf); err == nil && m.Hidden() && string(m.Payload) == string(sum[:]) {
+				found = true
+			}
+		}
+		if !found {
+			r.set(CheckDisclosure, False, "a pack in the file is not the one whose hash was signed")
+			return
+		}
+	}
+}
+
+// key finds a key in the key history that the evidence holds: the charter's
+// oracles, and enrolments whose own signature verifies under one of them.
+func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
+	if e == nil {
+		return KnownKey{}, false
+	}
+	oracles := make(map[signer.KeyID]KnownKey)
+	var found KnownKey
+	for i := range e.Leaves {
+		l := &e.Leaves[i]
+		switch entry.KindOf(l.Leaf) {
+		case entry.LeafCharter:
+			c, err := entry.ParseCharter(l.Leaf)
+			if err != nil {
+				continue
+			}
+			for _, o := range c.Oracles {
+				if k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key); err == nil {
+					oracles[k.ID()] = KnownKey{Public: k, Name: o.Name, Role: RoleOracle}
+				}
+			}
+		case entry.LeafStatement:
+			m, err := signer.Parse(l.Leaf)
+			if err != nil {
+				continue
+			}
+			if k, ok := enrolled(m, oracles); ok && k.Public.ID() == id {
+				k.Enrolled = l.Index
+				found = k
+			}
+			if m.Type == entry.TypeRevocation && !found.Public.IsZero() {
+				if v, err := entry.ParseRevocation(m.Payload); err == nil && string(v.KeyID) == string(id[:]) {
+					found.Revoked = l.Index
+				}
+			}
+		}
+	}
+	if k, ok := oracles[id]; ok {
+		return k, true
+	}
+	return found, !found.Public.IsZero()
+}
+
+func enrolled(m *signer.Message, oracles map[signer.KeyID]KnownKey) (KnownKey, bool) {
+	if m.Type != entry.TypeEnrolment {
+		return KnownKey{}, false
+	}
+	o, ok := oracles[m.KeyID]
+	if !ok {
+		return KnownKey{}, false
+	}
+	if _, err := signer.Verify(m, o.Public); err != nil {
+		return KnownKey{}, false
+	}
+	n, err := entry.ParseEnrolment(m.Payload)
+	if err != nil {
+		return KnownKey{}, false
+	}
+	k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key)
+	if err != nil {
+		return KnownKey{}, false
+	}
+	return KnownKey{Public: k, Name: n.Gateway, Role: RoleGateway}, true
+}
+
+// String describes the answer in a line.
+func (v Verdict) String() string { return fmt.Sprintf("%-12s %-15s %s", v.Check, v.Verdict, v.Detail) }
