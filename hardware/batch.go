@@ -1,0 +1,104 @@
+package hardware
+
+import (
+	"math"
+	"time"
+)
+
+// Batch is one snapshot of a device. Its storage is reused from call to call;
+// CopyTo keeps it.
+type Batch struct {
+	// At is the monotonic time since boot at the middle of the exchange, by the
+	// clock of the device's options.
+	At time.Duration
+	// Took is how long the exchange lasted.
+	Took time.Duration
+	// Values stand in the order of Descriptor.Channels. A channel may be missing:
+	// nothing stands in for it.
+	Values []Value
+	// Evidence holds the bytes that went over the bus.
+	Evidence Transcript
+	// Warnings start with a code such as WarnSkipped, then a colon and detail.
+	Warnings []string
+}
+
+// Codes that begin a warning.
+const (
+	WarnNoChecksum   = "no_checksum"
+	WarnResync       = "resync"
+	WarnTrailing     = "trailing"
+	WarnNotANumber   = "not_a_number"
+	WarnDisagrees    = "register_disagrees"
+	WarnNotReady     = "conversion_not_ready"
+	WarnWorkaround   = "vendor_workaround"
+	WarnSkipped      = "skipped"
+	maximumValues    = math.MaxUint8 + 1
+	maximumWarnings  = 64
+	warningSeparator = ": "
+)
+
+// Reset empties b and keeps its storage.
+func (b *Batch) Reset() {
+	b.At, b.Took = 0, 0
+	b.Evidence.Reset()
+	b.ResetValues()
+}
+
+// ResetValues empties values and warnings: what Decode does first.
+func (b *Batch) ResetValues() {
+	b.Values = b.Values[:0]
+	b.Warnings = b.Warnings[:0]
+}
+
+// CopyTo makes dst equal to b without sharing storage, reusing dst's.
+func (b *Batch) CopyTo(dst *Batch) {
+	dst.At, dst.Took = b.At, b.Took
+	dst.Values = append(dst.Values[:0], b.Values...)
+	dst.Warnings = append(dst.Warnings[:0], b.Warnings...)
+	b.Evidence.copyTo(&dst.Evidence)
+}
+
+// Span sets At and Took from the clock's times before and after the exchange.
+func (b *Batch) Span(begin, end time.Duration) {
+	b.Took = end - begin
+	b.At = begin + b.Took/2
+}
+
+// Add appends v, marked OutOfRange when limits do not contain it.
+func (b *Batch) Add(v Value, limits Limits) {
+	if len(b.Values) == maximumValues {
+		return // one value for each of 256 channels is all there can be
+	}
+	if !limits.Contain(v) {
+		v.Quality |= OutOfRange
+	}
+	b.Values = append(b.Values, v)
+}
+
+// AddFloat32 appends f with its exponent moved by scale (3 turns kWh into Wh). NaN
+// and infinity are left out with a warning that names the channel.
+func (b *Batch) AddFloat32(channel uint8, name string, f float32, scale int8, q Quality, limits Limits) {
+	mantissa, exponent, ok := Float32(f)
+	if !ok {
+		b.Warn(WarnNotANumber, name)
+		return
+	}
+	// Whole numbers stay whole: 12.5 kWh is 12500 Wh, not 125 x 10^2.
+	power := int(exponent) + int(scale)
+	for power > 0 && mantissa != 0 && mantissa > -1e17 && mantissa < 1e17 {
+		mantissa *= 10
+		power--
+	}
+	if mantissa == 0 && power > 0 {
+		power = 0
+	}
+	b.Add(Value{Channel: channel, Mantissa: mantissa, Exponent: int8(power), Quality: q}, limits)
+}
+
+// Warn appends a warning. After 64 of them further ones are dropped: bytes from
+// outside must not fill memory with complaints.
+func (b *Batch) Warn(code, detail string) {
+	if len(b.Warnings) < maximumWarnings {
+		b.Warnings = append(b.Warnings, code+warningSeparator+detail)
+	}
+}

@@ -1,0 +1,93 @@
+package hardware
+
+import (
+	"errors"
+	"strings"
+)
+
+// The classes of a failed Sense, Decode or Probe. Only ErrNoData may be retried
+// within one sample.
+var (
+	// ErrAbsent: no part answered: a NACK, or a port that is not there.
+	ErrAbsent = errors.New("absent")
+	// ErrTimeout: nothing complete came in time.
+	ErrTimeout = errors.New("timeout")
+	// ErrChecksum: a frame or word came damaged.
+	ErrChecksum = errors.New("bad checksum")
+	// ErrMalformed: bytes that are not what the protocol or the request asks for.
+	ErrMalformed = errors.New("malformed")
+	// ErrWrongDevice: another unit, part or protocol answered.
+	ErrWrongDevice = errors.New("wrong device")
+	// ErrStale: not exactly one reply, or one that may belong to another request.
+	ErrStale = errors.New("stale reply")
+	// ErrDevice: the part says no: an exception, an error state, a failed self-test.
+	ErrDevice = errors.New("device error")
+	// ErrNoData: the part has no new measurement yet.
+	ErrNoData = errors.New("no data")
+	// ErrPermission: the system refuses the port, or another process holds it.
+	ErrPermission = errors.New("permission")
+)
+
+var classes = []error{
+	ErrNoData, ErrStale, ErrChecksum, ErrWrongDevice, ErrMalformed, ErrDevice,
+	ErrPermission, ErrAbsent, ErrTimeout,
+}
+
+// Class returns the class that err belongs to, nil if it has none. Its text is
+// fit for a label of a metric.
+func Class(err error) error {
+	for _, class := range classes {
+		if errors.Is(err, class) {
+			return class
+		}
+	}
+	return nil
+}
+
+// Error is a failure of the physical world, told to the person who stands before
+// it. Fields that do not apply are empty.
+type Error struct {
+	Class  error  // one of the classes above
+	Device string // "sdm630 unit 1"
+	Bus    string // "rs485-1"
+	Op     string // what was being done: "reading input registers 0x0000-0x001f"
+	Remedy string // what to do next
+	Err    error  // the cause below, if any
+}
+
+// Error returns bus, device, operation, class, cause and remedy in one line.
+func (e *Error) Error() string {
+	var b strings.Builder
+	for _, part := range []string{e.Bus, e.Device, e.Op} {
+		if part != "" {
+			b.WriteString(part)
+			b.WriteString(": ")
+		}
+	}
+	if e.Class != nil {
+		b.WriteString(e.Class.Error())
+	}
+	if e.Err != nil {
+		if e.Class != nil {
+			b.WriteString(": ")
+		}
+		b.WriteString(e.Err.Error())
+	}
+	if e.Remedy != "" {
+		b.WriteString(" (")
+		b.WriteString(e.Remedy)
+		b.WriteByte(')')
+	}
+	return b.String()
+}
+
+// Unwrap returns class and cause, for errors.Is and errors.As.
+func (e *Error) Unwrap() []error {
+	switch {
+	case e.Err == nil:
+		return []error{e.Class}
+	case e.Class == nil:
+		return []error{e.Err}
+	}
+	return []error{e.Class, e.Err}
+}
