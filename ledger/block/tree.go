@@ -27,6 +27,22 @@ type Tree struct {
 	edge [64]Hash // edge[l] is the root of the complete subtree of 2^l leaves that bit l of size stands for
 }
 
+// TreeAt returns the tree of the first size leaves of nodes.
+func TreeAt(nodes Nodes, size uint64) (Tree, error) {
+	t := Tree{size: size}
+	for l := range 64 {
+		if size>>l&1 == 0 {
+			continue
+		}
+		h, err := nodes.Node(l, size>>l-1)
+		if err != nil {
+			return Tree{}, err
+		}
+		t.edge[l] = h
+	}
+	return t, nil
+}
+
 // Size returns the number of leaves.
 func (t *Tree) Size() uint64 { return t.size }
 
