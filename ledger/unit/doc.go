@@ -9,6 +9,7 @@
 //	Cents     hundredths of ¤, on invoices only    ¤                   2
 //	Mass      milligrams (mg)                      tonnes              9
 //	PPM       parts per million                    share of one        6
+//	Amount    what its asset counts in             plain integer       -
 //	Interval  start, Unix seconds                  RFC 3339, UTC, Z    -
 //
 // ¤ is the community's currency unit, whatever that is. The scales are chosen so

@@ -23,6 +23,11 @@ type Mass int64
 // PPM is a share in parts per million.
 type PPM int64
 
+// Amount is an amount of some asset on an account, in the smallest unit of that
+// asset: n¤ of money, Wh of energy and certificates, whole carbon units. Convert to
+// and from it only where the asset is known.
+type Amount int64
+
 // Limits of a single value that enters a rule. Sums may be larger: they are
 // bounded by int64 and checked.
 const (
@@ -40,7 +45,7 @@ const nanoPerCent int64 = 10_000_000
 // Quantity is any of the types that may be added to their own kind. An Interval
 // is a place in time rather than an amount, and has its own arithmetic.
 type Quantity interface {
-	Energy | Price | Money | Cents | Mass | PPM
+	Energy | Price | Money | Cents | Mass | PPM | Amount
 }
 
 // CheckQuantity returns an error unless e is a quantity that one interval or one
