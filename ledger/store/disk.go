@@ -1,0 +1,147 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// disk is what the store asks of a file system when it writes. Tests put one in
+// its place that fails, or forgets what was not synced.
+type disk interface {
+	// Open opens a file for reading and writing; create makes it if absent.
+	Open(name string, create bool) (file, error)
+	// Rename replaces to by from. It is durable after SyncDir.
+	Rename(from, to string) error
+	Remove(name string) error
+	// SyncDir makes creations, renames and removals in dir durable.
+	SyncDir(dir string) error
+}
+
+// file is an open file of a disk. Offsets and sizes are in bytes.
+type file interface {
+	io.ReaderAt
+	io.WriterAt
+	Size() (int64, error)
+	Truncate(size int64) error
+	// Sync makes the content and the size durable.
+	Sync() error
+	Close() error
+}
+
+// osDisk is the machine's.
+type osDisk struct{}
+
+type osFile struct{ *os.File }
+
+func (osDisk) Open(name string, create bool) (file, error) {
+	flag := os.O_RDWR
+	if create {
+		flag |= os.O_CREATE
+	}
+	f, err := os.OpenFile(name, flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (osDisk) Rename(from, to string) error { return os.Rename(from, to) }
+func (osDisk) Remove(name string) error     { return os.Remove(name) }
+
+func (osDisk) SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (f osFile) Size() (int64, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return st.Size(), nil
+}
+
+func (f osFile) Sync() error { return dataSync(f.File) }
+
+// readOnlyDisk is the machine's for somebody who may not write.
+type readOnlyDisk struct{ osDisk }
+
+func (readOnlyDisk) Open(name string, _ bool) (file, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+const tempSuffix = ".tmp"
+
+// replaceFile puts content under name, durably and at once: readers and crashes
+// find the old content or the new. The directory is synced by the caller if
+// sync is false, for those who replace many.
+func replaceFile(d disk, name string, content []byte, syncDir bool) error {
+	tmp := name + tempSuffix
+	err := func() error {
+		f, err := d.Open(tmp, true)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		// A file left by a crash may be longer.
+		if err := f.Truncate(0); err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(content, 0); err != nil {
+			return err
+		}
+		return f.Sync()
+	}()
+	if err != nil {
+		return fmt.Errorf("writing %s: %w", tmp, err)
+	}
+	if err := d.Rename(tmp, name); err != nil {
+		return fmt.Errorf("replacing %s: %w", name, err)
+	}
+	if !syncDir {
+		return nil
+	}
+	if err := d.SyncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("replacing %s: %w", name, err)
+	}
+	return nil
+}
+
+// makeDir makes a directory and the way to it durably.
+func makeDir(d disk, dir string) error {
+	if st, err := os.Stat(dir); err == nil && st.IsDir() {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return d.SyncDir(filepath.Dir(dir))
+}
+
+// readExactly fills p from offset off.
+func readExactly(r io.ReaderAt, p []byte, off int64) error {
+	n, err := r.ReadAt(p, off)
+	if n == len(p) {
+		return nil
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(name)
+	return !errors.Is(err, fs.ErrNotExist)
+}
