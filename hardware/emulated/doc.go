@@ -1,0 +1,17 @@
+// Package emulated holds parts and buses that are not there. Each part is a model
+// of registers and commands written from its data sheet, on its own and not from
+// the driver, so that the two can disagree: it keeps state, commands change it, and
+// a driver that retries meets a part that moved on. Above the bus nothing can tell
+// it from the real thing.
+//
+// [Meter] is an Eastron energy meter. A [Line] puts meters on an RS-485 line, served
+// on a pseudo-terminal ([OpenLine]) or in memory ([Line.Conn]). [Bus] is an I2C bus
+// for [SCD4x] and [SCD30].
+//
+// A simulation sets what there is to measure ([Meter.Set], [SCD4x.Set], [SCD30.Set])
+// whenever it likes, from any goroutine. Measurements become ready by the clock that
+// is passed in, which may run fast; what takes time on a wire or inside a command
+// takes real time.
+//
+// Faults come by a [Plan]: a sequence, always the same, or drawn from a seed.
+package emulated

@@ -1,0 +1,143 @@
+package emulated
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Line is an RS-485 line with meters on it. All methods may be called from any
+// goroutine.
+type Line struct {
+	// Slowness is how long a Slow reply takes; set it before use.
+	Slowness time.Duration
+
+	mu    sync.Mutex // guards the fields below
+	units [256]*station
+	held  []byte // a Late reply, waiting for the next request
+	out   []byte // replies to the request at hand
+	asked int
+}
+
+// station is a meter at an address, with its faults.
+type station struct {
+	meter *Meter
+	plan  Plan
+}
+
+// NewLine returns a line without meters. It answers through Conn; OpenLine gives one
+// that answers on a pseudo-terminal.
+func NewLine() *Line { return &Line{Slowness: 400 * time.Millisecond} }
+
+// Attach puts m on the line at the given address (1 to 247). It panics on any other
+// address and on one that is taken.
+func (l *Line) Attach(unit byte, m *Meter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if unit < 1 || unit > 247 || l.units[unit] != nil {
+		panic(fmt.Sprintf("internal error: no meter can be attached at unit %d", unit))
+	}
+	l.units[unit] = &station{meter: m}
+}
+
+// SetFaults makes exchanges with the unit go wrong as plan says.
+func (l *Line) SetFaults(unit byte, plan Plan) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.units[unit]; s != nil {
+		s.plan = plan
+	}
+}
+
+// Requests returns how many requests to attached meters came.
+func (l *Line) Requests() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
+// respond takes one frame from the wire and returns what appears on it in answer,
+// and after how long. The slice is valid until the next call.
+func (l *Line) respond(frame []byte) (reply []byte, after time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = append(l.out[:0], l.held...)
+	l.held = l.held[:0]
+	if !wellFormed(frame) {
+		return l.out, 0 // meters do not answer noise
+	}
+	n := len(frame) - 2
+	s := l.units[frame[0]]
+	if s == nil {
+		return l.out, 0
+	}
+	l.asked++
+	start := len(l.out)
+	l.out = append(l.out, frame[0])
+	l.out = s.meter.answer(frame[1:n], l.out)
+	l.out = binary.LittleEndian.AppendUint16(l.out, crc16(l.out[start:]))
+	return l.spoil(s.plan.next(), start)
+}
+
+// spoil applies f to the reply that begins at start.
+func (l *Line) spoil(f Fault, start int) ([]byte, time.Duration) {
+	frame := l.out[start:]
+	switch f {
+	case Silence, NACK, StuckBus:
+		l.out = l.out[:start]
+	case BadCRC:
+		frame[len(frame)-1] ^= 0x5A
+	case FlippedBit:
+		frame[len(frame)/2] ^= 0x10
+	case Truncated:
+		l.out = l.out[:start+len(frame)/2]
+	case Doubled:
+		l.out = append(l.out, frame...)
+	case Late:
+		l.held = append(l.held, frame...)
+		l.out = l.out[:start]
+	case Slow:
+		return l.out, l.Slowness
+	}
+	return l.out, 0
+}
+
+// wellFormed reports whether frame ends in its checksum.
+func wellFormed(frame []byte) bool {
+	n := len(frame) - 2
+	return n >= 2 && crc16(frame[:n]) == binary.LittleEndian.Uint16(frame[n:])
+}
+
+// frameSize returns how long the request that starts with b is, 0 when it cannot be
+// said yet. Meters tell frames apart by silence; a pseudo-terminal has none to rely
+// on, but a request's length follows from its function.
+func frameSize(b []byte) int {
+	switch {
+	case len(b) < 2:
+		return 0
+	case b[1] == 0x0F || b[1] == 0x10: // write multiple: a byte count stands at 6
+		if len(b) < 7 {
+			return 0
+		}
+		return 9 + int(b[6])
+	}
+	return 8
+}
+
+// crc16 is the checksum of RTU frames, computed bit by bit as the serial line guide
+// (V1.02 section 6.2.2) describes it.
+func crc16(b []byte) uint16 {
+	crc := uint16(0xFFFF)
+	for _, c := range b {
+		crc ^= uint16(c)
+		for range 8 {
+			carry := crc & 1
+			crc >>= 1
+			if carry != 0 {
+				crc ^= 0xA001
+			}
+		}
+	}
+	return crc
+}
