@@ -46,7 +46,7 @@ type Config struct {
 	MaxStore int64
 	// Now is the clock by which certificates are valid; nil is the system's.
 	Now func() time.Time
-	// Log gets the server's warnings and errors, and at debug level its notices. Nil drops them.
+	// Log gets the server's warnings and errors, at most 20 a second, and at debug level its notices. Nil drops them.
 	Log *slog.Logger
 }
 
@@ -67,6 +67,9 @@ type Broker struct {
 func Start(cfg Config) (*Broker, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	self, err := nkeys.CreateUser()
 	if err != nil {
@@ -98,7 +101,7 @@ func (b *Broker) start(opts *server.Options) error {
 		return fmt.Errorf("setting up the broker: %w", err)
 	}
 	b.srv = srv
-	log := &serverLog{log: b.cfg.Log}
+	log := &serverLog{log: b.cfg.Log, now: b.cfg.Now}
 	srv.SetLoggerV2(log, false, false, false)
 	go srv.Start() // returns when all is started; Shutdown ends what it leaves running
 	for end := time.Now().Add(startTimeout); !srv.ReadyForConnections(250 * time.Millisecond); {

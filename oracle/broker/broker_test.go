@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -84,16 +85,20 @@ func (s *site) start(t *testing.T) {
 	s.Broker = b
 }
 
-// testLog writes to the test's log as long as the test runs.
+// testLog writes to the test's log, and to also if that is there.
 type testLog struct {
-	t  *testing.T
-	mu sync.Mutex
+	t    *testing.T
+	mu   sync.Mutex // guards also
+	also io.Writer
 }
 
 func (l *testLog) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.t.Log(strings.TrimSpace(string(p)))
+	if l.also != nil {
+		l.also.Write(p)
+	}
 	return len(p), nil
 }
 

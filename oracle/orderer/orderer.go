@@ -32,7 +32,8 @@ type Orderer interface {
 	// fn gets one or more messages with the sequences first, first+1, and so on; calls do not overlap. The byte slices are fn's to
 	// keep, the slice that holds them is not. Deliver blocks until ctx ends (and returns its error), fn returns an error (and
 	// returns that unchanged), or the order cannot continue: ErrTrimmed, ErrBeyond, ErrDiverged. It outlives lost connections and
-	// restarts of the order's servers without losing or repeating a message. A from of 0 is an error.
+	// restarts of the order's servers without losing or repeating a message, but not its own client being closed. A from of 0 is an
+	// error.
 	Deliver(ctx context.Context, from uint64, fn func(first uint64, msgs [][]byte) error) error
 
 	// At returns the message at a sequence, so that an oracle can compare the order's history with its own chain. Errors: ErrTrimmed

@@ -24,6 +24,9 @@ const (
 	// batchBytes ends a batch; one batch holds at most ahead messages.
 	batchBytes = 4 << 20
 
+	// firstPause is the time from an interruption to the next try; it doubles up to a second.
+	firstPause = 20 * time.Millisecond
+
 	// settle is how long a replicated order may look too short before that is believed: a replica that has just begun to lead answers
 	// before it has applied all that it holds.
 	settle = 5 * time.Second
@@ -38,7 +41,7 @@ func (o *Orderer) Deliver(ctx context.Context, from uint64, fn func(first uint64
 		return errors.New("sequence 0: an order begins at 1")
 	}
 	d := delivery{o: o, fn: fn, next: from}
-	pause := 20 * time.Millisecond
+	pause := firstPause
 	for {
 		before := d.next
 		err := d.run(ctx)
@@ -50,9 +53,9 @@ func (o *Orderer) Deliver(ctx context.Context, from uint64, fn func(first uint64
 			return end.err
 		}
 		if d.next > before {
-			pause = 20 * time.Millisecond
+			pause = firstPause
 		}
-		o.cfg.Log.Warn("delivery from the order interrupted", "next_seq", d.next, "error", err, "retry_ms", pause.Milliseconds())
+		d.interrupted(err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -77,10 +80,31 @@ type delivery struct {
 	began bool
 	// short is when the order was first found to end before next.
 	short time.Time
+	// tries counts the interruptions since the last message.
+	tries int
+}
+
+// interrupted logs the first of several failures; resumed, that they are over.
+func (d *delivery) interrupted(err error) {
+	if d.tries++; d.tries == 1 {
+		d.o.cfg.Log.Warn("delivery from the order interrupted", "next_seq", d.next, "error", err)
+		return
+	}
+	d.o.cfg.Log.Debug("delivery from the order still interrupted", "next_seq", d.next, "tries", d.tries, "error", err)
+}
+
+func (d *delivery) resumed() {
+	if d.tries > 0 {
+		d.o.cfg.Log.Info("delivery from the order resumed", "next_seq", d.next, "tries", d.tries)
+		d.tries = 0
+	}
 }
 
 // run delivers over one consumer until that fails.
 func (d *delivery) run(ctx context.Context) error {
+	if d.o.js.Conn().IsClosed() {
+		return stop{nats.ErrConnectionClosed}
+	}
 	if err := d.check(ctx); err != nil {
 		return err
 	}
@@ -162,6 +186,7 @@ func (d *delivery) hand(m jetstream.Msg, waiting <-chan jetstream.Msg) error {
 	if len(batch) == 0 {
 		return lost
 	}
+	d.resumed()
 	digest := sha256.Sum256(batch[len(batch)-1])
 	first := d.next
 	if err := d.fn(first, batch); err != nil {
@@ -236,7 +261,7 @@ func (d *delivery) consumer(ctx context.Context) (jetstream.Consumer, error) {
 
 // drop deletes the consumer; if that cannot be done now, the server drops it as inactive.
 func (d *delivery) drop(cons jetstream.Consumer) {
-	if nc := d.o.js.Conn(); nc.Status() != nats.CONNECTED {
+	if !d.o.js.Conn().IsConnected() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)

@@ -27,6 +27,7 @@ type service struct {
 	broker *broker.Broker
 	client *tls.Config
 	lines  map[orderer.Orderer]*line
+	conns  map[orderer.Orderer]*nats.Conn
 }
 
 func newService(t testing.TB) *service {
@@ -62,6 +63,7 @@ func newService(t testing.TB) *service {
 		},
 		client: &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: roots, MinVersion: tls.VersionTLS12},
 		lines:  make(map[orderer.Orderer]*line),
+		conns:  make(map[orderer.Orderer]*nats.Conn),
 	}
 	s.start(t)
 	t.Cleanup(func() { s.broker.Close() })
@@ -124,7 +126,7 @@ func (s *service) open(t testing.TB) orderer.Orderer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.lines[o] = l
+	s.lines[o], s.conns[o] = l, nc
 	return o
 }
 
@@ -196,6 +198,7 @@ func TestOrder(t *testing.T) {
 			Open:    s.open,
 			Restart: s.restart,
 			Replace: s.replace,
+			Close:   func(_ testing.TB, c orderer.Orderer) { s.conns[c].Close() },
 			Deafen:  func(_ testing.TB, c orderer.Orderer) func() { return s.lines[c].deafen() },
 		}
 	})

@@ -25,6 +25,8 @@ type Service struct {
 	Restart func(t testing.TB)
 	// Replace stops the servers and starts them again with an empty order: what a lost disk or a wrong backup looks like.
 	Replace func(t testing.TB)
+	// Close closes the client c, which Open returned, while it may be in use.
+	Close func(t testing.TB, c orderer.Orderer)
 	// Deafen keeps the servers' answers from the client c, which Open returned, while letting its messages through. The function it
 	// returns ends that, at the latest by letting c reconnect.
 	Deafen func(t testing.TB, c orderer.Orderer) (restore func())
@@ -48,6 +50,7 @@ func Run(t *testing.T, start func(t testing.TB) Service) {
 		{"RestartWhileSubmitting", testRestartWhileSubmitting},
 		{"LostAcknowledgement", testLostAck},
 		{"CancelledSubmit", testCancelled},
+		{"ClosedClient", testClosed},
 		{"RewoundIsSeen", testRewound},
 		{"DivergenceIsSeen", testDiverged},
 	} {
@@ -462,6 +465,25 @@ func testCancelled(t *testing.T, s Service) {
 	}
 	submit(t, o, "only")
 	equal(t, "order", receive(t, o, 1, 1), []string{"only"})
+}
+
+func testClosed(t *testing.T, s Service) {
+	o := s.Open(t)
+	f := newFollow(t, o)
+	submit(t, o, "m")
+	f.next(t, 1)
+	s.Close(t, o)
+	select {
+	case err := <-f.done:
+		if err == nil {
+			t.Error("delivery over a closed client ended without an error")
+		}
+	case <-time.After(patience):
+		t.Error("delivery over a closed client goes on")
+	}
+	if err := o.Submit(within(t), []byte("late")); err == nil {
+		t.Error("submitting over a closed client: got no error")
+	}
 }
 
 func testRewound(t *testing.T, s Service) {
