@@ -109,7 +109,7 @@ func (s *service) connect(t testing.TB) (*nats.Conn, *line) {
 
 // config makes retries quick, as tests lose acknowledgements on purpose.
 func config() jetstream.Config {
-	return jetstream.Config{Ledger: ledger, AckWait: 250 * time.Millisecond}
+	return jetstream.Config{Ledger: ledger, AckWait: 400 * time.Millisecond}
 }
 
 func within(t testing.TB) context.Context {

@@ -126,13 +126,19 @@ func receive(t testing.TB, o orderer.Orderer, from uint64, n int) []string {
 	return got
 }
 
+// bounds asks until there is an answer: a client may still be on its way back to restarted servers.
 func bounds(t testing.TB, o orderer.Orderer) (first, last uint64) {
 	t.Helper()
-	first, last, err := o.Bounds(within(t))
-	if err != nil {
-		t.Fatalf("asking for bounds: %v", err)
+	ctx := within(t)
+	for {
+		first, last, err := o.Bounds(ctx)
+		if err == nil {
+			return first, last
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("asking for bounds: %v", err)
+		}
 	}
-	return first, last
 }
 
 func equal(t testing.TB, what string, got, want []string) {
