@@ -45,11 +45,11 @@ type oldNode struct {
 }
 
 func openDerived(d disk, dir, suffix string) (*derived, error) {
-	hashes, err := d.Open(filepath.Join(dir, hashesFile+suffix), true)
+	hashes, err := d.Open(filepath.Join(dir, hashesFile+suffix), privateFile)
 	if err != nil {
 		return nil, fmt.Errorf("opening hashes: %w", err)
 	}
-	offsets, err := d.Open(filepath.Join(dir, offsetsFile+suffix), true)
+	offsets, err := d.Open(filepath.Join(dir, offsetsFile+suffix), privateFile)
 	if err != nil {
 		hashes.Close()
 		return nil, fmt.Errorf("opening offsets: %w", err)

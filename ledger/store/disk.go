@@ -12,8 +12,9 @@ import (
 // disk is what the store asks of a file system when it writes. Tests put one in
 // its place that fails, or forgets what was not synced.
 type disk interface {
-	// Open opens a file for reading and writing; create makes it if absent.
-	Open(name string, create bool) (file, error)
+	// Open opens a file for reading and writing. Unless create is 0 it makes an
+	// absent one with that mode.
+	Open(name string, create fs.FileMode) (file, error)
 	// Rename replaces to by from. It is durable after SyncDir.
 	Rename(from, to string) error
 	Remove(name string) error
@@ -37,12 +38,18 @@ type osDisk struct{}
 
 type osFile struct{ *os.File }
 
-func (osDisk) Open(name string, create bool) (file, error) {
+// Modes of files: what a store keeps is the oracle's, tiles are everybody's.
+const (
+	privateFile fs.FileMode = 0o600
+	publicFile  fs.FileMode = 0o644
+)
+
+func (osDisk) Open(name string, create fs.FileMode) (file, error) {
 	flag := os.O_RDWR
-	if create {
+	if create != 0 {
 		flag |= os.O_CREATE
 	}
-	f, err := os.OpenFile(name, flag, 0o600)
+	f, err := os.OpenFile(name, flag, create)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +80,7 @@ func (f osFile) Sync() error { return dataSync(f.File) }
 // readOnlyDisk is the machine's for somebody who may not write.
 type readOnlyDisk struct{ osDisk }
 
-func (readOnlyDisk) Open(name string, _ bool) (file, error) {
+func (readOnlyDisk) Open(name string, _ fs.FileMode) (file, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -84,12 +91,23 @@ func (readOnlyDisk) Open(name string, _ bool) (file, error) {
 const tempSuffix = ".tmp"
 
 // replaceFile puts content under name, durably and at once: readers and crashes
-// find the old content or the new. The directory is synced by the caller if
-// sync is false, for those who replace many.
-func replaceFile(d disk, name string, content []byte, syncDir bool) error {
+// find the old content or the new.
+func replaceFile(d disk, name string, mode fs.FileMode, content []byte) error {
+	if err := renameInto(d, name, mode, content); err != nil {
+		return err
+	}
+	if err := d.SyncDir(filepath.Dir(name)); err != nil {
+		return fmt.Errorf("replacing %s: %w", name, err)
+	}
+	return nil
+}
+
+// renameInto is replaceFile for those who replace many and then sync the
+// directory.
+func renameInto(d disk, name string, mode fs.FileMode, content []byte) error {
 	tmp := name + tempSuffix
 	err := func() error {
-		f, err := d.Open(tmp, true)
+		f, err := d.Open(tmp, mode)
 		if err != nil {
 			return err
 		}
@@ -109,25 +127,31 @@ func replaceFile(d disk, name string, content []byte, syncDir bool) error {
 	if err := d.Rename(tmp, name); err != nil {
 		return fmt.Errorf("replacing %s: %w", name, err)
 	}
-	if !syncDir {
-		return nil
-	}
-	if err := d.SyncDir(filepath.Dir(name)); err != nil {
-		return fmt.Errorf("replacing %s: %w", name, err)
-	}
 	return nil
 }
 
-// makeDir makes a directory and the way to it durably.
-func makeDir(d disk, dir string) error {
+// makeDir makes a directory and the way to it, durably.
+func makeDir(d disk, dir string, mode fs.FileMode) error {
 	if st, err := os.Stat(dir); err == nil && st.IsDir() {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	parent := filepath.Dir(dir)
+	if parent != dir {
+		if err := makeDir(d, parent, mode); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return d.SyncDir(filepath.Dir(dir))
+	return d.SyncDir(parent)
 }
+
+// Modes of directories.
+const (
+	privateDir fs.FileMode = 0o700
+	publicDir  fs.FileMode = 0o755
+)
 
 // readExactly fills p from offset off.
 func readExactly(r io.ReaderAt, p []byte, off int64) error {

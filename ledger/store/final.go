@@ -86,7 +86,7 @@ func (s *Store) SetFinal(note []byte, height uint64) error {
 	if f.note != nil && height < f.height {
 		return fmt.Errorf("%w: the final checkpoint of block %d after that of block %d", ErrRefused, height, f.height)
 	}
-	if err := replaceFile(s.disk, filepath.Join(s.dir, checkpointFile), note, true); err != nil {
+	if err := replaceFile(s.disk, filepath.Join(s.dir, checkpointFile), privateFile, note); err != nil {
 		return err
 	}
 	f.note, f.height = bytes.Clone(note), height

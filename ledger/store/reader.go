@@ -20,6 +20,9 @@ type Reader struct {
 	// commit's root; else everything is read from the leaves.
 	trusted bool
 
+	publishing sync.Mutex        // guards published, and the directories of tiles
+	published  map[string]uint64 // size of the publication before the last, by directory
+
 	mu   sync.RWMutex // guards the fields below and the ring of derived
 	segs []*segment
 	end  int64 // where the committed part of the last segment ends

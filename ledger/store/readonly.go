@@ -130,11 +130,11 @@ func (r *Reader) scanEnd(f file, s *segment, size int64, index *uint64) (bad int
 func (r *Reader) openDerived() error {
 	var err error
 	d := r.derived
-	if d.hashes, err = r.disk.Open(filepath.Join(r.dir, hashesFile), false); err != nil {
+	if d.hashes, err = r.disk.Open(filepath.Join(r.dir, hashesFile), 0); err != nil {
 		d.hashes = nil
 		return ignoreMissing(err)
 	}
-	if d.offsets, err = r.disk.Open(filepath.Join(r.dir, offsetsFile), false); err != nil {
+	if d.offsets, err = r.disk.Open(filepath.Join(r.dir, offsetsFile), 0); err != nil {
 		d.offsets = nil
 		return ignoreMissing(err)
 	}

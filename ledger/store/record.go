@@ -52,18 +52,22 @@ func appendRecord(b []byte, salt uint32, kind byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
+// form tells which kinds of record a file has, and of what length.
+type form func(kind byte, length uint32) bool
+
+func leavesForm(kind byte, n uint32) bool {
+	return kind == kindLeaf && n >= 1 && n <= MaxLeaf || kind == kindCommit && n == commitPayload
+}
+
 // parseRecord reads the record at the start of b, without copying. On errShort
 // the record may only need more bytes than b has.
-func parseRecord(b []byte, salt uint32) (kind byte, payload []byte, err error) {
+func parseRecord(b []byte, salt uint32, ok form) (kind byte, payload []byte, err error) {
 	if len(b) < recordHead {
 		return 0, nil, errShort
 	}
 	n := binary.BigEndian.Uint32(b)
 	kind = b[4]
-	switch {
-	case kind == kindLeaf && n >= 1 && n <= MaxLeaf:
-	case kind == kindCommit && n == commitPayload:
-	default:
+	if !ok(kind, n) {
 		return 0, nil, errForm
 	}
 	end := recordHead + int(n)

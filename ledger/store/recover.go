@@ -58,7 +58,7 @@ func Open(dir string, o Options) (*Store, Report, error) {
 	if err != nil {
 		return nil, Report{}, err
 	}
-	if err := makeDir(o.disk, dir); err != nil {
+	if err := makeDir(o.disk, dir, privateDir); err != nil {
 		return nil, Report{}, fmt.Errorf("making store: %w", err)
 	}
 	lock, err := lockFile(filepath.Join(dir, lockName))
@@ -124,7 +124,7 @@ func (o *opening) open() (*Store, error) {
 // openFiles opens everything; a new store gets its first segment.
 func (o *opening) openFiles() error {
 	d := o.options.disk
-	if err := makeDir(d, filepath.Join(o.dir, leavesDir)); err != nil {
+	if err := makeDir(d, filepath.Join(o.dir, leavesDir), privateDir); err != nil {
 		return err
 	}
 	for _, sub := range []string{"", leavesDir} {

@@ -41,21 +41,21 @@ func segmentPath(dir string, first uint64) string {
 	return filepath.Join(dir, leavesDir, fmt.Sprintf("%020d%s", first, segmentSuffix))
 }
 
-func encodeSegmentHead(first uint64, salt uint32) []byte {
-	b := append(make([]byte, 0, segmentHead), segmentMagic...)
+func encodeHead(magic string, first uint64, salt uint32) []byte {
+	b := append(make([]byte, 0, segmentHead), magic...)
 	b = binary.BigEndian.AppendUint64(b, first)
 	b = binary.BigEndian.AppendUint32(b, salt)
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-func parseSegmentHead(b []byte) (first uint64, salt uint32, err error) {
+func parseHead(magic string, b []byte) (first uint64, salt uint32, err error) {
 	switch {
-	case len(b) < segmentHead || string(b[:6]) != segmentMagic[:6]:
-		return 0, 0, errors.New("not a segment of leaves")
+	case len(b) < segmentHead || string(b[:6]) != magic[:6]:
+		return 0, 0, fmt.Errorf("the file does not start with %q", magic)
 	case binary.BigEndian.Uint32(b[20:]) != crc32.Checksum(b[:20], castagnoli):
-		return 0, 0, errors.New("the segment's head has a wrong checksum")
-	case string(b[:8]) != segmentMagic:
-		return 0, 0, fmt.Errorf("segment format %q is not known: a newer wattmark wrote it", b[:8])
+		return 0, 0, errors.New("the file's head has a wrong checksum")
+	case string(b[:8]) != magic:
+		return 0, 0, fmt.Errorf("format %q is not known: a newer wattmark wrote it", b[:8])
 	}
 	return binary.BigEndian.Uint64(b[8:]), binary.BigEndian.Uint32(b[16:]), nil
 }
@@ -63,13 +63,17 @@ func parseSegmentHead(b []byte) (first uint64, salt uint32, err error) {
 // createSegment makes an empty segment. It is durable on return, and never seen
 // without its head.
 func createSegment(d disk, dir string, first uint64) (*segment, error) {
-	var salt [4]byte
-	rand.Read(salt[:])
-	s := &segment{path: segmentPath(dir, first), first: first, salt: binary.BigEndian.Uint32(salt[:])}
-	if err := replaceFile(d, s.path, encodeSegmentHead(first, s.salt), true); err != nil {
+	s := &segment{path: segmentPath(dir, first), first: first, salt: newSalt()}
+	if err := replaceFile(d, s.path, privateFile, encodeHead(segmentMagic, first, s.salt)); err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+func newSalt() uint32 {
+	var salt [4]byte
+	rand.Read(salt[:])
+	return binary.BigEndian.Uint32(salt[:])
 }
 
 // openSegment reads a segment's head.
@@ -83,7 +87,7 @@ func openSegment(d disk, path string, first uint64) (*segment, error) {
 	if err := readExactly(f, head[:], 0); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, fmt.Errorf("reading %s: %w", path, err)
 	}
-	got, salt, err := parseSegmentHead(head[:])
+	got, salt, err := parseHead(segmentMagic, head[:])
 	switch {
 	case err != nil:
 		return nil, damaged(path, 0, remedyLeaves, "%v", err)
@@ -98,7 +102,7 @@ func (s *segment) handle(d disk) (file, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.f == nil {
-		f, err := d.Open(s.path, false)
+		f, err := d.Open(s.path, 0)
 		if err != nil {
 			return nil, fmt.Errorf("opening leaves: %w", err)
 		}
@@ -173,7 +177,7 @@ func (s *segment) lastCommit(d disk, end int64) (Commit, error) {
 	if err := readExactly(f, b[:], at); err != nil {
 		return Commit{}, damaged(s.path, at, remedyLeaves, "reading commit record: %v", err)
 	}
-	kind, payload, err := parseRecord(b[:], s.salt)
+	kind, payload, err := parseRecord(b[:], s.salt, leavesForm)
 	if err == nil && kind != kindCommit {
 		err = errForm
 	}
@@ -192,6 +196,7 @@ func (s *segment) lastCommit(d disk, end int64) (Commit, error) {
 type scanner struct {
 	r    io.ReaderAt
 	salt uint32
+	form form
 	next int64 // offset of the record that next returns
 	end  int64 // nothing from here on is read
 
@@ -206,8 +211,9 @@ const scanBuffer = 1 << 20
 // scanBuffers are reused: a scan of few leaves must not cost a megabyte.
 var scanBuffers = sync.Pool{New: func() any { b := make([]byte, scanBuffer); return &b }}
 
+// newScanner returns a scanner of a segment; the caller releases it.
 func newScanner(r io.ReaderAt, salt uint32, from, end int64) *scanner {
-	return &scanner{r: r, salt: salt, next: from, end: end, buf: *scanBuffers.Get().(*[]byte), from: from, chunk: scanBuffer / 8}
+	return &scanner{r: r, salt: salt, form: leavesForm, next: from, end: end, buf: *scanBuffers.Get().(*[]byte), from: from, chunk: scanBuffer / 8}
 }
 
 func (s *scanner) release() {
@@ -223,12 +229,12 @@ func (s *scanner) record() (kind byte, payload []byte, at int64, err error) {
 	if at >= s.end {
 		return 0, nil, at, io.EOF
 	}
-	kind, payload, err = parseRecord(s.buf[at-s.from:s.have], s.salt)
+	kind, payload, err = parseRecord(s.buf[at-s.from:s.have], s.salt, s.form)
 	if errors.Is(err, errShort) && s.from+int64(s.have) < s.end {
 		if err := s.fill(at); err != nil {
 			return 0, nil, at, err
 		}
-		kind, payload, err = parseRecord(s.buf[:s.have], s.salt)
+		kind, payload, err = parseRecord(s.buf[:s.have], s.salt, s.form)
 	}
 	if err != nil {
 		return 0, nil, at, err

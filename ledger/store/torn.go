@@ -21,7 +21,10 @@ func tornOrDamaged(f file, s *segment, from, bad, size int64, newest bool, heigh
 	if !newest {
 		return damaged(s.path, bad, remedyLeaves, "%s, and there is a segment behind it", what)
 	}
-	at, err := findCommit(f, s.salt, from, size, height)
+	at, err := findRecord(f, s.salt, leavesForm, kindCommit, commitPayload, from, size)
+	if err == nil && at < 0 {
+		at, err = findCommitLike(f, from, size, height)
+	}
 	if err != nil {
 		return err
 	}
@@ -31,37 +34,42 @@ func tornOrDamaged(f file, s *segment, from, bad, size int64, newest bool, heigh
 	return nil
 }
 
-// findCommit looks in [from, size) for a commit record: a valid one anywhere, or
-// something at the very end that was meant to be the one of height. It returns
-// its offset, or -1.
-func findCommit(f file, salt uint32, from, size int64, height uint64) (int64, error) {
+// findRecord looks in [from, size) for a valid record of a kind with a payload of
+// n bytes, less than 65536. It returns its offset, or -1.
+func findRecord(f file, salt uint32, ok form, kind byte, n int, from, size int64) (int64, error) {
 	const window = scanBuffer
-	b := make([]byte, window+commitRecord)
+	b := make([]byte, window+recordHead+n)
 	for at := from; at < size; at += window {
-		n := int(min(int64(len(b)), size-at))
-		if err := readExactly(f, b[:n], at); err != nil {
-			return -1, fmt.Errorf("reading leaves: %w", err)
+		have := int(min(int64(len(b)), size-at))
+		if err := readExactly(f, b[:have], at); err != nil {
+			return -1, fmt.Errorf("looking for a record: %w", err)
 		}
-		for i := 0; i < min(n, window); i++ {
-			if b[i] != 0 || i+commitRecord > n {
+		for i := 0; i < min(have, window); i++ {
+			if b[i] != 0 || i+recordHead+n > have {
 				continue // the length's first byte is 0
 			}
-			if kind, _, err := parseRecord(b[i:n], salt); err == nil && kind == kindCommit {
+			if got, payload, err := parseRecord(b[i:have], salt, ok); err == nil && got == kind && len(payload) == n {
 				return at + int64(i), nil
 			}
 		}
 	}
+	return -1, nil
+}
+
+// findCommitLike looks at the very end of [from, size) for something that was
+// meant to be the commit record of a height.
+func findCommitLike(f file, from, size int64, height uint64) (int64, error) {
 	if size-from < commitRecord {
 		return -1, nil
 	}
-	end := b[:commitRecord]
-	if err := readExactly(f, end, size-commitRecord); err != nil {
-		return -1, fmt.Errorf("reading leaves: %w", err)
+	var end [commitRecord]byte
+	if err := readExactly(f, end[:], size-commitRecord); err != nil {
+		return -1, fmt.Errorf("looking for a commit record: %w", err)
 	}
-	if resemblesCommit(end, height) {
-		return size - commitRecord, nil
+	if !resemblesCommit(end[:], height) {
+		return -1, nil
 	}
-	return -1, nil
+	return size - commitRecord, nil
 }
 
 // resemblesCommit reports whether most of the bytes that are known beforehand

@@ -33,7 +33,7 @@ func (r *Reader) Leaf(i uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	kind, leaf, err := readRecord(f, p.salt, at)
+	kind, leaf, err := readRecord(f, p.salt, at, leavesForm, MaxLeaf)
 	if err != nil && !isRecordError(err) {
 		return nil, fmt.Errorf("reading leaf %d from %s: %w", i, p.path, err)
 	}
@@ -43,19 +43,19 @@ func (r *Reader) Leaf(i uint64) ([]byte, error) {
 	return leaf, nil
 }
 
-// readRecord reads one record into memory of its own.
-func readRecord(f io.ReaderAt, salt uint32, at int64) (kind byte, payload []byte, err error) {
+// readRecord reads one record of at most limit bytes into memory of its own.
+func readRecord(f io.ReaderAt, salt uint32, at int64, ok form, limit int) (kind byte, payload []byte, err error) {
 	b := make([]byte, 2048) // most records fit
 	for {
 		n, err := f.ReadAt(b, at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, nil, err
 		}
-		kind, payload, err := parseRecord(b[:n], salt)
-		if !errors.Is(err, errShort) || n < len(b) || len(b) > MaxLeaf {
+		kind, payload, err := parseRecord(b[:n], salt, ok)
+		if !errors.Is(err, errShort) || n < len(b) || len(b) > limit {
 			return kind, payload, err
 		}
-		b = make([]byte, recordHead+MaxLeaf)
+		b = make([]byte, recordHead+limit)
 	}
 }
 
