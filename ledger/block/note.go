@@ -182,3 +182,13 @@ func openNote(b []byte, known []noteVerifier) (*note.Note, error) {
 	}
 	return n, nil
 }
+
+// CheckpointOf returns the checkpoint in a signed note without looking at its
+// signatures: for display, never for trust.
+func CheckpointOf(signed []byte) (Checkpoint, error) {
+	text, _, ok := strings.Cut(string(signed), "\n\n")
+	if !ok {
+		return Checkpoint{}, fmt.Errorf("checkpoint: %w: no empty line before the signatures", ErrForm)
+	}
+	return ParseCheckpoint(text + "\n")
+}

@@ -13,8 +13,13 @@ type Subjects struct{ prefix string }
 // part of a subject is the first 16 hexadecimal digits of SHA-256(origin), as an
 // origin may hold dots and slashes, which subjects and topics give a meaning.
 func For(origin string) Subjects {
+	return Subjects{"wattmark.v1." + ShortName(origin) + "."}
+}
+
+// ShortName is a ledger's part of a subject.
+func ShortName(origin string) string {
 	sum := sha256.Sum256([]byte(origin))
-	return Subjects{"wattmark.v1." + hex.EncodeToString(sum[:8]) + "."}
+	return hex.EncodeToString(sum[:8])
 }
 
 // Up is where a gateway publishes its frames.
@@ -28,9 +33,6 @@ func (s Subjects) Refusal(gateway string) string { return s.prefix + "refusal." 
 
 // Vote is where oracles exchange their votes. Gateways have no right to it.
 func (s Subjects) Vote() string { return s.prefix + "vote" }
-
-// Order is the prefix of the subjects that carry the log order.
-func (s Subjects) Order() string { return s.prefix + "order" }
 
 // Gateway returns the last part of a subject, the gateway's name.
 func (s Subjects) Gateway(subject string) string {

@@ -1,0 +1,156 @@
+package ledger
+
+import (
+	"errors"
+	"fmt"
+
+	"wattmark/ledger/audit"
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// Source is what proofs are made from: a store, or a reader of one.
+type Source interface {
+	block.Nodes
+	leaves
+	Size() uint64
+	Leaf(i uint64) ([]byte, error)
+}
+
+// ErrNotFinal is returned where no checkpoint covers the leaf yet.
+var ErrNotFinal = errors.New("no final checkpoint covers the leaf yet")
+
+// ErrNoLeaf is returned where the ledger holds no such leaf.
+var ErrNoLeaf = errors.New("the ledger holds no such leaf")
+
+// Evidence makes the evidence for one leaf under a final checkpoint: the leaf,
+// the header of its block, and for a statement the charter and the whole life of
+// its key. Packs, where not nil, gives the preimages of committed packs, which
+// are then disclosed.
+func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs func(digest []byte) []byte) (*audit.Evidence, error) {
+	if index >= src.Size() {
+		return nil, fmt.Errorf("%w: it ends before leaf %d", ErrNoLeaf, index)
+	}
+	if index >= cp.Size {
+		return nil, fmt.Errorf("%w: leaf %d, checkpoint of %d leaves", ErrNotFinal, index, cp.Size)
+	}
+	leaf, err := src.Leaf(index)
+	if err != nil {
+		return nil, err
+	}
+	e := &audit.Evidence{Claim: index, Checkpoint: note}
+	want := map[uint64]bool{index: true}
+	if entry.KindOf(leaf) == entry.LeafStatement {
+		m, err := signer.Parse(leaf)
+		if err != nil {
+			return nil, err
+		}
+		want[0] = true
+		if err := keyHistory(src, cp.Size, m.KeyID, want); err != nil {
+			return nil, err
+		}
+		if m.Hidden() && packs != nil {
+			if p := packs(m.Payload); p != nil {
+				e.Disclosures = append(e.Disclosures, p)
+			}
+		}
+	}
+	if err := closingHeader(src, cp.Size, index, want); err != nil {
+		return nil, err
+	}
+	prover := block.NewProver(src, cp.Size)
+	for i := range cp.Size {
+		if len(want) == 0 {
+			break
+		}
+		if !want[i] {
+			continue
+		}
+		delete(want, i)
+		l, err := src.Leaf(i)
+		if err != nil {
+			return nil, err
+		}
+		p, err := prover.Prove(i)
+		if err != nil {
+			return nil, err
+		}
+		e.Leaves = append(e.Leaves, audit.EvidenceLeaf{Index: i, Leaf: l, Path: p.Path})
+	}
+	return e, nil
+}
+
+// keyHistory finds the enrolment and the revocation of a key.
+func keyHistory(src Source, size uint64, id signer.KeyID, want map[uint64]bool) error {
+	return src.Leaves(0, size, func(i uint64, leaf []byte) error {
+		if entry.KindOf(leaf) != entry.LeafStatement {
+			return nil
+		}
+		m, err := signer.Parse(leaf)
+		if err != nil {
+			return nil
+		}
+		switch m.Type {
+		case entry.TypeEnrolment:
+			n, err := entry.ParseEnrolment(m.Payload)
+			if err != nil {
+				return nil
+			}
+			if k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key); err == nil && k.ID() == id {
+				want[i] = true
+			}
+		case entry.TypeRevocation:
+			if r, err := entry.ParseRevocation(m.Payload); err == nil && string(r.KeyID) == string(id[:]) {
+				want[i] = true
+			}
+		}
+		return nil
+	})
+}
+
+var errFound = errors.New("found")
+
+func closingHeader(src Source, size, index uint64, want map[uint64]bool) error {
+	err := src.Leaves(index, size, func(i uint64, leaf []byte) error {
+		if entry.KindOf(leaf) == entry.LeafHeader {
+			want[i] = true
+			return errFound
+		}
+		return nil
+	})
+	if errors.Is(err, errFound) {
+		return nil
+	}
+	return err
+}
+
+// LogProof makes the C2SP proof of one leaf under a signed checkpoint.
+func LogProof(src Source, note []byte, cp block.Checkpoint, index uint64) (*block.LogProof, error) {
+	if index >= cp.Size {
+		return nil, fmt.Errorf("%w: leaf %d, checkpoint of %d leaves", ErrNotFinal, index, cp.Size)
+	}
+	leaf, err := src.Leaf(index)
+	if err != nil {
+		return nil, err
+	}
+	p, err := block.NewProver(src, cp.Size).Prove(index)
+	if err != nil {
+		return nil, err
+	}
+	return &block.LogProof{Extra: leaf, Index: index, Path: p.Path, Checkpoint: note}, nil
+}
+
+// Find returns the index of the first leaf whose leaf hash is h.
+func Find(src Source, h block.Hash) (uint64, error) {
+	for i := range src.Size() {
+		n, err := src.Node(0, i)
+		if err != nil {
+			return 0, err
+		}
+		if n == h {
+			return i, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: none has the hash %x", ErrNoLeaf, h)
+}

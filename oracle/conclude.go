@@ -1,0 +1,189 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"wattmark/ledger/block"
+	"wattmark/oracle/finality"
+	"wattmark/oracle/wire"
+)
+
+// publishTiles is how often the static tiles are brought up to the newest final
+// checkpoint, at most.
+const publishTiles = time.Second
+
+// concluding is what conclude owns.
+type concluding struct {
+	tally     *finality.Tally
+	waiting   []*sealed // durable blocks that are not final, oldest first
+	owed      []answer  // for statements on the ledger already, sent again
+	published uint64    // size of the last checkpoint whose tiles are out
+}
+
+// conclude votes for durable blocks, counts votes, and answers gateways when
+// blocks are final.
+func (n *Node) conclude(ctx context.Context) error {
+	c := &concluding{tally: finality.NewTally(n.cfg.Policy, finality.Keys{
+		Name: n.cfg.Name, Log: n.cfg.Keys.Log, Cosigner: n.cfg.Keys.Cosigner,
+	})}
+	header, last, _ := n.ledger.Last()
+	if err := n.cast(c, header.Height, last); err != nil {
+		return err
+	}
+	resend := time.NewTicker(resendVote)
+	defer resend.Stop()
+	tiles := time.NewTicker(publishTiles)
+	defer tiles.Stop()
+	for {
+		var err error
+		select {
+		case <-ctx.Done():
+			return n.publish(c)
+		case s := <-n.sealed:
+			c.waiting = append(c.waiting, s)
+			err = n.cast(c, s.Header.Height, s.Checkpoint)
+		case b := <-n.votes:
+			err = n.receive(c, b)
+		case a := <-n.again:
+			c.owed = append(c.owed, a)
+			for more := true; more && len(c.owed) < wire.MaxItems; {
+				select {
+				case a := <-n.again:
+					c.owed = append(c.owed, a)
+				default:
+					more = false
+				}
+			}
+			n.answer(c)
+		case <-resend.C:
+			if v := c.tally.Pending(); v != nil {
+				n.send(v)
+			}
+		case <-tiles.C:
+			err = n.publish(c)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (n *Node) cast(c *concluding, height uint64, cp block.Checkpoint) error {
+	vote, final, err := c.tally.Cast(height, cp, uint64(time.Now().Unix()))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrHalted, err)
+	}
+	n.send(vote)
+	return n.finish(c, final)
+}
+
+func (n *Node) send(v *finality.Vote) {
+	if err := n.cfg.Conn.Publish(n.subjects.Vote(), v.Encode()); err != nil {
+		n.cfg.Log.Warn("did not send vote", "height", v.Height, "error", err)
+	}
+}
+
+func (n *Node) receive(c *concluding, b []byte) error {
+	v, err := finality.ParseVote(b, n.origin)
+	if err != nil {
+		n.cfg.Log.Warn("passed over a vote", "error", err)
+		return nil
+	}
+	final, again, err := c.tally.Receive(v)
+	var conflict *finality.Conflict
+	switch {
+	case errors.As(err, &conflict):
+		n.cfg.Log.Error("oracles disagree", "height", conflict.Height, "error", err)
+		n.observe(Event{Conflict: conflict})
+		return nil
+	case errors.Is(err, finality.ErrVote):
+		n.cfg.Log.Warn("passed over a vote", "error", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	if again != nil {
+		n.send(again)
+	}
+	return n.finish(c, final)
+}
+
+// finish takes note of a final checkpoint and answers for what it covers.
+func (n *Node) finish(c *concluding, f *finality.Final) error {
+	if f == nil {
+		return nil
+	}
+	if err := n.ledger.Store().SetFinal(f.Note, f.Height); err != nil {
+		return fmt.Errorf("%w: keeping the final checkpoint: %w", ErrHalted, err)
+	}
+	n.final.Store(f)
+	n.observe(Event{Final: f})
+	for len(c.waiting) > 0 && c.waiting[0].Header.Height <= f.Height {
+		c.owed = append(c.owed, c.waiting[0].answers...)
+		c.waiting = c.waiting[1:]
+	}
+	n.answer(c)
+	return nil
+}
+
+// answer sends the receipts that are owed and that the newest final checkpoint
+// covers, one message for each gateway and up to MaxItems statements.
+func (n *Node) answer(c *concluding) {
+	f := c.tally.Final()
+	if f == nil || len(c.owed) == 0 {
+		return
+	}
+	prover := block.NewProver(n.ledger.Store(), f.Size)
+	batches := make(map[string]*wire.Receipts)
+	later := c.owed[:0:0]
+	for _, a := range c.owed {
+		if a.index >= f.Size {
+			later = append(later, a)
+			continue
+		}
+		p, err := prover.Prove(a.index)
+		if err != nil {
+			n.cfg.Log.Error("did not prove a leaf", "index", a.index, "error", err)
+			continue
+		}
+		b := batches[a.gateway]
+		if b == nil {
+			b = &wire.Receipts{Checkpoint: f.Note, Signatures: f.Receipts}
+			batches[a.gateway] = b
+		}
+		b.Items = append(b.Items, wire.ReceiptItem{Boot: a.sequence.Boot, Count: a.sequence.Count, Index: a.index, Path: p.Path})
+		if len(b.Items) == wire.MaxItems {
+			n.sendReceipts(a.gateway, b)
+			delete(batches, a.gateway)
+		}
+	}
+	for gateway, b := range batches {
+		n.sendReceipts(gateway, b)
+	}
+	c.owed = later
+}
+
+func (n *Node) sendReceipts(gateway string, r *wire.Receipts) {
+	if err := n.cfg.Conn.Publish(n.subjects.Receipt(gateway), r.Encode()); err != nil {
+		n.cfg.Log.Warn("did not send receipts", "gateway", gateway, "statements", len(r.Items), "error", err)
+		return
+	}
+	n.observe(Event{Gateway: gateway, Answered: len(r.Items)})
+}
+
+// publish brings the static tiles up to the newest final checkpoint.
+func (n *Node) publish(c *concluding) error {
+	f := c.tally.Final()
+	if f == nil || f.Size == c.published {
+		return nil
+	}
+	if err := n.ledger.Store().PublishTiles(n.cfg.Tiles, f.Size, f.Note); err != nil {
+		n.cfg.Log.Warn("did not publish tiles", "size", f.Size, "error", err)
+		return nil
+	}
+	c.published = f.Size
+	return nil
+}

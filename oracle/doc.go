@@ -1,0 +1,19 @@
+// Package oracle wires one oracle node: frames from the broker to ingest, bundles
+// to the order, the order's messages to blocks, blocks to votes, and receipts
+// back to the gateways.
+//
+// Four goroutines do the work, and each owns what it changes:
+//
+//   - ingest takes frames and submits bundles (oracle/ingest);
+//   - deliver takes messages from the order and verifies every statement in
+//     them, on all cores (verify.go);
+//   - execute collects verified statements, closes a block where the order says
+//     so, and makes it durable (execute.go);
+//   - conclude casts this oracle's vote, counts the others', and when a block is
+//     final answers the gateways and publishes tiles (conclude.go).
+//
+// Between them are bounded queues; a full one slows what fills it.
+//
+// Nodes share nothing but the broker, whether they run in one process or in
+// four organisations.
+package oracle

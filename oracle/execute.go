@@ -1,0 +1,184 @@
+package oracle
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"wattmark/ledger"
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
+	"wattmark/oracle/wire"
+)
+
+// sealed is a block that is durable and waits to become final, with the
+// statements in it that this oracle took in and has to answer for.
+type sealed struct {
+	*ledger.Block
+	answers []answer
+}
+
+// answer is a receipt owed to a gateway.
+type answer struct {
+	gateway  string
+	sequence entry.Sequence
+	index    uint64
+}
+
+// collecting is the block being collected. Only execute touches it.
+type collecting struct {
+	items []item
+	bytes int
+	work  bool // holds more than clocks
+}
+
+// execute closes blocks where the order says so: after a message that fills the
+// block, or that holds an oracle's clock for the block's height. Every oracle
+// closes at the same message, since nothing but the order decides.
+func (n *Node) execute(ctx context.Context) error {
+	var c collecting
+	var limits cutLimits
+	n.height.Store(n.readLimits(&limits))
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case d := <-n.delivered:
+			cut := false
+			for i := range d.items {
+				it := &d.items[i]
+				c.bytes += it.size
+				clock := n.clockOf(it)
+				cut = cut || clock != nil && clock.Height == n.height.Load()
+				c.work = c.work || clock == nil
+			}
+			c.items = append(c.items, d.items...)
+			if len(c.items) < limits.leaves && c.bytes < limits.bytes && !cut {
+				if c.work && n.waiting.Load() == 0 {
+					n.waiting.Store(time.Now().UnixNano())
+				}
+				continue
+			}
+			s, err := n.seal(ctx, &c, ledger.Order{Sequence: d.seq, Digest: d.digest})
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return fmt.Errorf("%w: block %d could not be written: %w", ErrHalted, n.height.Load(), err)
+			}
+			c = collecting{}
+			n.waiting.Store(0)
+			n.height.Store(n.readLimits(&limits))
+			select {
+			case n.sealed <- s:
+			case <-ctx.Done():
+				return nil
+			}
+		}
+	}
+}
+
+type cutLimits struct{ leaves, bytes int }
+
+func (n *Node) readLimits(l *cutLimits) (height uint64) {
+	n.ledger.View(func(s *state.State) {
+		l.leaves, l.bytes = int(s.Setting(entry.ParamCutLeaves)), int(s.Setting(entry.ParamCutBytes))
+		height = s.Height()
+	})
+	return height
+}
+
+// clockOf returns the clock in a verified statement of an oracle, or nil.
+func (n *Node) clockOf(it *item) *entry.Clock {
+	if it.input.Opened.IsZero() {
+		return nil
+	}
+	m := it.input.Opened.Message()
+	if m.Type != entry.TypeClock || !n.oracles[m.KeyID] {
+		return nil
+	}
+	c, err := entry.ParseClock(m.Payload)
+	if err != nil {
+		return nil
+	}
+	return c
+}
+
+// seal executes the block and makes it durable.
+func (n *Node) seal(ctx context.Context, c *collecting, order ledger.Order) (*sealed, error) {
+	n.late(c.items)
+	if err := n.fetchPacks(ctx, c.items); err != nil {
+		return nil, err
+	}
+	inputs := make([]state.Input, len(c.items))
+	hashes := make([]block.Hash, len(c.items))
+	for i := range c.items {
+		inputs[i], hashes[i] = c.items[i].input, c.items[i].leaf
+	}
+	b, err := n.ledger.Append(inputs, hashes, order)
+	if err != nil {
+		return nil, err
+	}
+	n.observe(Event{Block: b})
+	return &sealed{b, n.settle(b, inputs, hashes)}, nil
+}
+
+// settle finds what this oracle owes its gateways for a block.
+func (n *Node) settle(b *ledger.Block, inputs []state.Input, hashes []block.Hash) []answer {
+	var out []answer
+	index := b.Header.First
+	for i, reason := range b.Result.Reasons {
+		at := index
+		if reason == "" {
+			index++
+		}
+		f, ok := n.ingest.Take(hashes[i])
+		if !ok {
+			continue
+		}
+		q := f.Input.Sequence()
+		if reason == "" {
+			out = append(out, answer{f.Gateway, q, at})
+			continue
+		}
+		if reason == entry.ReasonSequenceUsed {
+			// Another oracle took in the same statement, sent twice.
+			if at, leaf, ok := n.ledger.Logged(f.Input.Opened.Key().ID(), q); ok && block.LeafHash(leaf) == hashes[i] {
+				out = append(out, answer{f.Gateway, q, at})
+				continue
+			}
+		}
+		n.refuse(f.Gateway, wire.Refusal{Leaf: hashes[i], Boot: q.Boot, Count: q.Count, Reason: reason})
+	}
+	return out
+}
+
+// clock wishes to close the block when statements have waited for long enough,
+// by stating this oracle's clock. A wish that is lost is repeated.
+func (n *Node) clock(ctx context.Context) error {
+	tick := time.NewTicker(max(n.cfg.CutAfter/8, time.Millisecond))
+	defer tick.Stop()
+	var wished time.Time
+	var at uint64
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		since, height := n.waiting.Load(), n.height.Load()
+		if since == 0 || time.Since(time.Unix(0, since)) < n.cfg.CutAfter || height == at && time.Since(wished) < time.Second {
+			continue
+		}
+		wished, at = time.Now(), height
+		c := entry.Clock{Height: height, Time: n.cfg.Now().UnixMilli()}
+		statement, err := n.Sign(entry.TypeClock, c.Encode())
+		if err == nil {
+			err = n.Submit(ctx, statement)
+		}
+		if err != nil && ctx.Err() == nil {
+			n.cfg.Log.Warn("did not state the clock", "height", height, "error", err)
+		}
+	}
+}

@@ -1,0 +1,324 @@
+package oracle
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"wattmark/ledger"
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
+	"wattmark/ledger/store"
+	"wattmark/oracle/finality"
+	"wattmark/oracle/ingest"
+	"wattmark/oracle/orderer"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
+)
+
+// Keys are an oracle's three private keys.
+type Keys struct {
+	// Statement signs what the oracle states: clocks, votes, refusals.
+	Statement signer.Signer
+	// Log signs checkpoints as the log.
+	Log signer.Signer
+	// Cosigner cosigns checkpoints and signs receipts, and no statements.
+	Cosigner signer.Signer
+}
+
+// Packs is where committed packs wait for the oracles. Both methods are safe for
+// concurrent use; Put is durable on return.
+type Packs interface {
+	Put(ctx context.Context, digest [32]byte, pack []byte) error
+	Get(ctx context.Context, digest [32]byte) ([]byte, error)
+}
+
+// Config is what a node works with.
+type Config struct {
+	// Name is the oracle's name in the charter, which is also its cosigner's.
+	Name string
+	Keys Keys
+	// Dir holds the ledger, which must have been created.
+	Dir string
+	// Tiles is where the static tiles go; empty is Dir/tiles.
+	Tiles string
+	// Conn is the oracle's own connection to the broker, with every right.
+	Conn  *nats.Conn
+	Order orderer.Orderer
+	Packs Packs
+	// Policy says when a checkpoint is final.
+	Policy *block.Policy
+	// Now is the clock that the oracle states and judges by.
+	Now func() time.Time
+	// CutAfter is how long statements wait for company before this oracle wishes
+	// to close the block; 0 is 200 ms.
+	CutAfter time.Duration
+	// Observe, if set, is told what happens. It must return at once.
+	Observe func(Event)
+	Log     *slog.Logger
+}
+
+// Event is something a person may want to see.
+type Event struct {
+	// Block is set when a block was made durable, Final when one became final,
+	// Refusal when a statement was refused, Answered when receipts went out.
+	Block    *ledger.Block
+	Final    *finality.Final
+	Refusal  *wire.Refusal
+	Gateway  string // of Refusal and Answered
+	Answered int
+	Conflict *finality.Conflict
+	Halted   error
+}
+
+// Node is one oracle. It does nothing until Run.
+type Node struct {
+	cfg      Config
+	origin   string
+	subjects wire.Subjects
+	ledger   *ledger.Ledger
+	ingest   *ingest.Ingest
+	verifier *signer.Verifier
+	oracles  map[signer.KeyID]bool // statement keys of the charter
+
+	delivered chan *delivery
+	sealed    chan *sealed
+	votes     chan []byte
+	again     chan answer
+
+	// waiting is when the oldest statement that waits for its block arrived, as
+	// Unix nanoseconds, 0 for none; height is the block it waits for. Execute
+	// writes them, the clock reads them.
+	waiting atomic.Int64
+	height  atomic.Uint64
+
+	final  atomic.Pointer[finality.Final]
+	halted atomic.Pointer[haltError]
+}
+
+type haltError struct{ error }
+
+const (
+	defaultCutAfter = 200 * time.Millisecond
+	resendVote      = 250 * time.Millisecond
+)
+
+// Open opens the node's ledger and checks that the keys are those of the
+// charter. The report says what the store had to mend.
+func Open(cfg Config) (*Node, ledger.Report, error) {
+	if cfg.CutAfter == 0 {
+		cfg.CutAfter = defaultCutAfter
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	l, report, err := ledger.Open(cfg.Dir, store.Options{})
+	if err != nil {
+		return nil, report, err
+	}
+	n := &Node{
+		cfg: cfg, ledger: l, verifier: signer.NewVerifier(), oracles: make(map[signer.KeyID]bool),
+		delivered: make(chan *delivery, 8), sealed: make(chan *sealed, 64),
+		votes: make(chan []byte, 1024), again: make(chan answer, 4096),
+	}
+	if err := n.checkKeys(); err != nil {
+		return nil, report, errors.Join(err, l.Close())
+	}
+	n.subjects = wire.For(n.origin)
+	if n.cfg.Tiles == "" {
+		n.cfg.Tiles = cfg.Dir + "/tiles"
+	}
+	n.ingest = ingest.New(ingest.Config{
+		Ledger: l, Submit: cfg.Order.Submit, PutPack: cfg.Packs.Put, Now: cfg.Now,
+		Refuse: n.refuse, Again: n.answerAgain, Log: cfg.Log,
+	})
+	return n, report, nil
+}
+
+func (n *Node) checkKeys() error {
+	var charter entry.Charter
+	n.ledger.View(func(s *state.State) { charter = *s.Charter() })
+	n.origin = charter.Origin
+	if n.cfg.Policy.Origin() != n.origin {
+		return fmt.Errorf("the policy is for %q, the ledger is %q", n.cfg.Policy.Origin(), n.origin)
+	}
+	for _, o := range charter.Oracles {
+		k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)
+		if err != nil {
+			return fmt.Errorf("charter: oracle %q: %w", o.Name, err)
+		}
+		n.oracles[k.ID()] = true
+	}
+	at := slices.IndexFunc(charter.Oracles, func(o entry.OracleKeys) bool { return o.Name == n.cfg.Name })
+	if at < 0 {
+		return fmt.Errorf("the charter of %s names no oracle %q", n.origin, n.cfg.Name)
+	}
+	o, k := charter.Oracles[at], n.cfg.Keys
+	log := block.VerifierKey{Name: n.origin, Key: k.Log.Public()}
+	cosigner := block.VerifierKey{Name: n.cfg.Name, Cosigner: true, Key: k.Cosigner.Public()}
+	if string(o.Key) != string(k.Statement.Public().Bytes()) || o.Log != log.String() || o.Cosigner != cosigner.String() {
+		return fmt.Errorf("the keys given are not those of oracle %q in the charter of %s: check which key files this oracle uses", o.Name, n.origin)
+	}
+	return nil
+}
+
+// Ledger gives the node's ledger, for reading.
+func (n *Node) Ledger() *ledger.Ledger { return n.ledger }
+
+// Ingest gives the node's intake, for its counts and for offering frames without
+// a broker.
+func (n *Node) Ingest() *ingest.Ingest { return n.ingest }
+
+// Final returns the newest final checkpoint that this node has seen since it
+// started, or nil.
+func (n *Node) Final() *finality.Final { return n.final.Load() }
+
+// Halted returns why the node stopped writing, or nil.
+func (n *Node) Halted() error {
+	if h := n.halted.Load(); h != nil {
+		return h.error
+	}
+	return nil
+}
+
+// ErrHalted is wrapped by the error of a node that stopped writing because it
+// cannot know which history is right. It goes on serving reads; a person has to
+// decide.
+var ErrHalted = errors.New("this oracle has halted")
+
+// Run works until ctx ends, and then closes the ledger. A node that halts keeps
+// running, without writing, and says so by Halted, its log and an event.
+func (n *Node) Run(ctx context.Context) error {
+	defer n.ledger.Close()
+	if err := n.checkOrder(ctx); err != nil {
+		if !errors.Is(err, ErrHalted) {
+			return err
+		}
+		n.halt(err)
+		<-ctx.Done()
+		return nil
+	}
+	frames, err := n.cfg.Conn.QueueSubscribe(n.subjects.Up("*"), wire.QueueGroup, func(m *nats.Msg) {
+		n.ingest.Offer(n.subjects.Gateway(m.Subject), m.Data)
+	})
+	if err != nil {
+		return fmt.Errorf("listening to gateways: %w", err)
+	}
+	defer frames.Unsubscribe()
+	if err := frames.SetPendingLimits(1<<17, 256<<20); err != nil {
+		return fmt.Errorf("listening to gateways: %w", err)
+	}
+	votes, err := n.cfg.Conn.Subscribe(n.subjects.Vote(), func(m *nats.Msg) {
+		select {
+		case n.votes <- m.Data:
+		default: // votes are sent again until their height is final
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("listening to votes: %w", err)
+	}
+	defer votes.Unsubscribe()
+
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	for _, part := range []func(context.Context) error{n.ingest.Run, n.deliver, n.execute, n.conclude, n.clock} {
+		wg.Go(func() {
+			err := part(ctx)
+			switch {
+			case errors.Is(err, ErrHalted):
+				n.halt(err)
+			case err != nil && ctx.Err() == nil:
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+func (n *Node) halt(err error) {
+	n.halted.Store(&haltError{err})
+	n.cfg.Log.Error("halted: writing has stopped, reads go on", "oracle", n.cfg.Name, "error", err,
+		"remedy", "compare this oracle's last block with the others' before anything else; do not delete the ledger")
+	n.observe(Event{Halted: err})
+}
+
+// checkOrder compares the last message that the chain rests on with the order's.
+func (n *Node) checkOrder(ctx context.Context) error {
+	_, _, last := n.ledger.Last()
+	if last.Sequence == 0 {
+		return nil
+	}
+	msg, err := n.cfg.Order.At(ctx, last.Sequence)
+	switch {
+	case errors.Is(err, orderer.ErrTrimmed):
+		return nil // older than what the order keeps: the blocks hold it
+	case errors.Is(err, orderer.ErrBeyond):
+		return fmt.Errorf("%w: the order was rewound: the chain rests on message %d, which the order does not have", ErrHalted, last.Sequence)
+	case err != nil:
+		return fmt.Errorf("asking the order for message %d: %w", last.Sequence, err)
+	}
+	if sha256.Sum256(msg) != last.Digest {
+		return fmt.Errorf("%w: the order has diverged: message %d is not the one that the chain rests on", ErrHalted, last.Sequence)
+	}
+	return nil
+}
+
+func (n *Node) observe(e Event) {
+	if n.cfg.Observe != nil {
+		n.cfg.Observe(e)
+	}
+}
+
+// refuse answers a gateway with a reason, signed.
+func (n *Node) refuse(gateway string, r wire.Refusal) {
+	n.observe(Event{Refusal: &r, Gateway: gateway})
+	if entry.CheckGateway(gateway) != nil {
+		return
+	}
+	b, err := r.Sign(n.cfg.Keys.Statement, n.issuer(), n.origin, n.cfg.Now().Unix())
+	if err == nil {
+		err = n.cfg.Conn.Publish(n.subjects.Refusal(gateway), b)
+	}
+	if err != nil {
+		n.cfg.Log.Warn("did not send refusal", "gateway", gateway, "reason", r.Reason, "error", err)
+	}
+}
+
+func (n *Node) issuer() string { return "urn:wattmark:oracle:" + n.cfg.Name }
+
+func (n *Node) answerAgain(gateway string, q entry.Sequence, index uint64) {
+	select {
+	case n.again <- answer{gateway, q, index}:
+	default: // the gateway asks again
+	}
+}
+
+// Submit puts a signed statement of this oracle's own (an enrolment, a
+// revocation, a vote) into the order.
+func (n *Node) Submit(ctx context.Context, statement []byte) error {
+	return n.cfg.Order.Submit(ctx, ingest.EncodeBundle([][]byte{statement}))
+}
+
+// Sign signs an entry of the given type by this oracle's statement key.
+func (n *Node) Sign(typ string, payload []byte) ([]byte, error) {
+	c := entry.Claims{Issuer: n.issuer(), Audience: n.origin, IssuedAt: n.cfg.Now().Unix()}
+	claims, err := c.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return signer.Sign(n.cfg.Keys.Statement, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
+}

@@ -1,0 +1,178 @@
+package oracle
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
+	"wattmark/oracle/ingest"
+	"wattmark/oracle/orderer"
+	"wattmark/signer"
+)
+
+// item is one statement of the order.
+type item struct {
+	leaf  block.Hash
+	size  int
+	input state.Input
+	// message is set while the statement's key was not known when it came: it is
+	// looked up again when its block is closed.
+	message *signer.Message
+}
+
+// delivery is one message of the order with its statements verified.
+type delivery struct {
+	seq    uint64
+	digest [32]byte
+	items  []item
+}
+
+// deliver takes messages from the order, from where the chain ends, verifies
+// what is in them, and hands them on in order.
+func (n *Node) deliver(ctx context.Context) error {
+	_, _, last := n.ledger.Last()
+	err := n.cfg.Order.Deliver(ctx, last.Sequence+1, func(first uint64, msgs [][]byte) error {
+		out := make([]*delivery, len(msgs))
+		for i, m := range msgs {
+			out[i] = &delivery{seq: first + uint64(i), digest: sha256.Sum256(m)}
+			statements, err := ingest.ParseBundle(m)
+			if err != nil {
+				// Whoever may write to the order can write nonsense; it is in
+				// the order for every oracle alike and means nothing.
+				n.cfg.Log.Warn("passed over a message of the order", "sequence", first+uint64(i), "error", err)
+				continue
+			}
+			out[i].items = make([]item, len(statements))
+			for k, s := range statements {
+				out[i].items[k] = item{leaf: block.LeafHash(s), size: len(s)}
+				n.open(&out[i].items[k], s)
+			}
+		}
+		n.verify(out)
+		for _, d := range out {
+			if err := n.fetchPacks(ctx, d.items); err != nil {
+				return err
+			}
+			select {
+			case n.delivered <- d:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case errors.Is(err, orderer.ErrBeyond), errors.Is(err, orderer.ErrDiverged), errors.Is(err, orderer.ErrTrimmed):
+		return fmt.Errorf("%w: %w", ErrHalted, err)
+	}
+	return err
+}
+
+// open reads a statement, or takes what this oracle's own ingest has verified.
+func (n *Node) open(it *item, statement []byte) {
+	if f, ok := n.ingest.Find(it.leaf); ok {
+		it.input = *f.Input
+		return
+	}
+	m, err := signer.Parse(statement)
+	if err != nil {
+		it.input = state.Input{Refused: entry.ReasonMalformed, Hash: it.leaf}
+		return
+	}
+	it.message = m
+}
+
+// verify verifies all statements that were not, with the keys known so far.
+func (n *Node) verify(ds []*delivery) {
+	var jobs []signer.Job
+	var items []*item
+	n.ledger.View(func(s *state.State) {
+		for _, d := range ds {
+			for i := range d.items {
+				if it := &d.items[i]; it.message != nil {
+					if k, ok := s.PublicKey(it.message.KeyID); ok {
+						jobs = append(jobs, signer.Job{Message: it.message, Key: k})
+						items = append(items, it)
+					}
+				}
+			}
+		}
+	})
+	n.verifier.VerifyAll(jobs)
+	for i, it := range items {
+		it.message = nil
+		if jobs[i].Err != nil {
+			it.input = state.Input{Refused: entry.ReasonBadSignature, Hash: jobs[i].Message.Hash()}
+			continue
+		}
+		it.input.Opened = jobs[i].Opened
+	}
+}
+
+// late verifies the statements whose key was not known when they came, now that
+// the blocks before are executed.
+func (n *Node) late(items []item) {
+	n.ledger.View(func(s *state.State) {
+		for i := range items {
+			it := &items[i]
+			if it.message == nil {
+				continue
+			}
+			k, ok := s.PublicKey(it.message.KeyID)
+			if !ok {
+				it.input = state.Input{Refused: entry.ReasonUnknownKey, Hash: it.message.Hash()}
+				continue
+			}
+			o, err := signer.Verify(it.message, k)
+			if err != nil {
+				it.input = state.Input{Refused: entry.ReasonBadSignature, Hash: it.message.Hash()}
+				continue
+			}
+			it.input.Opened = o
+		}
+	})
+}
+
+// fetchPacks gets the packs of committed statements. A pack is durable before
+// its statement is ordered, so waiting for it ends; the block is not executed
+// without it.
+func (n *Node) fetchPacks(ctx context.Context, items []item) error {
+	for i := range items {
+		it := &items[i]
+		if it.input.Opened.IsZero() || it.input.Pack != nil {
+			continue
+		}
+		m := it.input.Opened.Message()
+		if !m.Hidden() {
+			continue
+		}
+		digest := [32]byte(m.Payload)
+		for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+			pack, err := n.cfg.Packs.Get(ctx, digest)
+			if err == nil {
+				it.input.Pack = pack
+				break
+			}
+			if pack := n.ledger.Pack(digest[:]); pack != nil {
+				it.input.Pack = pack
+				break
+			}
+			if wait >= time.Second {
+				n.cfg.Log.Warn("waiting for a committed pack", "digest", fmt.Sprintf("%x", digest[:8]), "error", err)
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-time.After(wait):
+			}
+		}
+	}
+	return nil
+}
