@@ -58,6 +58,12 @@ func (n *Node) execute(ctx context.Context) error {
 				if c.work && n.waiting.Load() == 0 {
 					n.waiting.Store(time.Now().UnixNano())
 				}
+				if len(c.items) >= wishLeaves {
+					select {
+					case n.wish <- struct{}{}:
+					default: // one is made already
+					}
+				}
 				continue
 			}
 			s, err := n.seal(ctx, &c, ledger.Order{Sequence: d.seq, Digest: d.digest})
@@ -154,21 +160,31 @@ func (n *Node) settle(b *ledger.Block, inputs []state.Input, hashes []block.Hash
 	return out
 }
 
+// wishLeaves is how many statements are company enough: a block of that many
+// spreads the cost of closing it, and waiting for more would only be delay.
+const wishLeaves = 1024
+
 // clock wishes to close the block when statements have waited for long enough,
-// by stating this oracle's clock. A wish that is lost is repeated.
+// or when there are many, by stating this oracle's clock. A wish that is lost is repeated.
 func (n *Node) clock(ctx context.Context) error {
 	tick := time.NewTicker(max(n.cfg.CutAfter/8, time.Millisecond))
 	defer tick.Stop()
 	var wished time.Time
 	var at uint64
 	for {
+		many := false
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+		case <-n.wish:
+			many = true
 		}
 		since, height := n.waiting.Load(), n.height.Load()
-		if since == 0 || time.Since(time.Unix(0, since)) < n.cfg.CutAfter || height == at && time.Since(wished) < time.Second {
+		if since == 0 || height == at && time.Since(wished) < time.Second {
+			continue
+		}
+		if !many && time.Since(time.Unix(0, since)) < n.cfg.CutAfter {
 			continue
 		}
 		wished, at = time.Now(), height

@@ -60,7 +60,7 @@ type Config struct {
 	// Now is the clock that the oracle states and judges by.
 	Now func() time.Time
 	// CutAfter is how long statements wait for company before this oracle wishes
-	// to close the block; 0 is 200 ms.
+	// to close the block; 0 is 100 ms.
 	CutAfter time.Duration
 	// Observe, if set, is told what happens. It must return at once.
 	Observe func(Event)
@@ -100,6 +100,7 @@ type Node struct {
 	// writes them, the clock reads them.
 	waiting atomic.Int64
 	height  atomic.Uint64
+	wish    chan struct{} // execute asks for a clock at once
 
 	final  atomic.Pointer[finality.Final]
 	halted atomic.Pointer[haltError]
@@ -108,7 +109,7 @@ type Node struct {
 type haltError struct{ error }
 
 const (
-	defaultCutAfter = 200 * time.Millisecond
+	defaultCutAfter = 100 * time.Millisecond
 	resendVote      = 250 * time.Millisecond
 )
 
@@ -128,7 +129,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 	n := &Node{
 		cfg: cfg, ledger: l, verifier: signer.NewVerifier(), oracles: make(map[signer.KeyID]bool),
 		delivered: make(chan *delivery, 8), sealed: make(chan *sealed, 64),
-		votes: make(chan []byte, 1024), again: make(chan answer, 4096),
+		wish: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
 	}
 	if err := n.checkKeys(); err != nil {
 		return nil, report, errors.Join(err, l.Close())

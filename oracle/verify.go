@@ -58,6 +58,9 @@ func (n *Node) deliver(ctx context.Context) error {
 			if err := n.fetchPacks(ctx, d.items); err != nil {
 				return err
 			}
+			for i := range d.items {
+				d.items[i].input.Read()
+			}
 			select {
 			case n.delivered <- d:
 			case <-ctx.Done():

@@ -7,22 +7,6 @@ import (
 	"wattmark/signer"
 )
 
-// Input is one message of the order, as far as it got.
-type Input struct {
-	// Opened is the verified statement. It is zero where Refused is set.
-	Opened signer.Opened
-	// Pack is the preimage of a committed pack, nil for every other statement.
-	// Leave it nil for a committed pack too when replaying without the vault.
-	Pack []byte
-	// Refused says why there is no verified statement; Hash then identifies it.
-	Refused entry.Reason
-	Hash    [32]byte
-
-	// What Judge read from the statement, so that Execute need not read it again.
-	claims *entry.Claims
-	pack   *entry.Pack
-}
-
 // Result is what a block made of its inputs.
 type Result struct {
 	// Time is the block's time in Unix milliseconds UTC.

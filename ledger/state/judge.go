@@ -42,12 +42,9 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	} else {
 		p.key = k
 	}
+	in.Read()
 	if in.claims == nil {
-		c, err := entry.ParseClaims(m.Claims)
-		if err != nil {
-			return p, entry.ReasonMalformed
-		}
-		in.claims = &c
+		return p, entry.ReasonMalformed
 	}
 	p.claims = *in.claims
 	if p.claims.Audience != s.charter.Origin {
@@ -84,18 +81,9 @@ func (s *State) judgeClock(p *plan) entry.Reason {
 	return ""
 }
 
-// Sequence returns the sequence number that Judge read from the statement.
-func (in *Input) Sequence() entry.Sequence {
-	if in.claims == nil {
-		return entry.Sequence{}
-	}
-	return in.claims.Sequence
-}
-
 // Judge says whether the statement would be accepted into the next block at
 // time now, in Unix milliseconds, or why not. It changes nothing in the state:
-// ingest asks before it puts a statement into the order. What it read it keeps
-// in the input, for Execute to use.
+// ingest asks before it puts a statement into the order.
 func (s *State) Judge(in *Input, now int64) entry.Reason {
 	p, reason := s.prepare(in)
 	if reason != "" {
@@ -152,37 +140,20 @@ func (s *State) judgeReading(p *plan, in *Input, now int64, replay bool) entry.R
 	return s.readPack(p, in, replay)
 }
 
+// readPack takes the pack that Read has read. A replay without the pack cannot,
+// and from there on nothing can be told of the point's plausibility.
 func (s *State) readPack(p *plan, in *Input, replay bool) entry.Reason {
-	m := p.opened.Message()
-	raw := m.Payload
-	if in.pack != nil && !replay {
-		p.pack = in.pack
+	if replay && p.opened.Message().Hidden() && (in.Pack == nil || p.point.Opaque) {
+		p.opaque = true
 		return ""
 	}
-	if m.Hidden() {
-		if m.PreimageType != entry.ContentSalted {
-			return entry.ReasonBadPayload
-		}
-		if replay && (in.Pack == nil || p.point.Opaque) {
-			p.opaque = true // what came before is unknown too: its flags cannot be told
-			return ""
-		}
-		if in.Pack == nil {
-			return entry.ReasonPackMissing
-		}
-		c, err := entry.ParseCommitted(in.Pack, m.Payload)
-		if err != nil {
-			return entry.ReasonPackMismatch
-		}
-		raw = c.Pack
-	} else if m.ContentType != entry.ContentSenML {
+	if in.packReason != "" {
+		return in.packReason
+	}
+	if in.pack.Base != p.claims.Subject+"/" {
 		return entry.ReasonBadPayload
 	}
-	pack, err := entry.ParsePack(raw)
-	if err != nil || pack.Base != p.claims.Subject+"/" {
-		return entry.ReasonBadPayload
-	}
-	p.pack, in.pack = pack, pack
+	p.pack = in.pack
 	return ""
 }
 

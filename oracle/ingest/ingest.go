@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -283,7 +284,24 @@ func (g *Ingest) verify(in []*opening) []*opening {
 		o.Input = &state.Input{Opened: jobs[i].Opened, Pack: o.pack}
 		out = append(out, o)
 	}
+	readAll(out)
 	return out
+}
+
+// readAll reads the statements on all cores, before the state is asked.
+func readAll(list []*opening) {
+	const least = 32 // fewer are not worth a goroutine
+	shares := max(1, min(runtime.GOMAXPROCS(0), len(list)/least))
+	var wg sync.WaitGroup
+	for i := range shares {
+		share := list[i*len(list)/shares : (i+1)*len(list)/shares]
+		wg.Go(func() {
+			for _, o := range share {
+				o.Input.Read()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // judge asks the rules, and answers what is on the ledger already.
