@@ -1,9 +1,8 @@
 package entry
 
 import (
+	"errors"
 	"fmt"
-
-	"github.com/fxamacker/cbor/v2"
 )
 
 // Statement types (COSE typ, label 16), one for each kind of signed entry.
@@ -120,46 +119,6 @@ func (t wireTime) MarshalCBOR() ([]byte, error) {
 	return encMode.Marshal(m)
 }
 
-// UnmarshalCBOR is the inverse of MarshalCBOR.
-func (t *wireTime) UnmarshalCBOR(b []byte) error {
-	var m map[any]cbor.RawMessage
-	if err := decMode.Unmarshal(b, &m); err != nil {
-		return err
-	}
-	known := 0
-	if raw, ok := m["quality"]; ok {
-		known++
-		if err := decMode.Unmarshal(raw, &t.Quality); err != nil {
-			return err
-		}
-	}
-	if raw, ok := m["monotonic"]; ok {
-		known++
-		if err := decMode.Unmarshal(raw, &t.Monotonic); err != nil {
-			return err
-		}
-	}
-	if raw, ok := m[int64(-7)]; ok {
-		known++
-		var d wireDuration
-		if err := decMode.Unmarshal(raw, &d); err != nil {
-			return err
-		}
-		if d.Seconds > 1<<32 || d.Nanos >= nanosPerSecond {
-			return fmt.Errorf("time uncertainty out of range")
-		}
-		t.Uncertainty = d.Seconds*nanosPerSecond + d.Nanos
-	}
-	if known != len(m) {
-		return fmt.Errorf("time quality has an unknown key")
-	}
-	switch t.Quality {
-	case ClockUnsynced, ClockRTC, ClockHoldover, ClockNTP, ClockSimulated:
-		return nil
-	}
-	return fmt.Errorf("time quality %q is not known", t.Quality)
-}
-
 // Encode writes the claims as the CBOR map that a statement's header carries.
 func (c *Claims) Encode() ([]byte, error) {
 	if err := c.check(); err != nil {
@@ -172,18 +131,121 @@ func (c *Claims) Encode() ([]byte, error) {
 	}), nil
 }
 
-// ParseClaims reads what Encode wrote.
+// ParseClaims reads what Encode wrote. Previous refers to b.
 func ParseClaims(b []byte) (Claims, error) {
-	var w wireClaims
-	if err := decode("claims", b, &w); err != nil {
-		return Claims{}, err
-	}
-	c := Claims{
-		Issuer: w.Issuer, Subject: w.Subject, Audience: w.Audience, IssuedAt: w.IssuedAt, Uptime: w.Uptime,
-		Sequence: Sequence{w.Boot, w.Count}, Previous: w.Previous,
-		Time: (*TimeQuality)(w.Time), Skipped: w.Skipped,
+	var c Claims
+	in := cursor{rest: b}
+	var boot, sequence bool
+	in.keys(in.count(majorMap, 16), func(key int64) {
+		switch key {
+		case 1:
+			c.Issuer = in.text()
+		case 2:
+			c.Subject = in.text()
+		case 3:
+			c.Audience = in.text()
+		case 6:
+			c.IssuedAt = in.integer()
+		case 261:
+			c.Uptime = in.unsigned()
+			in.present(c.Uptime != 0)
+		case 267:
+			c.Sequence.Boot, boot = in.unsigned(), true
+		case LabelSequence:
+			c.Sequence.Count, sequence = in.unsigned(), true
+		case LabelPrevious:
+			c.Previous = in.str(majorBytes)
+			in.present(len(c.Previous) == 32)
+		case LabelTime:
+			c.Time = in.timeQuality()
+		case LabelSkipped:
+			in.present(in.count(majorArray, 2) == 2)
+			c.Skipped = &Range{First: in.unsigned(), Last: in.unsigned()}
+		default:
+			in.fail(errKey)
+		}
+	})
+	in.present(boot == (c.Sequence.Boot != 0) && sequence == (c.Sequence.Count != 0))
+	if err := in.end(); err != nil {
+		return Claims{}, fmt.Errorf("%w: claims: %w", ErrForm, err)
 	}
 	return c, c.check()
+}
+
+var errAbsent = errors.New("a claim that is empty is left out")
+
+// present fails unless a claim that is there says something: left out and zero
+// must not be two encodings of one thing.
+func (c *cursor) present(ok bool) {
+	if c.err == nil && !ok {
+		c.fail(errAbsent)
+	}
+}
+
+// timeQuality reads what wireTime.MarshalCBOR writes.
+func (c *cursor) timeQuality() *TimeQuality {
+	t := &TimeQuality{}
+	pairs := c.count(majorMap, 3)
+	if pairs < 2 {
+		c.fail(errKey)
+	}
+	if pairs == 3 {
+		if c.integer() != -7 {
+			c.fail(errKey)
+		}
+		t.Uncertainty = c.duration()
+		c.present(t.Uncertainty > 0)
+	}
+	// In deterministic order "quality" comes before "monotonic", which is longer.
+	if string(c.str(majorText)) != "quality" {
+		c.fail(errKey)
+	}
+	t.Quality = clockQuality(c.str(majorText))
+	if string(c.str(majorText)) != "monotonic" {
+		c.fail(errKey)
+	}
+	t.Monotonic = c.unsigned()
+	if c.err == nil && t.Quality == "" {
+		c.fail(errKey)
+	}
+	return t
+}
+
+// duration reads an RFC 9581 duration of seconds and nanoseconds.
+func (c *cursor) duration() uint64 {
+	var seconds, nanos uint64
+	n := c.count(majorMap, 2)
+	if n == 0 || c.integer() != 1 {
+		c.fail(errKey)
+	}
+	seconds = c.unsigned()
+	if n == 2 {
+		if c.integer() != -9 {
+			c.fail(errKey)
+		}
+		nanos = c.unsigned()
+		c.present(nanos > 0)
+	}
+	if c.err == nil && (seconds > 1<<32 || nanos >= nanosPerSecond) {
+		c.fail(errRange)
+	}
+	return seconds*nanosPerSecond + nanos
+}
+
+func clockQuality(s []byte) string {
+	switch string(s) {
+	case ClockUnsynced:
+		return ClockUnsynced
+	case ClockRTC:
+		return ClockRTC
+	case ClockHoldover:
+		return ClockHoldover
+	case ClockNTP:
+		return ClockNTP
+	case ClockSimulated:
+		return ClockSimulated
+	}
+	return ""
 }
 
 func (c *Claims) check() error {

@@ -71,12 +71,36 @@ func (d Decimal) Cmp(e Decimal) int {
 		return 0
 	}
 	least := min(d.Exponent, e.Exponent)
+	if a, ok := d.small(least); ok {
+		if b, ok := e.small(least); ok {
+			return Decimal{Mantissa: a}.Cmp(Decimal{Mantissa: b})
+		}
+	}
 	return d.scaled(least).Cmp(e.scaled(least))
+}
+
+// small returns the mantissa at a lower exponent where no product can overflow:
+// nearly always, and without math/big.
+func (d Decimal) small(exponent int8) (int64, bool) {
+	shift := int(d.Exponent) - int(exponent)
+	if shift > 6 || d.Mantissa > 1<<42 || d.Mantissa < -1<<42 {
+		return d.Mantissa, shift == 0
+	}
+	n := d.Mantissa
+	for ; shift > 0; shift-- {
+		n *= 10
+	}
+	return n, true
 }
 
 // Sub returns d-e exactly, or an error where the result does not fit.
 func (d Decimal) Sub(e Decimal) (Decimal, error) {
 	least := min(d.Exponent, e.Exponent)
+	if a, ok := d.small(least); ok {
+		if b, ok := e.small(least); ok && a < 1<<62 && a > -1<<62 && b < 1<<62 && b > -1<<62 {
+			return Decimal{a - b, least}, nil
+		}
+	}
 	n := d.scaled(least)
 	n.Sub(n, e.scaled(least))
 	if !n.IsInt64() {
@@ -90,6 +114,9 @@ func (d Decimal) Sub(e Decimal) (Decimal, error) {
 func (d Decimal) Milli() (int64, error) {
 	if d.Exponent < -3 {
 		return 0, errDecimal
+	}
+	if n, ok := d.small(-3); ok {
+		return n, nil
 	}
 	n := d.scaled(-3)
 	if !n.IsInt64() {

@@ -86,55 +86,127 @@ func (p *Pack) Encode() ([]byte, error) {
 
 // ParsePack reads a SenML pack of the form that FORMAT.md allows.
 func ParsePack(b []byte) (*Pack, error) {
-	var in []wireRecord
-	if err := decMode.Unmarshal(b, &in); err != nil {
-		return nil, fmt.Errorf("%w: pack: %w", ErrForm, err)
+	in := cursor{rest: b}
+	n := in.count(majorArray, MaxRecords)
+	if in.err != nil || n == 0 {
+		return nil, fmt.Errorf("%w: a pack is an array of 1 to %d records", ErrForm, MaxRecords)
 	}
-	if len(in) == 0 || len(in) > MaxRecords {
-		return nil, fmt.Errorf("%w: a pack has %d records instead of 1 to %d", ErrForm, len(in), MaxRecords)
+	if n > len(b)/4 { // no record is shorter
+		return nil, fmt.Errorf("%w: a pack of %d records in %d bytes", ErrForm, n, len(b))
 	}
-	if in[0].BaseTime == nil {
-		return nil, fmt.Errorf("%w: a pack without base time", ErrForm)
-	}
-	p := &Pack{Base: in[0].Base, Records: make([]Record, len(in))}
-	base, err := in[0].BaseTime.Milli()
-	if err != nil || base < 0 || base > 1<<50 {
-		return nil, fmt.Errorf("%w: base time %v is no time in whole milliseconds", ErrForm, in[0].BaseTime)
-	}
-	for i := range in {
-		if err := p.resolve(i, &in[i], base); err != nil {
+	p := &Pack{Records: make([]Record, n)}
+	var base int64
+	var names strings.Builder // all names in one allocation
+	for i := range p.Records {
+		w := in.record()
+		if in.err != nil {
+			return nil, fmt.Errorf("%w: record %d: %w", ErrForm, i, in.err)
+		}
+		if i == 0 {
+			if w.baseTime == nil {
+				return nil, fmt.Errorf("%w: a pack without base time", ErrForm)
+			}
+			var err error
+			if base, err = w.baseTime.Milli(); err != nil || base < 0 || base > 1<<50 {
+				return nil, fmt.Errorf("%w: base time %v is no time in whole milliseconds", ErrForm, w.baseTime)
+			}
+			p.Base = string(w.base)
+			names.Grow(n*len(p.Base) + len(b))
+		}
+		if err := p.resolve(i, &w, base, &names); err != nil {
 			return nil, fmt.Errorf("%w: record %d: %w", ErrForm, i, err)
 		}
+	}
+	if err := in.end(); err != nil {
+		return nil, fmt.Errorf("%w: pack: %w", ErrForm, err)
 	}
 	return p, nil
 }
 
-func (p *Pack) resolve(i int, w *wireRecord, base int64) error {
-	if i > 0 && (w.Base != "" || w.BaseTime != nil) {
+// rawRecord is a record as it stands in the pack.
+type rawRecord struct {
+	base, name, unit, text []byte
+	baseTime               *Decimal
+	value, time            Decimal
+	hasValue, hasTime      bool
+}
+
+func (c *cursor) record() (w rawRecord) {
+	c.keys(c.count(majorMap, 7), func(key int64) {
+		switch key {
+		case 0:
+			w.name = c.str(majorText)
+			c.present(len(w.name) > 0)
+		case 1:
+			w.unit = c.str(majorText)
+			c.present(len(w.unit) > 0)
+		case 2:
+			w.value, w.hasValue = c.decimal(), true
+		case 3:
+			w.text = c.str(majorText)
+			c.present(len(w.text) > 0)
+		case 6:
+			w.time, w.hasTime = c.decimal(), true
+		case -2:
+			w.base = c.str(majorText)
+			c.present(len(w.base) > 0)
+		case -3:
+			d := c.decimal()
+			w.baseTime = &d
+		default:
+			c.fail(errKey)
+		}
+	})
+	return w
+}
+
+func (p *Pack) resolve(i int, w *rawRecord, base int64, names *strings.Builder) error {
+	if i > 0 && (w.base != nil || w.baseTime != nil) {
 		return errors.New("base fields stand in the first record alone")
 	}
-	r := Record{Name: p.Base + w.Name, Unit: w.Unit, Time: base, Text: w.Text}
+	if w.hasValue == (w.text != nil) {
+		return errors.New("has either a value or a text")
+	}
+	if len(w.text) > 255 || len(w.unit) > 16 {
+		return errors.New("text or unit is too long")
+	}
+	at := names.Len()
+	names.WriteString(p.Base)
+	names.Write(w.name)
+	r := Record{Name: names.String()[at:], Unit: unitText(w.unit), Time: base, Value: w.value, Text: string(w.text)}
 	if err := checkName(r.Name); err != nil {
 		return err
 	}
-	if (w.Value == nil) == (w.Text == "") {
-		return errors.New("has either a value or a text")
-	}
-	if len(w.Text) > 255 || len(w.Unit) > 16 {
-		return errors.New("text or unit is too long")
-	}
-	if w.Value != nil {
-		r.Value = *w.Value
-	}
-	if w.Time != nil {
-		dt, err := w.Time.Milli()
+	if w.hasTime {
+		dt, err := w.time.Milli()
 		if err != nil || dt < -1<<50 || dt > 1<<50 {
-			return fmt.Errorf("time %v is not in whole milliseconds", w.Time)
+			return fmt.Errorf("time %v is not in whole milliseconds", w.time)
 		}
 		r.Time += dt
 	}
 	p.Records[i] = r
 	return nil
+}
+
+// unitText returns a unit as a string, without allocating for the usual ones.
+func unitText(s []byte) string {
+	switch string(s) {
+	case "":
+		return ""
+	case "Wh":
+		return "Wh"
+	case "W":
+		return "W"
+	case "V":
+		return "V"
+	case "A":
+		return "A"
+	case "Hz":
+		return "Hz"
+	case "ppm":
+		return "ppm"
+	}
+	return string(s)
 }
 
 // checkName checks a SenML name (RFC 8428 section 4.5.1).
@@ -145,7 +217,8 @@ func checkName(s string) error {
 	for i := range len(s) {
 		c := s[i]
 		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		if !alnum && (i == 0 || !strings.ContainsRune("-:./_", rune(c))) {
+		mark := c == '-' || c == ':' || c == '.' || c == '/' || c == '_'
+		if !alnum && (i == 0 || !mark) {
 			return fmt.Errorf("name %q has a character that SenML does not allow", s)
 		}
 	}
