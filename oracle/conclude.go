@@ -17,10 +17,9 @@ const publishTiles = time.Second
 
 // concluding is what conclude owns.
 type concluding struct {
-	tally     *finality.Tally
-	waiting   []*sealed // durable blocks that are not final, oldest first
-	owed      []answer  // for statements on the ledger already, sent again
-	published uint64    // size of the last checkpoint whose tiles are out
+	tally   *finality.Tally
+	waiting []*sealed // durable blocks that are not final, oldest first
+	owed    []answer  // for statements on the ledger already, sent again
 }
 
 // conclude votes for durable blocks, counts votes, and answers gateways when
@@ -35,13 +34,11 @@ func (n *Node) conclude(ctx context.Context) error {
 	}
 	resend := time.NewTicker(resendVote)
 	defer resend.Stop()
-	tiles := time.NewTicker(publishTiles)
-	defer tiles.Stop()
 	for {
 		var err error
 		select {
 		case <-ctx.Done():
-			return n.publish(c)
+			return nil
 		case s := <-n.sealed:
 			c.waiting = append(c.waiting, s)
 			err = n.cast(c, s.Header.Height, s.Checkpoint)
@@ -62,8 +59,6 @@ func (n *Node) conclude(ctx context.Context) error {
 			if v := c.tally.Pending(); v != nil {
 				n.send(v)
 			}
-		case <-tiles.C:
-			err = n.publish(c)
 		}
 		if err != nil {
 			return err
@@ -174,16 +169,27 @@ func (n *Node) sendReceipts(gateway string, r *wire.Receipts) {
 	n.observe(Event{Gateway: gateway, Answered: len(r.Items)})
 }
 
-// publish brings the static tiles up to the newest final checkpoint.
-func (n *Node) publish(c *concluding) error {
-	f := c.tally.Final()
-	if f == nil || f.Size == c.published {
-		return nil
+// publish keeps the static tiles up to the newest final checkpoint, apart from
+// what gateways wait for, and once more at the end.
+func (n *Node) publish(ctx context.Context) error {
+	tick := time.NewTicker(publishTiles)
+	defer tick.Stop()
+	published := uint64(0)
+	for ended := false; !ended; {
+		select {
+		case <-ctx.Done():
+			ended = true
+		case <-tick.C:
+		}
+		f := n.final.Load()
+		if f == nil || f.Size == published {
+			continue
+		}
+		if err := n.ledger.Store().PublishTiles(n.cfg.Tiles, f.Size, f.Note); err != nil {
+			n.cfg.Log.Warn("did not publish tiles", "size", f.Size, "error", err)
+			continue
+		}
+		published = f.Size
 	}
-	if err := n.ledger.Store().PublishTiles(n.cfg.Tiles, f.Size, f.Note); err != nil {
-		n.cfg.Log.Warn("did not publish tiles", "size", f.Size, "error", err)
-		return nil
-	}
-	c.published = f.Size
 	return nil
 }

@@ -10,7 +10,7 @@
 //   - execute collects verified statements, closes a block where the order says
 //     so, and makes it durable (execute.go);
 //   - conclude casts this oracle's vote, counts the others', and when a block is
-//     final answers the gateways and publishes tiles (conclude.go).
+//     final answers the gateways (conclude.go). Tiles follow at their own pace.
 //
 // Between them are bounded queues; a full one slows what fills it.
 //

@@ -232,7 +232,7 @@ func (n *Node) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	for _, part := range []func(context.Context) error{n.ingest.Run, n.deliver, n.execute, n.conclude, n.clock} {
+	for _, part := range []func(context.Context) error{n.ingest.Run, n.deliver, n.execute, n.conclude, n.clock, n.publish} {
 		wg.Go(func() {
 			err := part(ctx)
 			switch {
