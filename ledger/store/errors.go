@@ -44,7 +44,7 @@ func (f *Fault) Error() string {
 // computed from anything, all else can.
 const (
 	remedyLeaves = "keep this directory as it is, then restore the store from a backup or let an empty one fetch the ledger from another oracle"
-	remedyReopen = "close the store and open it for writing, which computes the file again from the leaves"
+	remedyReopen = "stop the oracle, remove hashes and offsets and open the store for writing, which computes both again from the leaves"
 	remedyIndex  = "stop the oracle, remove index.db and open the store for writing, which builds it again; the state is executed again from the leaves"
 	remedyTiles  = "remove the directory of tiles and publish again"
 	remedyVault  = "keep this file, fetch the packs again from another oracle's vault, then remove it"

@@ -26,9 +26,10 @@ type finalCheckpoint struct {
 
 // checkpoint is what the store reads of a signed checkpoint: not its signatures.
 type checkpoint struct {
-	note []byte
-	size uint64
-	root block.Hash
+	note   []byte
+	origin string
+	size   uint64
+	root   block.Hash
 }
 
 func parseCheckpoint(note []byte) (*checkpoint, error) {
@@ -43,7 +44,32 @@ func parseCheckpoint(note []byte) (*checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &checkpoint{note: note, size: c.Size, root: c.Root}, nil
+	return &checkpoint{note: note, origin: c.Origin, size: c.Size, root: c.Root}, nil
+}
+
+// blockFor returns the block that a checkpoint is for. An error that wraps
+// ErrRefused says that there is none.
+func (r *Reader) blockFor(c *checkpoint) (Commit, error) {
+	if c.size == 0 || c.size > r.Size() {
+		return Commit{}, fmt.Errorf("%w: a checkpoint of %d leaves, of %d in the store", ErrRefused, c.size, r.Size())
+	}
+	commit, err := r.commitAfter(c.size - 1)
+	if err != nil {
+		return commit, err
+	}
+	leaf, err := r.Leaf(commit.Size - 1)
+	if err != nil {
+		return commit, err
+	}
+	h, err := block.ParseHeader(leaf)
+	if err != nil {
+		return commit, fmt.Errorf("leaf %d: %w", commit.Size-1, err)
+	}
+	if commit.Size != c.size || commit.Root != c.root || h.Origin != c.origin {
+		return commit, fmt.Errorf("%w: a checkpoint of %q with %d leaves and root %v, where block %d of %q has %d and %v",
+			ErrRefused, c.origin, c.size, c.root, commit.Height, h.Origin, commit.Size, commit.Root)
+	}
+	return commit, nil
 }
 
 // readCheckpoint reads the file of a store; nil if there is none.
@@ -72,13 +98,12 @@ func (s *Store) SetFinal(note []byte, height uint64) error {
 	if err != nil {
 		return fmt.Errorf("%w: final checkpoint of block %d: %w", ErrRefused, height, err)
 	}
-	b, err := s.BlockAt(height)
+	b, err := s.blockFor(c)
 	if err != nil {
-		return err
+		return fmt.Errorf("final checkpoint of block %d: %w", height, err)
 	}
-	if b.Size != c.size || b.Root != c.root {
-		return fmt.Errorf("%w: a final checkpoint of %d leaves with root %v, where block %d has %d with root %v",
-			ErrRefused, c.size, c.root, height, b.Size, b.Root)
+	if b.Height != height {
+		return fmt.Errorf("%w: the final checkpoint of block %d is that of block %d", ErrRefused, height, b.Height)
 	}
 	f := &s.final
 	f.mu.Lock()
@@ -106,18 +131,14 @@ func (s *Store) Final() (note []byte, height uint64, ok bool) {
 // block's height; false if there is none among the blocks that r sees.
 func (r *Reader) Final() (note []byte, height uint64, ok bool, err error) {
 	c, err := readCheckpoint(r.dir)
-	if err != nil || c == nil || c.size > r.Size() || c.size == 0 {
+	if err != nil || c == nil || c.size > r.Size() {
 		return nil, 0, false, err
 	}
-	b, err := r.commitAfter(c.size - 1)
-	if err != nil {
-		return nil, 0, false, err
+	b, err := r.blockFor(c)
+	if errors.Is(err, ErrRefused) {
+		err = damaged(filepath.Join(r.dir, checkpointFile), 0, remedyFinal, "%v", err)
 	}
-	if b.Size != c.size || b.Root != c.root {
-		return nil, 0, false, damaged(filepath.Join(r.dir, checkpointFile), 0, remedyFinal,
-			"a checkpoint of %d leaves with root %v, where block %d has %d with root %v", c.size, c.root, b.Height, b.Size, b.Root)
-	}
-	return c.note, b.Height, true, nil
+	return c.note, b.Height, err == nil, err
 }
 
 func (s *Store) loadFinal() error {

@@ -129,12 +129,10 @@ func openIndex(dir string) (x *index, err error) {
 		if err := checkLength(db); err != nil {
 			return err
 		}
-		return db.Update(func(tx *bolt.Tx) error {
-			for _, name := range [][]byte{bucketMeta, bucketState, bucketSequence, bucketHeights} {
-				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-					return &indexDamage{err}
-				}
-			}
+		if err := makeBuckets(db, bucketMeta, bucketState, bucketSequence, bucketHeights); err != nil {
+			return err
+		}
+		return db.View(func(tx *bolt.Tx) error {
 			b := tx.Bucket(bucketMeta).Get(keyMark)
 			if b == nil {
 				return nil
@@ -153,6 +151,28 @@ func openIndex(dir string) (x *index, err error) {
 	}
 	x.pending, x.saved = newChanges(m), m
 	return x, nil
+}
+
+// makeBuckets makes the buckets that are missing; a write is saved where none is.
+func makeBuckets(db *bolt.DB, names ...[]byte) error {
+	missing := false
+	err := db.View(func(tx *bolt.Tx) error {
+		for _, name := range names {
+			missing = missing || tx.Bucket(name) == nil
+		}
+		return nil
+	})
+	if err != nil || !missing {
+		return err
+	}
+	return db.Update(func(tx *bolt.Tx) error {
+		for _, name := range names {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return &indexDamage{err}
+			}
+		}
+		return nil
+	})
 }
 
 // indexDamage says that index.db cannot be used.

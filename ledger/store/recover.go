@@ -89,6 +89,7 @@ type opening struct {
 	mark    mark // the index's
 	start   mark // where the replay starts: the index's mark, or zero
 	rebuild bool // the derived files are written anew beside the old ones
+	noIndex bool // there was no index.db
 
 	// What the replay came to.
 	tree    Tree
@@ -171,6 +172,7 @@ func removeTemps(d disk, dir string) error {
 
 // openIndex opens index.db, or sets a damaged one aside and starts anew.
 func (o *opening) openIndex() error {
+	o.noIndex = !exists(filepath.Join(o.dir, indexFile))
 	x, err := openIndex(o.dir)
 	var d *indexDamage
 	if errors.As(err, &d) {
@@ -320,6 +322,9 @@ func (o *opening) mend() error {
 	}
 	if err := o.secureLast(f); err != nil {
 		return fmt.Errorf("securing the last block: %w", err)
+	}
+	if o.noIndex && o.any {
+		o.report.Rebuilt = "there was no " + indexFile + ", so the state is executed from all blocks again"
 	}
 	if err := o.derived.cut(o.last.Size); err != nil {
 		return err

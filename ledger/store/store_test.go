@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
 	"wattmark/ledger/store"
 	"wattmark/signer"
 )
@@ -20,10 +21,43 @@ type drawn struct {
 	leaves [][]byte
 	blocks []store.Block
 	header *block.Header
-	rnd    *rand.Rand
+	rnd    *rand.Rand // for whoever checks
+
+	drawing *rand.Rand // for leaves alone, so that they are always the same
 }
 
-func draw() *drawn { return &drawn{rnd: rand.New(rand.NewPCG(1, 2))} }
+func draw() *drawn {
+	return &drawn{rnd: rand.New(rand.NewPCG(1, 2)), drawing: rand.New(rand.NewPCG(3, 4))}
+}
+
+// keys are the gateways'.
+var keys = func() (out [7]*signer.PrivateKey) {
+	for i := range out {
+		k, err := signer.FromSeed(signer.EdDSA, [32]byte{byte(i), 1})
+		if err != nil {
+			panic(err)
+		}
+		out[i] = k
+	}
+	return out
+}()
+
+func kid(i uint64) signer.KeyID { return keys[i%7].Public().ID() }
+
+// statement makes the statement that is leaf i.
+func statement(i uint64, payload []byte) []byte {
+	claims := entry.Claims{Issuer: "wattmark:gateway/test", Audience: "test.example/ledger", IssuedAt: 1_700_000_000,
+		Sequence: entry.Sequence{Boot: 1, Count: i + 1}}
+	c, err := claims.Encode()
+	if err != nil {
+		panic(err)
+	}
+	b, err := signer.Sign(keys[i%7], signer.Header{Type: entry.TypeReading, ContentType: entry.ContentSenML, Claims: c}, payload)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
 
 // next draws a block of n leaves of about size bytes, and its header.
 func (d *drawn) next(n, size int) ([][]byte, store.Commit) {
@@ -33,12 +67,12 @@ func (d *drawn) next(n, size int) ([][]byte, store.Commit) {
 		d.tree.Append(block.LeafHash(leaf), func(h block.Hash) { d.nodes = append(d.nodes, h) })
 	}
 	height := uint64(len(d.blocks))
-	for i := range n {
-		leaf := make([]byte, 1+d.rnd.IntN(2*size))
-		for j := range leaf {
-			leaf[j] = byte(d.rnd.Uint32())
+	for range n {
+		payload := make([]byte, 1+d.drawing.IntN(2*size))
+		for j := range payload {
+			payload[j] = byte(d.drawing.Uint32())
 		}
-		add(append(leaf, fmt.Sprintf(" leaf %d of block %d", i, height)...))
+		add(statement(uint64(len(d.leaves)), payload))
 	}
 	h := &block.Header{Version: block.HeaderVersion, Origin: "test.example/ledger", Height: height, First: first,
 		Size: d.tree.Size(), Root: d.tree.Root(), Time: 1_700_000_000_000 + int64(height)}
@@ -63,8 +97,6 @@ func (d *drawn) applied(height uint64) store.AppliedBlock {
 	}
 	return a
 }
-
-func kid(i uint64) signer.KeyID { return signer.KeyID{byte(i % 7), 1, 2, 3} }
 
 // state is what the state comes to after the blocks up to height.
 func (d *drawn) state(blocks uint64) map[string]string {

@@ -67,14 +67,7 @@ func (x *vaultIndex) open() error {
 		if err := checkLength(db); err != nil {
 			return err
 		}
-		return db.Update(func(tx *bolt.Tx) error {
-			for _, name := range [][]byte{bucketPacks, bucketDays} {
-				if _, err := tx.CreateBucketIfNotExists(name); err != nil {
-					return &indexDamage{err}
-				}
-			}
-			return nil
-		})
+		return makeBuckets(db, bucketPacks, bucketDays)
 	})
 }
 
