@@ -11,8 +11,8 @@ import (
 	"wattmark/oracle/wire"
 )
 
-// publishTiles is how often the static tiles are brought up to the newest final
-// checkpoint, at most.
+// publishTiles is how often the checkpoint file and the static tiles are brought
+// up to date, at most.
 const publishTiles = time.Second
 
 // concluding is what conclude owns.
@@ -111,9 +111,6 @@ func (n *Node) finish(c *concluding, f *finality.Final) error {
 	if f == nil {
 		return nil
 	}
-	if err := n.ledger.Store().SetFinal(f.Note, f.Height); err != nil {
-		return fmt.Errorf("%w: keeping the final checkpoint: %w", ErrHalted, err)
-	}
 	n.final.Store(f)
 	n.observe(Event{Final: f})
 	for len(c.waiting) > 0 && c.waiting[0].Header.Height <= f.Height {
@@ -169,8 +166,9 @@ func (n *Node) sendReceipts(gateway string, r *wire.Receipts) {
 	n.observe(Event{Gateway: gateway, Answered: len(r.Items)})
 }
 
-// publish keeps the static tiles up to the newest final checkpoint, apart from
-// what gateways wait for, and once more at the end.
+// publish writes the newest final checkpoint and the static tiles up to it, apart
+// from what gateways wait for, and once more at the end. What a crash loses of it
+// comes back with the next final checkpoint.
 func (n *Node) publish(ctx context.Context) error {
 	tick := time.NewTicker(publishTiles)
 	defer tick.Stop()
@@ -183,6 +181,10 @@ func (n *Node) publish(ctx context.Context) error {
 		}
 		f := n.final.Load()
 		if f == nil || f.Size == published {
+			continue
+		}
+		if err := n.ledger.Store().SetFinal(f.Note, f.Height); err != nil {
+			n.cfg.Log.Warn("did not keep the final checkpoint", "size", f.Size, "error", err)
 			continue
 		}
 		if err := n.ledger.Store().PublishTiles(n.cfg.Tiles, f.Size, f.Note); err != nil {

@@ -96,7 +96,7 @@ func (t *Tally) Cast(height uint64, c block.Checkpoint, seconds uint64) (*Vote, 
 	if err != nil {
 		return nil, nil, err
 	}
-	v := &Vote{height, c, log, cosigned, t.keys.Cosigner.Public().ID(), receipts}
+	v := &Vote{height, c, log, cosigned, t.keys.Cosigner.Public().ID(), receipts, false}
 	r.own, t.own, t.voted = v, height, true
 	r.votes = append(r.votes, v)
 	delete(t.rounds, height-min(height, keep))
@@ -115,7 +115,7 @@ func (t *Tally) round(height uint64) *round {
 
 // Receive takes another oracle's vote. It returns the checkpoint that became
 // final by it, if one did; and again, this oracle's own vote to send once more,
-// if the vote shows that its sender is behind. A *Conflict is returned as the
+// if the sender asks for it. A *Conflict is returned as the
 // error where the vote contradicts this oracle's own.
 func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 	if v.Height > t.own+keep || v.Height+keep <= t.own {
@@ -144,11 +144,11 @@ func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 	if v.Checkpoint != r.own.Checkpoint {
 		return nil, nil, &Conflict{v.Height, r.own.Checkpoint, v, key.Name}
 	}
-	if t.final != nil && t.final.Height >= v.Height {
-		return nil, r.own, nil
+	if v.Asking {
+		again = r.own
 	}
 	final, err = t.count(v.Height, r)
-	return final, nil, err
+	return final, again, err
 }
 
 // of counts the votes of one oracle.
@@ -212,10 +212,12 @@ func (t *Tally) count(height uint64, r *round) (*Final, error) {
 }
 
 // Pending returns this oracle's own vote at its newest height while that is not
-// final, to be sent once more: votes can be lost.
+// final, to be sent once more, asking: votes can be lost, its own and others'.
 func (t *Tally) Pending() *Vote {
 	if !t.voted || t.final != nil && t.final.Height >= t.own {
 		return nil
 	}
-	return t.rounds[t.own].own
+	v := *t.rounds[t.own].own
+	v.Asking = true
+	return &v
 }

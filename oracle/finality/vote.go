@@ -19,6 +19,10 @@ type Vote struct {
 	Cosigned   string // cosignature line
 	KeyID      signer.KeyID
 	Receipts   []byte // signature that its receipts under this checkpoint share
+	// Asking marks a vote sent once more because its height is not final for the
+	// sender: whoever has voted there sends that vote again. It is not signed, and
+	// all it can cause is such an answer, which does not ask.
+	Asking bool
 }
 
 type wireVote struct {
@@ -31,6 +35,7 @@ type wireVote struct {
 	Cosigned string
 	KeyID    signer.KeyID
 	Receipts []byte
+	Asking   bool
 }
 
 var (
@@ -60,7 +65,7 @@ const maxVote = 4 << 10
 func (v *Vote) Encode() []byte {
 	b, err := encMode.Marshal(wireVote{
 		Version: 1, Height: v.Height, Size: v.Checkpoint.Size, Root: v.Checkpoint.Root,
-		Log: v.Log, Cosigned: v.Cosigned, KeyID: v.KeyID, Receipts: v.Receipts,
+		Log: v.Log, Cosigned: v.Cosigned, KeyID: v.KeyID, Receipts: v.Receipts, Asking: v.Asking,
 	})
 	if err != nil {
 		panic("internal error: " + err.Error())
@@ -81,7 +86,7 @@ func ParseVote(b []byte, origin string) (*Vote, error) {
 	if w.Version != 1 {
 		return nil, fmt.Errorf("%w: version %d", ErrVote, w.Version)
 	}
-	v := &Vote{w.Height, block.Checkpoint{Origin: origin, Size: w.Size, Root: w.Root}, w.Log, w.Cosigned, w.KeyID, w.Receipts}
+	v := &Vote{w.Height, block.Checkpoint{Origin: origin, Size: w.Size, Root: w.Root}, w.Log, w.Cosigned, w.KeyID, w.Receipts, w.Asking}
 	if !bytes.Equal(v.Encode(), b) {
 		return nil, fmt.Errorf("%w: not deterministic CBOR", ErrVote)
 	}
