@@ -91,3 +91,24 @@ func (e *Error) Unwrap() []error {
 	}
 	return []error{e.Class, e.Err}
 }
+
+// Locate returns err with the device and the bus it happened on filled in where
+// they are not said yet. An error without class is returned as it is.
+func Locate(err error, device, bus string) error {
+	e := new(Error)
+	if !errors.As(err, &e) {
+		class := Class(err)
+		if class == nil {
+			return err
+		}
+		return &Error{Class: class, Device: device, Bus: bus, Err: err}
+	}
+	located := *e
+	if located.Device == "" {
+		located.Device = device
+	}
+	if located.Bus == "" {
+		located.Bus = bus
+	}
+	return &located
+}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/creack/pty"
@@ -19,6 +21,8 @@ type Terminal struct {
 	// slave stays open: without it the master would fail whenever nobody else has
 	// the port open.
 	slave *os.File
+	// closed tells the errors of closing from others: package os has several.
+	closed atomic.Bool
 }
 
 // OpenLine returns a line without meters on a pseudo-terminal of its own. It answers
@@ -28,11 +32,25 @@ func OpenLine() (*Terminal, error) {
 	if err != nil {
 		return nil, fmt.Errorf("opening a pseudo-terminal: %w", err)
 	}
+	// pty.Open leaves the master blocking, where deadlines have no effect.
+	if err := setNonblock(master); err != nil {
+		return nil, errors.Join(fmt.Errorf("preparing %s: %w", master.Name(), err), master.Close(), slave.Close())
+	}
 	// Until a program sets it raw, a new terminal echoes what is written to it.
 	if _, err := term.MakeRaw(int(slave.Fd())); err != nil {
 		return nil, errors.Join(fmt.Errorf("setting %s raw: %w", slave.Name(), err), master.Close(), slave.Close())
 	}
 	return &Terminal{Line: NewLine(), master: master, slave: slave}, nil
+}
+
+func setNonblock(f *os.File) error {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var failed error
+	err = raw.Control(func(fd uintptr) { failed = syscall.SetNonblock(int(fd), true) })
+	return errors.Join(err, failed)
 }
 
 // Path returns the name of the port, such as /dev/pts/7.
@@ -42,7 +60,7 @@ func (t *Terminal) Path() string { return t.slave.Name() }
 // stays: Run may be called again.
 func (t *Terminal) Run(ctx context.Context) error {
 	if err := t.master.SetDeadline(time.Time{}); err != nil {
-		return ignoreClosed(err)
+		return t.unlessClosed(err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = t.master.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -55,7 +73,7 @@ func (t *Terminal) Run(ctx context.Context) error {
 			if errors.Is(err, os.ErrDeadlineExceeded) {
 				continue
 			}
-			return ignoreClosed(err)
+			return t.unlessClosed(err)
 		}
 		n += k
 		used, err := t.serve(ctx, buf[:n])
@@ -85,7 +103,7 @@ func (t *Terminal) serve(ctx context.Context, b []byte) (used int, err error) {
 			}
 		}
 		if _, err := t.master.Write(reply); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return used, ignoreClosed(err)
+			return used, t.unlessClosed(err)
 		}
 		used += size
 		if !wellFormed(rest[:size]) {
@@ -97,11 +115,12 @@ func (t *Terminal) serve(ctx context.Context, b []byte) (used int, err error) {
 // Close removes the port. A program that has it open reads end of file or an
 // input/output error, as when an adapter is unplugged.
 func (t *Terminal) Close() error {
+	t.closed.Store(true)
 	return errors.Join(t.master.Close(), t.slave.Close())
 }
 
-func ignoreClosed(err error) error {
-	if errors.Is(err, os.ErrClosed) {
+func (t *Terminal) unlessClosed(err error) error {
+	if t.closed.Load() {
 		return nil
 	}
 	return fmt.Errorf("serving an emulated line: %w", err)

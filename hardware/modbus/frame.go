@@ -107,14 +107,18 @@ func ParseRequest(frame []byte) (Request, error) {
 // ParseReply checks that received is exactly one RTU reply to r, and returns the
 // register bytes in it, which alias received. An exception is an [Exception].
 func ParseReply(r Request, received []byte) ([]byte, error) {
+	// What follows a reply is looked for first: a frame and zeros behind it have a
+	// right checksum as a whole.
+	n := len(received)
+	if n > 2 && n > declaredSize(received) && intact(received[:declaredSize(received)]) {
+		return nil, refuse(hardware.ErrStale, "%d bytes follow the reply", n-declaredSize(received))
+	}
 	if intact(received) {
 		return r.judge(received)
 	}
-	switch n := len(received); {
+	switch {
 	case n == 0:
 		return nil, refuse(hardware.ErrStale, "the request was not answered")
-	case n > 2 && n > declaredSize(received) && intact(received[:declaredSize(received)]):
-		return nil, refuse(hardware.ErrStale, "%d bytes follow the reply", n-declaredSize(received))
 	case n < replyOverhead:
 		return nil, refuse(hardware.ErrMalformed, "truncated: %d bytes", n)
 	case n < r.replySize() && received[0] == r.Unit && received[1] == byte(r.Function) && int(received[2]) == 2*int(r.Count):

@@ -1,0 +1,43 @@
+package sensirion_test
+
+import (
+	"errors"
+	"testing"
+
+	"wattmark/hardware"
+	"wattmark/hardware/sensirion"
+)
+
+func TestCRC(t *testing.T) {
+	// The data sheets' example, and words of the SCD30 and SCD4x examples.
+	for word, want := range map[uint16]byte{0xBEEF: 0x92, 0x43DB: 0xCB, 0x8C2E: 0x8F, 0x6667: 0xA2, 0x5EB9: 0x3C, 0x0000: 0x81} {
+		if got := sensirion.CRC(word); got != want {
+			t.Errorf("CRC(%#04x): got %#02x, want %#02x", word, got, want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	b := sensirion.AppendWord(sensirion.AppendWord(nil, 0xBEEF), 1)
+	if err := sensirion.Check(b, 2); err != nil || sensirion.Word(b, 0) != 0xBEEF || sensirion.Word(b, 1) != 1 {
+		t.Errorf("a good answer: %v", err)
+	}
+	if err := sensirion.Check(b[:5], 2); !errors.Is(err, hardware.ErrMalformed) {
+		t.Errorf("a short answer: %v", err)
+	}
+	b[3] ^= 1
+	if err := sensirion.Check(b, 2); !errors.Is(err, hardware.ErrChecksum) {
+		t.Errorf("a damaged word: %v", err)
+	}
+}
+
+func TestCommand(t *testing.T) {
+	if code, ok := sensirion.Command(sensirion.AppendWord([]byte{0x46, 0}, 2)); !ok || code != 0x4600 {
+		t.Errorf("got %#04x, %v", code, ok)
+	}
+	for _, bad := range [][]byte{nil, {1}, {1, 2, 3}, {1, 2, 0xBE, 0xEF, 0x93}} {
+		if _, ok := sensirion.Command(bad); ok {
+			t.Errorf("% x is a command", bad)
+		}
+	}
+}
