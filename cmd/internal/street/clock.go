@@ -24,6 +24,7 @@ type Clock struct {
 	speed   int64      // 0 stands
 	changed chan struct{}
 	tickers map[*ticker]struct{}
+	show    []func(time.Time) // told what time it is before anybody acts on it
 }
 
 // ticker is one caller's schedule; its next time is guarded by the clock's mu.
@@ -115,6 +116,7 @@ func (c *Clock) Every(ctx context.Context, period, offset time.Duration) <-chan 
 		defer close(ch)
 		defer c.drop(t)
 		for due := t.next; c.WaitUntil(ctx, due) == nil; {
+			c.tell()
 			select {
 			case ch <- due:
 			case <-ctx.Done():
@@ -124,6 +126,25 @@ func (c *Clock) Every(ctx context.Context, period, offset time.Duration) <-chan 
 		}
 	}()
 	return ch
+}
+
+// follow makes show be called just before a time of [Clock.Every] is delivered,
+// and before a standing clock is stepped, so that what is measured at that time is
+// there to be measured.
+func (c *Clock) follow(show func(time.Time)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.show = append(c.show, show)
+}
+
+// tell calls those who follow, without the mutex: they may ask for the time.
+func (c *Clock) tell() {
+	c.mu.Lock()
+	now, show := c.now(), c.show
+	c.mu.Unlock()
+	for _, f := range show {
+		f(now)
+	}
 }
 
 // advance sets the time that follows the one just delivered.
@@ -195,10 +216,10 @@ func (c *Clock) Step(ctx context.Context, to time.Time) error {
 func (c *Clock) step(to time.Time) (<-chan struct{}, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.speed != 0 {
-		return nil, fmt.Errorf("a clock at speed %d is not stepped: set the speed to 0", c.speed)
-	}
 	for {
+		if c.speed != 0 {
+			return nil, errNotStanding(c.speed)
+		}
 		next := to
 		for t := range c.tickers {
 			if !t.next.After(c.since) {
@@ -211,9 +232,22 @@ func (c *Clock) step(to time.Time) (<-chan struct{}, error) {
 		if !next.After(c.since) {
 			return nil, nil
 		}
+		show := c.show
+		c.mu.Unlock()
+		for _, f := range show {
+			f(next)
+		}
+		c.mu.Lock()
+		if c.speed != 0 || !next.After(c.since) {
+			continue // somebody set the speed meanwhile
+		}
 		c.since = next
 		c.wake()
 	}
+}
+
+func errNotStanding(speed int64) error {
+	return fmt.Errorf("a clock at speed %d is not stepped: set the speed to 0", speed)
 }
 
 // Boundary returns the last of the times offset, offset+period, ... since 1970

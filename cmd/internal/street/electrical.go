@@ -37,7 +37,7 @@ func electrical(seed, meter uint64, phases int, power, ms int64) Electrical {
 		e.phase(i, p, within(940, 995, hash(seed, drawPhase, meter, 2)))
 		v := 230_000 + wander(2_500, ms, 30_000, seed, drawVoltage, uint64(i)) // the street's
 		v += wander(350, ms, 2_000, seed, drawFlicker, meter, uint64(i))       // the home's own
-		v -= p / 1530                                                          // 0.15 ohm of cable at 230 V
+		v -= min(max(p/1530, -6_000), 6_000)                                   // 0.15 ohm of cable at 230 V; at most 6 V
 		e.Voltage[i] = v
 		e.Current[i] = e.Apparent[i] * 1000 / v
 	}
@@ -45,15 +45,19 @@ func electrical(seed, meter uint64, phases int, power, ms int64) Electrical {
 }
 
 // phase fills in what follows from a phase's power and its power factor, in
-// thousandths. The factor's sine is a square root, which is the same on every
-// machine.
+// thousandths.
 func (e *Electrical) phase(i int, power, factor int64) {
-	sine := int64(math.Sqrt(float64(1_000_000 - factor*factor)))
 	e.Power[i] = power
 	e.Apparent[i] = max(power, -power) * 1000 / factor
-	e.Reactive[i] = e.Apparent[i] * sine / 1000
+	e.Reactive[i] = e.Apparent[i] * sine(factor) / 1000
 	e.Factor[i] = factor
 	if power < 0 {
 		e.Factor[i] = -factor
 	}
+}
+
+// sine turns the cosine of an angle into its sine, both in thousandths. The square
+// root of a whole number is the same on every machine.
+func sine(cosine int64) int64 {
+	return int64(math.Sqrt(float64(1_000_000 - cosine*cosine)))
 }

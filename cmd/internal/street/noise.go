@@ -26,7 +26,7 @@ const (
 	drawCloud
 	drawScale
 	drawShift
-	drawSubject
+	drawSerial
 	drawVoltage
 	drawFlicker
 	drawFrequency

@@ -1,5 +1,7 @@
 package street
 
+import "wattmark/hardware/emulated"
+
 // The stack model: the flue of a bakery's oven, diluted with air to what the two
 // sensors can measure. The burner runs once in each cycle of 20 minutes, for 5 to
 // 12 minutes; CO2 rises when it starts and falls when it stops.
@@ -36,6 +38,44 @@ func air(seed uint64, ms int64) Air {
 		Temperature: ambientCenti + 2300*heat/1000 + wander(20, ms, 60_000, seed, drawAir),
 		Humidity:    4500 - 2200*heat/1000 + wander(60, ms, 60_000, seed, drawAir, 1),
 	}
+}
+
+// Addresses of the stack's sensors, which cannot be changed.
+const (
+	scd41Address = 0x62
+	scd30Address = 0x61
+)
+
+// stack is the I2C bus with the two sensors on it.
+type stack struct {
+	bus   *emulated.Bus
+	scd41 *emulated.SCD4x
+	scd30 *emulated.SCD30
+}
+
+func newStack(seed uint64, c *Clock) *stack {
+	k := &stack{
+		bus:   emulated.NewBus(stackName),
+		scd41: emulated.NewSCD4x(hash(seed, drawSerial, stackMeter), c.Monotonic),
+		scd30: emulated.NewSCD30(c.Monotonic),
+	}
+	k.bus.Attach(scd41Address, k.scd41)
+	k.bus.Attach(scd30Address, k.scd30)
+	return k
+}
+
+// show makes the sensors measure a. The SCD30 sits further up, where it is a
+// little cooler and more diluted.
+func (k *stack) show(a Air) {
+	k.scd41.Set(a.emulated())
+	a.CO2 -= a.CO2 / 60
+	a.Temperature -= 80
+	a.Humidity += 120
+	k.scd30.Set(a.emulated())
+}
+
+func (a Air) emulated() emulated.Air {
+	return emulated.Air{CO2: float64(a.CO2), Temperature: float64(a.Temperature) / 100, Humidity: float64(a.Humidity) / 100}
 }
 
 // hump is in thousandths: it rises from 0 during rise, which is shorter than burns, stays

@@ -1,7 +1,9 @@
 package street
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"wattmark/ledger/unit"
@@ -35,12 +37,50 @@ type Home struct {
 	registers *registers
 }
 
-// Street is a neighbourhood that is not there.
+// Street is a neighbourhood that is not there. All its methods are safe for
+// concurrent use.
 type Street struct {
 	seed   uint64
 	clock  *Clock
 	homes  []*Home
 	feeder *registers
+
+	lines []*line // of the homes in their order, and of the feeder
+	stack *stack
+
+	mu    sync.Mutex // guards shown, and that meters are set in order
+	shown time.Time  // what the meters show; they never go back
+}
+
+// New opens the street's meters and sensors, and sets them to the clock's time.
+// They answer while Run runs; Close removes them.
+func New(c Config) (*Street, error) {
+	s, err := model(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range s.homes {
+		l, err := openLine(s.seed, h.number, h.Phases, h.Solar)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("opening the line of %s: %w", h.Name, err), closeAll(s.lines))
+		}
+		s.lines = append(s.lines, l)
+	}
+	l, err := openLine(s.seed, feederMeter, 3, false)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("opening the line of %s: %w", feederName, err), closeAll(s.lines))
+	}
+	s.lines = append(s.lines, l)
+	s.stack = newStack(s.seed, c.Clock)
+	s.show(c.Clock.Now())
+	c.Clock.follow(s.show)
+	return s, nil
+}
+
+// Close removes the emulated ports and buses. A program that has one open sees it
+// vanish.
+func (s *Street) Close() error {
+	return errors.Join(closeAll(s.lines), s.stack.bus.Close())
 }
 
 // solarOf says which of each twelve homes have a generator: seven, as in the
@@ -98,6 +138,7 @@ func model(c Config) (*Street, error) {
 const (
 	solarMeter  = 1 << 20
 	feederMeter = 1 << 21
+	stackMeter  = 1 << 22
 )
 
 func newHome(seed uint64, epoch time.Time, i int, all []profile) *Home {
