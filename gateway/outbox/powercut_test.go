@@ -1,0 +1,337 @@
+package outbox_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"wattmark/gateway/outbox"
+)
+
+// witness remembers what an outbox promised, over all its lives.
+type witness struct {
+	handed    map[outbox.Number]bool           // numbers handed out
+	signed    map[outbox.Number][]byte         // statements appended
+	durable   map[outbox.Number]bool           // flushed without error, or shown to the uplink
+	shown     map[outbox.Number]bool           // shown to the uplink
+	receipted map[outbox.Number]bool           // receipted, durable or not
+	final     map[outbox.Number]bool           // receipted, and flushed since
+	saying    map[outbox.Number][]outbox.Range // skipped ranges and gaps that statements say
+	unflushed []outbox.Number                  // appended since the last flush
+}
+
+func newWitness() *witness {
+	return &witness{
+		handed: map[outbox.Number]bool{}, signed: map[outbox.Number][]byte{},
+		durable: map[outbox.Number]bool{}, shown: map[outbox.Number]bool{},
+		receipted: map[outbox.Number]bool{}, final: map[outbox.Number]bool{},
+		saying: map[outbox.Number][]outbox.Range{},
+	}
+}
+
+// life is one process over one outbox.
+type life struct {
+	*outbox.Outbox
+	w       *witness
+	rng     *rand.Rand
+	offline bool // the uplink is rarely there, so that the outbox fills
+}
+
+func statementOf(n outbox.Number) []byte {
+	return fmt.Appendf(nil, "statement %s %s", n, bytes.Repeat([]byte{'x'}, int(n.Seq*37%300)))
+}
+
+// sign takes a number and appends its statement.
+func (l *life) sign() error {
+	boot, seq, skipped, err := l.NextSeq()
+	if err != nil {
+		return err
+	}
+	n := outbox.Number{Boot: boot, Seq: seq}
+	if l.w.handed[n] {
+		return fmt.Errorf("number %s was handed out twice", n)
+	}
+	l.w.handed[n] = true
+	if l.rng.IntN(12) == 0 {
+		return nil // the key failed: the number is not used
+	}
+	rec := outbox.Record{Boot: boot, Seq: seq, Statement: statementOf(n), Covers: l.Gaps()}
+	if skipped != nil {
+		l.w.saying[n] = append(l.w.saying[n], *skipped)
+	}
+	for _, g := range rec.Covers {
+		l.w.saying[n] = append(l.w.saying[n], g.Range)
+	}
+	if n.Seq%5 == 0 {
+		rec.Pack = []byte("salt and pack")
+	}
+	l.w.signed[n] = rec.Statement
+	l.w.unflushed = append(l.w.unflushed, n)
+	return l.Append(rec)
+}
+
+func (l *life) flush() error {
+	if err := l.Flush(); err != nil {
+		return err
+	}
+	l.settled()
+	return nil
+}
+
+// settled is called when everything so far is known to be durable.
+func (l *life) settled() {
+	for _, n := range l.w.unflushed {
+		l.w.durable[n] = true
+	}
+	l.w.unflushed = nil
+	maps.Copy(l.w.final, l.w.receipted)
+}
+
+// uplink sends what is pending and gets receipts for most of it.
+func (l *life) uplink(max int) error {
+	recs, err := l.Pending(outbox.Number{}, max)
+	if err != nil {
+		return err
+	}
+	for _, r := range recs {
+		n := r.Number()
+		if state, _ := l.State(); state == outbox.OnDisk {
+			l.w.shown[n], l.w.durable[n] = true, true
+		}
+		if l.w.final[n] {
+			return fmt.Errorf("%s is pending again after its receipt", n)
+		}
+		if !bytes.Equal(r.Statement, l.w.signed[n]) {
+			return fmt.Errorf("%s has other bytes: %q", n, r.Statement)
+		}
+		switch l.rng.IntN(10) {
+		case 0: // no answer
+		case 1:
+			err = l.Refused(r.Boot, r.Seq, "clock too far")
+		default:
+			if err = l.Receipted(r.Boot, r.Seq, fmt.Appendf(nil, "receipt %s", n)); err == nil {
+				l.w.receipted[n] = true
+			}
+		}
+		if errors.Is(err, outbox.ErrUnknown) {
+			continue // the mark before it made room by dropping it, and a gap says so
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// check compares what an outbox, just opened and booted, holds with what was
+// promised, and forgets what it may have lost.
+func (w *witness) check(o *outbox.Outbox) error {
+	w.unflushed = nil
+	here := map[outbox.Number]bool{}
+	var cursor outbox.Number
+	for {
+		recs, err := o.Pending(cursor, 10)
+		if err != nil {
+			return err
+		}
+		if len(recs) == 0 {
+			break
+		}
+		for _, r := range recs {
+			cursor = r.Number()
+			here[cursor] = true
+			if w.final[cursor] {
+				return fmt.Errorf("%s is pending though its receipt was durable", cursor)
+			}
+			delete(w.receipted, cursor) // its mark was lost; it is sent again
+			w.shown[cursor], w.durable[cursor] = true, true
+			if !bytes.Equal(r.Statement, w.signed[cursor]) || !bytes.Equal(r.Pack, packOf(cursor)) {
+				return fmt.Errorf("%s has other bytes: %q %q", cursor, r.Statement, r.Pack)
+			}
+		}
+	}
+	for _, r := range o.Refusals() {
+		here[r.Number] = true
+		delete(w.receipted, r.Number)
+		if w.final[r.Number] {
+			return fmt.Errorf("%s is refused though its receipt was durable", r.Number)
+		}
+	}
+	kept, err := o.Receipts()
+	if err != nil {
+		return err
+	}
+	for _, r := range kept {
+		n := r.Number()
+		if !w.receipted[n] || string(r.Receipt) != "receipt "+n.String() || !bytes.Equal(r.Statement, w.signed[n]) {
+			return fmt.Errorf("kept receipt of %s: %q for %q", n, r.Receipt, r.Statement)
+		}
+		here[n] = true
+	}
+	said := w.accounted(o, here)
+	for n := range w.signed {
+		covered := slices.ContainsFunc(said, func(r outbox.Range) bool { return r.Contains(n) })
+		switch {
+		case here[n], w.receipted[n], covered:
+		case w.shown[n]:
+			return fmt.Errorf("%s was given to the uplink and is gone", n)
+		case w.durable[n]:
+			return fmt.Errorf("%s was durable and is gone", n)
+		default:
+			return fmt.Errorf("%s was lost and nothing says so", n)
+		}
+	}
+	return nil
+}
+
+func packOf(n outbox.Number) []byte {
+	if n.Seq%5 == 0 {
+		return []byte("salt and pack")
+	}
+	return nil
+}
+
+// accounted lists the ranges that are said to be missing: by statements that
+// are here or at the oracles, by open gaps, and by what the next number skips.
+func (w *witness) accounted(o *outbox.Outbox, here map[outbox.Number]bool) []outbox.Range {
+	var said []outbox.Range
+	for n, ranges := range w.saying {
+		if here[n] || w.receipted[n] {
+			said = append(said, ranges...)
+		}
+	}
+	for _, g := range o.Gaps() {
+		said = append(said, g.Range)
+	}
+	// What NextSeq will tell, one after the other.
+	said = append(said, outbox.SkippedOf(o)...)
+	return said
+}
+
+var simOptions = outbox.Small(outbox.Options{GatewayID: "gw", MaxBytes: 10 * 2048, MemoryBytes: 4096}, 2048, 4)
+
+// script runs a gateway's life on a file system: some processes and boots, with
+// everything an outbox can do. It ends early when the power goes.
+func script(t *testing.T, fsys *simFS, w *witness, rng *rand.Rand, boot string, offline bool, steps int) error {
+	o, _, err := outbox.Open(fsys, "box", simOptions)
+	if err != nil {
+		return err
+	}
+	if _, err := o.RaiseBoot(boot); err != nil {
+		return err
+	}
+	if fsys.dead {
+		return errCut
+	}
+	if err := w.check(o); err != nil {
+		t.Fatal(err)
+	}
+	l := &life{o, w, rng, offline}
+	for range steps {
+		if err := l.step(); err != nil && !errors.Is(err, errCut) && !errors.Is(err, outbox.ErrMemory) {
+			t.Fatal(err)
+		}
+		if fsys.dead {
+			return errCut
+		}
+	}
+	if rng.IntN(2) == 0 {
+		if err := o.Close(); err != nil {
+			return err
+		}
+		l.settled()
+	} else {
+		clear(fsys.locks) // killed
+	}
+	return nil
+}
+
+func (l *life) step() error {
+	switch k := l.rng.IntN(20); {
+	case k < 11:
+		return l.sign()
+	case k < 14:
+		return l.flush()
+	case k < 18:
+		if l.offline && l.rng.IntN(8) > 0 {
+			return nil
+		}
+		return l.uplink(1 + l.rng.IntN(20))
+	case k < 19:
+		for _, r := range l.Refusals() {
+			if l.rng.IntN(2) == 0 {
+				err := l.Resend(r.Boot, r.Seq)
+				if errors.Is(err, outbox.ErrUnknown) && !slices.Contains(l.Refusals(), r) {
+					continue // as in uplink
+				}
+				if err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// whole runs several processes of the script.
+func whole(t *testing.T, fsys *simFS, w *witness, seed uint64) error {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	for i := range 5 {
+		// Every second time the machine is the same boot.
+		if err := script(t, fsys, w, rng, fmt.Sprintf("boot-%d", i/2), seed%2 == 0, 60); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// TestPowerCut cuts the power at every operation of a scripted run, with each
+// fate of what was not durable, opens the outbox again (sometimes with a second
+// cut in that), and holds it to its promises.
+func TestPowerCut(t *testing.T) {
+	for seed := uint64(1); seed <= 2; seed++ {
+		counting := newSim()
+		if err := whole(t, counting, newWitness(), seed); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("seed %d: %d operations", seed, counting.ops)
+		for cut := 1; cut <= counting.ops; cut++ {
+			for f := lost; f < fates; f++ {
+				cutOnce(t, seed, cut, f)
+			}
+		}
+	}
+}
+
+func cutOnce(t *testing.T, seed uint64, cut int, f fate) {
+	t.Helper()
+	defer func() {
+		if t.Failed() {
+			t.Logf("seed %d, cut at operation %d, unsynced writes %s", seed, cut, f)
+		}
+	}()
+	w, fsys := newWitness(), newSim()
+	fsys.cutAt = cut
+	if err := whole(t, fsys, w, seed); !errors.Is(err, errCut) {
+		t.Fatalf("the run did not end with the cut: %v", err)
+	}
+	rng := rand.New(rand.NewPCG(seed, uint64(cut)<<8|uint64(f)))
+	for life := 0; life < 3; life++ {
+		fsys = fsys.afterCut(f, rng)
+		if life < 2 && rng.IntN(2) == 0 {
+			fsys.cutAt = 1 + rng.IntN(8) // while it recovers
+		}
+		boot := fmt.Sprintf("after-%d-%d", cut, life)
+		if rng.IntN(3) == 0 {
+			boot = "boot-2" // as when only the disk lost power
+		}
+		if err := script(t, fsys, w, rng, boot, seed%2 == 0, 15); err != nil && !fsys.dead {
+			t.Fatalf("reopening: %v", err)
+		}
+		fsys.cutAt = 0
+	}
+}
