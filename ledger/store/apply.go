@@ -41,8 +41,10 @@ type AppliedBlock struct {
 func (s *Store) AppliedHeight() (uint64, bool) {
 	s.index.mu.RLock()
 	defer s.index.mu.RUnlock()
-	a := s.index.pending.mark.applied
-	return a - 1, a > 0
+	if a := s.index.pending.mark.applied; a > 0 {
+		return a - 1, true
+	}
+	return 0, false
 }
 
 // Apply takes up what executing a committed block changed. [Store.State],

@@ -14,3 +14,10 @@ func (o Options) OnDisk(d Disk) Options {
 	o.disk = d
 	return o
 }
+
+// Unsynced returns the options with bbolt not syncing its files, for tests that
+// only close and open.
+func (o Options) Unsynced() Options {
+	o.noSync = true
+	return o
+}

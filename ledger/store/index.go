@@ -117,11 +117,11 @@ type index struct {
 }
 
 // openIndex opens index.db. A damaged one is an *indexDamage.
-func openIndex(dir string) (x *index, err error) {
+func openIndex(dir string, noSync bool) (x *index, err error) {
 	x = &index{path: filepath.Join(dir, indexFile)}
 	var m mark
 	err = guard(func() error {
-		db, err := bolt.Open(x.path, 0o600, &bolt.Options{Timeout: indexLockTimeout, FreelistType: bolt.FreelistMapType})
+		db, err := bolt.Open(x.path, 0o600, &bolt.Options{Timeout: indexLockTimeout, FreelistType: bolt.FreelistMapType, NoSync: noSync})
 		if err != nil {
 			return openingError(err)
 		}

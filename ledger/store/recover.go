@@ -173,7 +173,7 @@ func removeTemps(d disk, dir string) error {
 // openIndex opens index.db, or sets a damaged one aside and starts anew.
 func (o *opening) openIndex() error {
 	o.noIndex = !exists(filepath.Join(o.dir, indexFile))
-	x, err := openIndex(o.dir)
+	x, err := openIndex(o.dir, o.options.noSync)
 	var d *indexDamage
 	if errors.As(err, &d) {
 		return o.renewIndex(d.err.Error())
@@ -195,7 +195,7 @@ func (o *opening) renewIndex(why string) error {
 		return fmt.Errorf("setting %s aside: %w", indexFile, err)
 	}
 	o.report.IndexDamage = why
-	x, err := openIndex(o.dir)
+	x, err := openIndex(o.dir, o.options.noSync)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,8 @@ type Options struct {
 	FlushBlocks  int
 	FlushChanges int
 
-	disk disk
+	disk   disk
+	noSync bool // of bbolt's file: for tests that end no process
 }
 
 const (

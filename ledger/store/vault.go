@@ -87,6 +87,7 @@ type Vault struct {
 	dir      string
 	disk     disk
 	readOnly bool
+	noSync   bool
 	lock     *os.File // nil for a reader
 
 	mu     sync.RWMutex // guards everything below, and the files
@@ -121,7 +122,7 @@ func OpenVault(dir string, o Options) (*Vault, VaultReport, error) {
 	if err != nil {
 		return nil, VaultReport{}, err
 	}
-	v := &Vault{dir: dir, disk: o.disk, lock: lock}
+	v := &Vault{dir: dir, disk: o.disk, noSync: o.noSync, lock: lock}
 	return v.open(func() error { return removeTemps(o.disk, dir) }, filepath.Join(dir, indexFile))
 }
 
@@ -146,7 +147,7 @@ func (v *Vault) open(prepare func() error, index string) (*Vault, VaultReport, e
 	var report VaultReport
 	err := prepare()
 	if err == nil {
-		v.index, report.IndexRebuilt, err = openVaultIndex(index, v.readOnly)
+		v.index, report.IndexRebuilt, err = openVaultIndex(index, v.readOnly, v.noSync)
 	}
 	if err == nil {
 		err = v.catchUp(&report)

@@ -182,7 +182,7 @@ func TestVaultAfterACrash(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, "index.db"), index, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		return store.OpenVault(dir, store.Options{})
+		return store.OpenVault(dir, store.Options{}.OnDisk(&faultyDisk{}).Unsynced())
 	}
 	for n := len(small); n < len(whole); n++ {
 		for _, index := range [][]byte{index, nil} {

@@ -33,6 +33,7 @@ const pendingPacks = 4096
 type vaultIndex struct {
 	path      string
 	temporary bool
+	noSync    bool
 	db        *bolt.DB
 
 	mu      sync.Mutex // guards the fields below; the vault's mu orders writers
@@ -40,8 +41,8 @@ type vaultIndex struct {
 	days    map[string][]byte // entries for bucketDays
 }
 
-func openVaultIndex(path string, temporary bool) (x *vaultIndex, rebuilt string, err error) {
-	x = &vaultIndex{path: path, temporary: temporary, pending: make(map[[32]byte]location), days: make(map[string][]byte)}
+func openVaultIndex(path string, temporary, noSync bool) (x *vaultIndex, rebuilt string, err error) {
+	x = &vaultIndex{path: path, temporary: temporary, noSync: temporary || noSync, pending: make(map[[32]byte]location), days: make(map[string][]byte)}
 	err = x.open()
 	var d *indexDamage
 	if !errors.As(err, &d) {
@@ -59,7 +60,7 @@ func openVaultIndex(path string, temporary bool) (x *vaultIndex, rebuilt string,
 
 func (x *vaultIndex) open() error {
 	return guard(func() error {
-		db, err := bolt.Open(x.path, 0o600, &bolt.Options{Timeout: indexLockTimeout, FreelistType: bolt.FreelistMapType, NoSync: x.temporary})
+		db, err := bolt.Open(x.path, 0o600, &bolt.Options{Timeout: indexLockTimeout, FreelistType: bolt.FreelistMapType, NoSync: x.noSync})
 		if err != nil {
 			return openingError(err)
 		}
