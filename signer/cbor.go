@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"unicode/utf8"
 )
 
 // The reader and the writer below know just the CBOR that a COSE_Sign1 of this
@@ -120,6 +121,9 @@ func (r *reader) skip(depth int) ([]byte, error) {
 	case majorBytes, majorText:
 		if arg > uint64(len(r.rest)) {
 			return nil, errTruncated
+		}
+		if m == majorText && !utf8.Valid(r.rest[:arg]) {
+			return nil, errors.New("text is not UTF-8")
 		}
 		r.rest = r.rest[arg:]
 	case majorArray, majorMap:

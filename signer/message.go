@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"unicode/utf8"
 )
 
 // MaxMessage is the size limit of a message in bytes: what an entry of a
@@ -66,6 +65,9 @@ func (m *Message) Hash() [32]byte {
 
 // Sign makes a message of header and payload with s.
 func Sign(s Signer, h Header, payload []byte) ([]byte, error) {
+	if h.PreimageType != "" && len(payload) != sha256.Size {
+		return nil, fmt.Errorf("the payload of a hash envelope is a SHA-256 of 32 bytes, not %d bytes", len(payload))
+	}
 	protected, err := appendProtected(make([]byte, 0, 64+len(h.Claims)), s.Public(), h)
 	if err != nil {
 		return nil, err
@@ -90,8 +92,11 @@ func appendProtected(b []byte, key PublicKey, h Header) ([]byte, error) {
 	if (h.ContentType == "") == (h.PreimageType == "") {
 		return nil, errors.New("a header has either a content type or a preimage type")
 	}
-	if h.Type == "" {
-		return nil, errors.New("a header needs a type")
+	if err := checkMediaType("type", h.Type); err != nil {
+		return nil, err
+	}
+	if err := checkMediaType("content type", h.ContentType+h.PreimageType); err != nil {
+		return nil, err
 	}
 	n := uint64(4)
 	if h.PreimageType != "" {
@@ -196,6 +201,7 @@ func (m *Message) parseProtected() error {
 		return err
 	}
 	var alg, hash int64
+	var hashed bool
 	var kid []byte
 	last := int64(-1)
 	for ; n > 0; n-- {
@@ -222,6 +228,7 @@ func (m *Message) parseProtected() error {
 		case labelType:
 			m.Type, err = r.mediaType("type")
 		case labelHashAlg:
+			hashed = true
 			hash, err = r.integer("hash algorithm")
 		case labelPreimageType:
 			m.PreimageType, err = r.mediaType("preimage content type")
@@ -235,10 +242,13 @@ func (m *Message) parseProtected() error {
 	if len(r.rest) != 0 {
 		return fmt.Errorf("%d bytes after the protected header", len(r.rest))
 	}
-	return m.check(alg, hash, kid)
+	if hashed && hash != hashSHA256 {
+		return fmt.Errorf("hash algorithm %d is not %d, SHA-256", hash, hashSHA256)
+	}
+	return m.check(alg, hashed, kid)
 }
 
-func (m *Message) check(alg, hash int64, kid []byte) error {
+func (m *Message) check(alg int64, hashed bool, kid []byte) error {
 	switch alg {
 	case -8, -19:
 		m.Algorithm = EdDSA
@@ -255,8 +265,8 @@ func (m *Message) check(alg, hash int64, kid []byte) error {
 		return errors.New("the type (label 16) is missing")
 	}
 	switch {
-	case m.ContentType != "" && m.PreimageType == "" && hash == 0:
-	case m.ContentType == "" && m.PreimageType != "" && hash == hashSHA256:
+	case m.ContentType != "" && m.PreimageType == "" && !hashed:
+	case m.ContentType == "" && m.PreimageType != "" && hashed:
 		if len(m.Payload) != sha256.Size {
 			return fmt.Errorf("a hash envelope with a payload of %d bytes instead of 32", len(m.Payload))
 		}
@@ -271,8 +281,22 @@ func (r *reader) mediaType(what string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if len(s) == 0 || len(s) > 127 || !utf8.Valid(s) {
-		return "", fmt.Errorf("%s: not a media type of 1 to 127 bytes", what)
+	if err := checkMediaType(what, s); err != nil {
+		return "", err
 	}
 	return internMediaType(s), nil
+}
+
+// checkMediaType asks for printable ASCII (RFC 6838 section 4.2 allows less):
+// media types are shown to people, and a terminal obeys control characters.
+func checkMediaType[T string | []byte](what string, s T) error {
+	if len(s) == 0 || len(s) > 127 {
+		return fmt.Errorf("%s: a media type of %d bytes instead of 1 to 127", what, len(s))
+	}
+	for i := range len(s) {
+		if s[i] < 0x20 || s[i] > 0x7e {
+			return fmt.Errorf("%s: %q is not printable ASCII", what, s)
+		}
+	}
+	return nil
 }

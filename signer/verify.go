@@ -139,14 +139,10 @@ func (v *Verifier) VerifyBatch(jobs []Job) {
 			j.Opened, j.Err = Verify(j.Message, j.Key)
 			continue
 		}
-		expanded, err := v.expand(j.Key)
-		if err != nil {
-			j.Err = err
-			continue
-		}
 		message := SigStructure(nil, j.Message.protected, j.Message.Payload)
-		batch.AddExpandedWithOptions(expanded, message, j.Message.signature, zip215)
-		added = append(added, j)
+		if j.Err = v.add(batch, j.Key, message, j.Message.signature); j.Err == nil {
+			added = append(added, j)
+		}
 	}
 	if len(added) == 0 {
 		return
@@ -162,6 +158,14 @@ func (v *Verifier) VerifyBatch(jobs []Job) {
 	for _, j := range added {
 		j.Opened, j.Err = Verify(j.Message, j.Key)
 	}
+}
+
+func (v *Verifier) add(batch *ed25519.BatchVerifier, key PublicKey, message, sig []byte) error {
+	expanded, err := v.expand(key)
+	if err == nil {
+		batch.AddExpandedWithOptions(expanded, message, sig, zip215)
+	}
+	return err
 }
 
 func (v *Verifier) expand(key PublicKey) (*ed25519.ExpandedPublicKey, error) {

@@ -43,6 +43,10 @@ func must[T any](v T, err error) T {
 	return v
 }
 
+// maxSize bounds the leaves of a ledger and its blocks, so that sums of them
+// never overflow.
+const maxSize = 1 << 60
+
 // ErrForm is wrapped by every decoding error of this package.
 var ErrForm = errors.New("not well formed")
 
@@ -73,6 +77,10 @@ func ParseHeader(b []byte) (*Header, error) {
 	switch {
 	case h.Version != HeaderVersion:
 		return nil, fmt.Errorf("header: %w: version %d is not known", ErrForm, h.Version)
+	case h.Height > maxSize || h.Size > maxSize:
+		return nil, fmt.Errorf("header: %w: height %d or size %d is out of range", ErrForm, h.Height, h.Size)
+	case !validName(h.Origin):
+		return nil, fmt.Errorf("header: %w: %q is not an origin", ErrForm, h.Origin)
 	case h.First > h.Size:
 		return nil, fmt.Errorf("header: %w: block %d starts at leaf %d after its end %d", ErrForm, h.Height, h.First, h.Size)
 	case h.Time < 0 || h.Time > 1<<50:

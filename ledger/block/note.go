@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/mod/sumdb/note"
 
@@ -72,8 +74,11 @@ func ParseVerifierKey(s string) (VerifierKey, error) {
 	return k, nil
 }
 
+// validName reports whether s can name a key or a ledger: C2SP signed-note, and
+// no control characters, as names are shown to people.
 func validName(s string) bool {
-	return s != "" && len(s) <= 255 && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r == '+' || r == 0x7f || r == 0x85 || r == 0xa0 || r == '\uFFFD' })
+	return s != "" && len(s) <= 255 && utf8.ValidString(s) &&
+		!strings.ContainsFunc(s, func(r rune) bool { return r == '+' || unicode.IsSpace(r) || unicode.IsControl(r) })
 }
 
 // Checkpoint is the head of the log at a size.
@@ -92,11 +97,14 @@ func (c Checkpoint) Text() string {
 // does not use.
 func ParseCheckpoint(text string) (Checkpoint, error) {
 	lines := strings.Split(text, "\n")
-	if len(lines) != 4 || lines[0] == "" || lines[3] != "" {
+	if len(lines) != 4 || lines[3] != "" {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w: it has three lines", ErrForm)
 	}
+	if !validName(lines[0]) {
+		return Checkpoint{}, fmt.Errorf("checkpoint: %w: %q is not an origin", ErrForm, lines[0])
+	}
 	size, err := strconv.ParseUint(lines[1], 10, 63)
-	if err != nil || strconv.FormatUint(size, 10) != lines[1] {
+	if err != nil || size > maxSize || strconv.FormatUint(size, 10) != lines[1] {
 		return Checkpoint{}, fmt.Errorf("checkpoint: %w: %q is no tree size", ErrForm, lines[1])
 	}
 	root, err := ParseHash(lines[2])
@@ -109,7 +117,7 @@ func ParseCheckpoint(text string) (Checkpoint, error) {
 // maxNote bounds a signed checkpoint in bytes.
 const maxNote = 64 << 10
 
-// LogSignature is one line under a checkpoint.
+// signatureLine writes one line under a checkpoint.
 func signatureLine(k VerifierKey, sig []byte) string {
 	raw := binary.BigEndian.AppendUint32(nil, k.ID())
 	return "\u2014 " + k.Name + " " + base64.StdEncoding.EncodeToString(append(raw, sig...)) + "\n"
@@ -179,6 +187,11 @@ func openNote(b []byte, known []noteVerifier) (*note.Note, error) {
 		return nil, fmt.Errorf("%w: checkpoint signature of %q is wrong", signer.ErrSignature, invalid.Name)
 	case err != nil:
 		return nil, fmt.Errorf("checkpoint: %w: %w", ErrForm, err)
+	}
+	for _, s := range n.Sigs { // note.Open takes any trailing bits
+		if _, err := base64.StdEncoding.Strict().DecodeString(s.Base64); err != nil {
+			return nil, fmt.Errorf("checkpoint: %w: the signature line of %q is not strict base64", ErrForm, s.Name)
+		}
 	}
 	return n, nil
 }

@@ -3,6 +3,7 @@ package block
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,9 @@ func NewPolicy(logs, witnesses []VerifierKey, k int) (*Policy, error) {
 	names := make([]string, len(witnesses))
 	for i, w := range witnesses {
 		names[i] = shortName(w.Name)
+		if names[i] == "" || names[i] == "none" || names[i] == "oracles" || slices.Contains(names[:i], names[i]) {
+			names[i] = w.Name
+		}
 		fmt.Fprintf(&b, "witness %s %s\n", names[i], w)
 	}
 	fmt.Fprintf(&b, "group oracles %d %s\nquorum oracles\n", k, strings.Join(names, " "))
@@ -141,8 +145,12 @@ func (p *Policy) addLog(vkey string) error {
 			return errors.New("a log line with the same key stands before")
 		}
 	}
+	v := noteVerifier{k, k.ID()}
+	if err := p.distinct(v); err != nil {
+		return err
+	}
 	p.origin = k.Name
-	p.logs = append(p.logs, noteVerifier{k, k.ID()})
+	p.logs = append(p.logs, v)
 	return nil
 }
 
@@ -165,9 +173,34 @@ func (p *Policy) addWitness(name, vkey string, names map[string]bool) error {
 			return errors.New("a witness line with the same key stands before")
 		}
 	}
+	v := noteVerifier{k, k.ID()}
+	if err := p.distinct(v); err != nil {
+		return err
+	}
 	names[name] = false
-	p.witnesses = append(p.witnesses, witness{name, noteVerifier{k, k.ID()}})
+	p.witnesses = append(p.witnesses, witness{name, v})
 	return nil
+}
+
+// distinct refuses a second key of one name and id. An id has 32 bits, so that
+// somebody can search for such a key; no signature could be told to be of
+// either then, and no checkpoint would verify.
+func (p *Policy) distinct(v noteVerifier) error {
+	for _, k := range p.verifiers() {
+		if k.id == v.id && k.VerifierKey.Name == v.VerifierKey.Name {
+			return fmt.Errorf("another key of the name %q has the id %08x too", k.VerifierKey.Name, k.id)
+		}
+	}
+	return nil
+}
+
+func (p *Policy) verifiers() []noteVerifier {
+	list := make([]noteVerifier, 0, len(p.logs)+len(p.witnesses))
+	list = append(list, p.logs...)
+	for _, w := range p.witnesses {
+		list = append(list, w.noteVerifier)
+	}
+	return list
 }
 
 func (p *Policy) addGroup(name, need string, members []string, names map[string]bool) error {
@@ -285,11 +318,7 @@ func (p *Policy) Verify(checkpoint []byte) (*Signed, error) {
 // Open verifies whatever signatures of known keys a checkpoint carries, and
 // returns them without asking for a quorum.
 func (p *Policy) Open(checkpoint []byte) (*Signed, error) {
-	known := make([]noteVerifier, 0, len(p.logs)+len(p.witnesses))
-	known = append(known, p.logs...)
-	for _, w := range p.witnesses {
-		known = append(known, w.noteVerifier)
-	}
+	known := p.verifiers()
 	n, err := openNote(checkpoint, known)
 	if err != nil {
 		return nil, err

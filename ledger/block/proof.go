@@ -83,6 +83,9 @@ func ParseLogProof(b []byte) (*LogProof, error) {
 // Verify checks the proof against a policy: the checkpoint's signatures and
 // quorum, and that the leaf is in the tree it names.
 func (p *LogProof) Verify(policy *Policy) (*Signed, error) {
+	if len(p.Extra) == 0 {
+		return nil, fmt.Errorf("%w: the extra line with the leaf is missing", ErrProof)
+	}
 	s, err := policy.Verify(p.Checkpoint)
 	if err != nil {
 		return nil, err

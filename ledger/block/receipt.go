@@ -1,7 +1,6 @@
 package block
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/fxamacker/cbor/v2"
@@ -76,7 +75,11 @@ func SignReceipts(s signer.Signer, c Checkpoint) ([]byte, error) {
 
 // Encode writes the receipt as a tagged COSE_Sign1 (RFC 9942 section 4.3).
 func (r *Receipt) Encode() []byte {
-	proof := must(encMode.Marshal(wireProof{Size: r.Proof.Size, Index: r.Proof.Index, Path: r.Proof.Path}))
+	path := r.Proof.Path
+	if path == nil {
+		path = []Hash{} // null is no array
+	}
+	proof := must(encMode.Marshal(wireProof{Size: r.Proof.Size, Index: r.Proof.Index, Path: path}))
 	return must(encMode.Marshal(cbor.Tag{Number: 18, Content: sign1[receiptUnprotected]{
 		Protected:   receiptHeader(r.KeyID, r.Proof.Size),
 		Unprotected: receiptUnprotected{map[int64][][]byte{proofIncluded: {proof}}},
@@ -116,7 +119,7 @@ func ParseReceipt(b []byte) (*Receipt, error) {
 	if w.Size != p.Size {
 		return nil, fmt.Errorf("receipt: %w: the proof is for size %d, the signature for %d", ErrProof, w.Size, p.Size)
 	}
-	if len(w.Path) > maxPath {
+	if w.Path == nil || len(w.Path) > maxPath {
 		return nil, fmt.Errorf("receipt: %w: a path of %d hashes", ErrForm, len(w.Path))
 	}
 	r.Proof = Proof{Index: w.Index, Size: w.Size, Path: w.Path}
@@ -158,8 +161,8 @@ func AttachReceipts(statement []byte, receipts []Receipt) ([]byte, error) {
 	if err := decodeSign1("statement", statement, &s); err != nil {
 		return nil, err
 	}
-	if len(receipts) == 0 {
-		return nil, errors.New("a transparent statement needs receipts")
+	if len(receipts) == 0 || len(receipts) > maxReceipts {
+		return nil, fmt.Errorf("a transparent statement has 1 to %d receipts, not %d", maxReceipts, len(receipts))
 	}
 	list := make([][]byte, len(receipts))
 	for i := range receipts {
@@ -170,12 +173,19 @@ func AttachReceipts(statement []byte, receipts []Receipt) ([]byte, error) {
 	}})
 }
 
-// maxReceipts bounds the receipts of one statement.
-const maxReceipts = 64
+// maxReceipts bounds the receipts of one statement, maxTransparent its bytes
+// with them: a receipt with the longest path has under 2,400.
+const (
+	maxReceipts    = 64
+	maxTransparent = signer.MaxMessage + maxReceipts*2400
+)
 
 // DetachReceipts splits a transparent statement into the statement as it was
 // logged and its receipts. A statement without receipts is an error.
 func DetachReceipts(transparent []byte) (statement []byte, receipts []Receipt, err error) {
+	if len(transparent) > maxTransparent {
+		return nil, nil, fmt.Errorf("transparent statement: %w: %d bytes, over the limit of %d", ErrForm, len(transparent), maxTransparent)
+	}
 	var s sign1[statementUnprotected]
 	if err := decodeSign1("transparent statement", transparent, &s); err != nil {
 		return nil, nil, err

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -13,6 +16,8 @@ var (
 		Sort:          cbor.SortCoreDeterministic,
 		IndefLength:   cbor.IndefLengthForbidden,
 		ShortestFloat: cbor.ShortestFloatNone,
+		// A nil list is written as an empty one, and null for a list is thereby refused.
+		NilContainers: cbor.NilContainerAsEmpty,
 	}.EncMode())
 	decMode = must(cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
@@ -55,6 +60,18 @@ func decode(what string, b []byte, v any) error {
 	return nil
 }
 
+// keyName checks what becomes the name of a key in signed notes, which neither
+// space nor plus may stand in (C2SP signed-note).
+func keyName(what, s string) error {
+	if strings.ContainsFunc(s, unicode.IsSpace) || strings.Contains(s, "+") {
+		return fmt.Errorf("%w: %s %q holds a space or a plus sign", ErrForm, what, s)
+	}
+	return text(what, s, 255)
+}
+
+// maxKey bounds a raw public key in bytes; those in use have 32 and 65.
+const maxKey = 128
+
 // text checks a string that comes from outside.
 func text(what, s string, most int) error {
 	if s == "" || len(s) > most {
@@ -64,6 +81,9 @@ func text(what, s string, most int) error {
 		if s[i] < 0x20 || s[i] == 0x7f {
 			return fmt.Errorf("%w: %s holds a control character", ErrForm, what)
 		}
+	}
+	if !utf8.ValidString(s) {
+		return fmt.Errorf("%w: %s is not UTF-8", ErrForm, what)
 	}
 	return nil
 }

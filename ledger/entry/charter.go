@@ -66,7 +66,7 @@ func ParseCharter(b []byte) (*Charter, error) {
 }
 
 func (c *Charter) check() error {
-	if err := text("origin", c.Origin, 255); err != nil {
+	if err := keyName("origin", c.Origin); err != nil {
 		return err
 	}
 	n := uint64(len(c.Oracles))
@@ -82,7 +82,7 @@ func (c *Charter) check() error {
 		return fmt.Errorf("%w: charter time %d ms is out of range", ErrForm, c.Time)
 	}
 	for i, o := range c.Oracles {
-		if err := text("oracle name", o.Name, 128); err != nil {
+		if err := o.check(); err != nil {
 			return err
 		}
 		for _, p := range c.Oracles[:i] {
@@ -96,7 +96,23 @@ func (c *Charter) check() error {
 		if p.Name <= last {
 			return fmt.Errorf("%w: parameters are not in order of their names", ErrForm)
 		}
+		if err := text("parameter", p.Name, 64); err != nil {
+			return err
+		}
 		last = p.Name
 	}
 	return nil
+}
+
+func (o *OracleKeys) check() error {
+	if err := keyName("oracle name", o.Name); err != nil {
+		return err
+	}
+	if len(o.Key) == 0 || len(o.Key) > maxKey {
+		return fmt.Errorf("%w: oracle %q has a key of %d bytes instead of 1 to %d", ErrForm, o.Name, len(o.Key), maxKey)
+	}
+	if err := text("log key", o.Log, 512); err != nil {
+		return err
+	}
+	return text("cosigner key", o.Cosigner, 512)
 }

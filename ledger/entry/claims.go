@@ -108,7 +108,10 @@ type wireDuration struct {
 	Nanos   uint64 `cbor:"-9,keyasint,omitempty"`
 }
 
-const nanosPerSecond = 1_000_000_000
+const (
+	nanosPerSecond = 1_000_000_000
+	maxUncertainty = 1 << 62 // nanoseconds, 146 years
+)
 
 // MarshalCBOR writes {-7: uncertainty, "quality": text, "monotonic": ns}.
 func (t wireTime) MarshalCBOR() ([]byte, error) {
@@ -135,17 +138,18 @@ func (c *Claims) Encode() ([]byte, error) {
 func ParseClaims(b []byte) (Claims, error) {
 	var c Claims
 	in := cursor{rest: b}
-	var boot, sequence bool
+	var boot, sequence, signed bool
 	in.keys(in.count(majorMap, 16), func(key int64) {
 		switch key {
 		case 1:
 			c.Issuer = in.text()
 		case 2:
 			c.Subject = in.text()
+			in.present(c.Subject != "")
 		case 3:
 			c.Audience = in.text()
 		case 6:
-			c.IssuedAt = in.integer()
+			c.IssuedAt, signed = in.integer(), true
 		case 261:
 			c.Uptime = in.unsigned()
 			in.present(c.Uptime != 0)
@@ -165,6 +169,9 @@ func ParseClaims(b []byte) (Claims, error) {
 			in.fail(errKey)
 		}
 	})
+	if in.err == nil && !signed {
+		in.fail(errUnsigned)
+	}
 	in.present(boot == (c.Sequence.Boot != 0) && sequence == (c.Sequence.Count != 0))
 	if err := in.end(); err != nil {
 		return Claims{}, fmt.Errorf("%w: claims: %w", ErrForm, err)
@@ -172,7 +179,10 @@ func ParseClaims(b []byte) (Claims, error) {
 	return c, c.check()
 }
 
-var errAbsent = errors.New("a claim that is empty is left out")
+var (
+	errAbsent   = errors.New("a claim that is empty is left out")
+	errUnsigned = errors.New("the time of signing (6) is missing")
+)
 
 // present fails unless a claim that is there says something: left out and zero
 // must not be two encodings of one thing.
@@ -226,7 +236,7 @@ func (c *cursor) duration() uint64 {
 		nanos = c.unsigned()
 		c.present(nanos > 0)
 	}
-	if c.err == nil && (seconds > 1<<32 || nanos >= nanosPerSecond) {
+	if c.err == nil && (seconds > maxUncertainty/nanosPerSecond || nanos >= nanosPerSecond) {
 		c.fail(errRange)
 	}
 	return seconds*nanosPerSecond + nanos
@@ -269,6 +279,10 @@ func (c *Claims) check() error {
 		return fmt.Errorf("%w: sequence %v is out of range", ErrForm, c.Sequence)
 	case (c.Sequence.Boot == 0) != (c.Sequence.Count == 0):
 		return fmt.Errorf("%w: boot count and sequence number go together and start at 1", ErrForm)
+	case c.Time != nil && clockQuality([]byte(c.Time.Quality)) == "":
+		return fmt.Errorf("%w: clock quality %q is not known", ErrForm, c.Time.Quality)
+	case c.Time != nil && c.Time.Uncertainty > maxUncertainty:
+		return fmt.Errorf("%w: a clock uncertain by %d ns is out of range", ErrForm, c.Time.Uncertainty)
 	case c.Skipped != nil && (c.Skipped.First == 0 || c.Skipped.Last < c.Skipped.First || c.Skipped.Last >= c.Sequence.Count):
 		return fmt.Errorf("%w: skipped numbers %d to %d do not lie before %d", ErrForm, c.Skipped.First, c.Skipped.Last, c.Sequence.Count)
 	}

@@ -112,8 +112,12 @@ func (d Decimal) Sub(e Decimal) (Decimal, error) {
 // Milli returns the number in thousandths, for times in seconds. It is an error
 // if it is not a whole number of thousandths or does not fit.
 func (d Decimal) Milli() (int64, error) {
-	if d.Exponent < -3 {
-		return 0, errDecimal
+	for d.Exponent < -3 {
+		if d.Mantissa%10 != 0 {
+			return 0, errDecimal
+		}
+		d.Mantissa /= 10
+		d.Exponent++
 	}
 	if n, ok := d.small(-3); ok {
 		return n, nil

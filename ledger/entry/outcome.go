@@ -39,7 +39,7 @@ type wireOutcome struct {
 	Kind    string
 	Version uint64
 	Leaf    *uint64
-	Hash    []byte
+	Hash    *[32]byte
 	Code    string
 	Detail  string
 }
@@ -52,7 +52,7 @@ func (o *Outcome) Encode() []byte {
 	if o.Kind == OutcomeFlagged {
 		w.Leaf = &o.Leaf
 	} else {
-		w.Hash = o.Hash[:]
+		w.Hash = &o.Hash
 	}
 	return encode(w)
 }
@@ -67,10 +67,12 @@ func ParseOutcome(b []byte) (*Outcome, error) {
 	switch {
 	case w.Version != outcomeVersion:
 		return nil, fmt.Errorf("%w: outcome version %d is not known", ErrForm, w.Version)
+	case len(w.Code) > 64 || len(w.Detail) > 255:
+		return nil, fmt.Errorf("%w: an outcome's code has %d and its detail %d bytes, over the limits of 64 and 255", ErrForm, len(w.Code), len(w.Detail))
 	case w.Kind == OutcomeFlagged && w.Leaf != nil && w.Hash == nil:
 		o.Leaf = *w.Leaf
-	case (w.Kind == OutcomeRefused || w.Kind == OutcomeAdopted) && w.Leaf == nil && len(w.Hash) == 32:
-		copy(o.Hash[:], w.Hash)
+	case (w.Kind == OutcomeRefused || w.Kind == OutcomeAdopted) && w.Leaf == nil && w.Hash != nil:
+		o.Hash = *w.Hash
 	default:
 		return nil, fmt.Errorf("%w: an outcome of kind %q with these fields is not known", ErrForm, w.Kind)
 	}
@@ -107,7 +109,7 @@ func KindOf(leaf []byte) LeafKind {
 		return LeafUnknown
 	case leaf[1]>>5 == 0:
 		return LeafHeader
-	case leaf[1]>>5 == 3 && len(leaf) > 9 && string(leaf[2:9]) == "charter":
+	case leaf[1] == 0x67 && len(leaf) > 9 && string(leaf[2:9]) == "charter":
 		return LeafCharter
 	case leaf[1]>>5 == 3:
 		return LeafOutcome

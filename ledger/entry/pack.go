@@ -16,6 +16,14 @@ const MaxRecords = 1000
 // of four digits could be guessed from its hash in a second.
 const MinSalt = 16
 
+// Limits of a pack.
+const (
+	maxSalt = 64
+	maxName = 255
+	maxUnit = 16
+	maxTime = 1 << 50 // Unix milliseconds
+)
+
 // Record is one reading of a pack, resolved: base name and base time are added.
 type Record struct {
 	// Name is the channel, with the pack's base name before it.
@@ -61,8 +69,8 @@ func (p *Pack) Encode() ([]byte, error) {
 		if !ok {
 			return nil, fmt.Errorf("record name %q does not start with the base name %q", r.Name, p.Base)
 		}
-		if err := checkName(r.Name); err != nil {
-			return nil, err
+		if err := r.check(); err != nil {
+			return nil, fmt.Errorf("record %d: %w", i, err)
 		}
 		w := wireRecord{Name: name, Unit: r.Unit, Text: r.Text}
 		if r.Text == "" {
@@ -91,7 +99,7 @@ func ParsePack(b []byte) (*Pack, error) {
 	if in.err != nil || n == 0 {
 		return nil, fmt.Errorf("%w: a pack is an array of 1 to %d records", ErrForm, MaxRecords)
 	}
-	if n > len(b)/4 { // no record is shorter
+	if n > len(b)/3 { // no record is shorter: a map of one pair
 		return nil, fmt.Errorf("%w: a pack of %d records in %d bytes", ErrForm, n, len(b))
 	}
 	p := &Pack{Records: make([]Record, n)}
@@ -107,8 +115,11 @@ func ParsePack(b []byte) (*Pack, error) {
 				return nil, fmt.Errorf("%w: a pack without base time", ErrForm)
 			}
 			var err error
-			if base, err = w.baseTime.Milli(); err != nil || base < 0 || base > 1<<50 {
+			if base, err = w.baseTime.Milli(); err != nil || base < 0 || base > maxTime {
 				return nil, fmt.Errorf("%w: base time %v is no time in whole milliseconds", ErrForm, w.baseTime)
+			}
+			if len(w.base) > maxName { // before memory is taken for it in every name
+				return nil, fmt.Errorf("%w: a base name of %d bytes, over the limit of %d", ErrForm, len(w.base), maxName)
 			}
 			p.Base = string(w.base)
 			names.Grow(n*len(p.Base) + len(b))
@@ -167,24 +178,40 @@ func (p *Pack) resolve(i int, w *rawRecord, base int64, names *strings.Builder) 
 	if w.hasValue == (w.text != nil) {
 		return errors.New("has either a value or a text")
 	}
-	if len(w.text) > 255 || len(w.unit) > 16 {
-		return errors.New("text or unit is too long")
-	}
 	at := names.Len()
 	names.WriteString(p.Base)
 	names.Write(w.name)
 	r := Record{Name: names.String()[at:], Unit: unitText(w.unit), Time: base, Value: w.value, Text: string(w.text)}
-	if err := checkName(r.Name); err != nil {
-		return err
-	}
 	if w.hasTime {
 		dt, err := w.time.Milli()
-		if err != nil || dt < -1<<50 || dt > 1<<50 {
+		if err != nil || dt < -maxTime || dt > maxTime {
 			return fmt.Errorf("time %v is not in whole milliseconds", w.time)
 		}
 		r.Time += dt
 	}
+	if err := r.check(); err != nil {
+		return err
+	}
 	p.Records[i] = r
+	return nil
+}
+
+// check holds for every record, written or read.
+func (r *Record) check() error {
+	if err := checkName(r.Name); err != nil {
+		return err
+	}
+	if r.Time < 0 || r.Time > maxTime {
+		return fmt.Errorf("time %d ms is not between 1970 and the year 37000", r.Time)
+	}
+	if r.Unit != "" {
+		if err := text("unit", r.Unit, maxUnit); err != nil {
+			return err
+		}
+	}
+	if r.Text != "" {
+		return text("text", r.Text, 255)
+	}
 	return nil
 }
 
@@ -211,8 +238,8 @@ func unitText(s []byte) string {
 
 // checkName checks a SenML name (RFC 8428 section 4.5.1).
 func checkName(s string) error {
-	if s == "" || len(s) > 255 {
-		return fmt.Errorf("a name has %d bytes instead of 1 to 255", len(s))
+	if s == "" || len(s) > maxName {
+		return fmt.Errorf("a name has %d bytes instead of 1 to %d", len(s), maxName)
 	}
 	for i := range len(s) {
 		c := s[i]
@@ -237,8 +264,11 @@ type Committed struct {
 
 // Encode writes the preimage [salt, records].
 func (c *Committed) Encode() ([]byte, error) {
-	if len(c.Salt) < MinSalt {
-		return nil, fmt.Errorf("a salt of %d bytes is shorter than %d", len(c.Salt), MinSalt)
+	if len(c.Salt) < MinSalt || len(c.Salt) > maxSalt {
+		return nil, fmt.Errorf("a salt of %d bytes instead of %d to %d", len(c.Salt), MinSalt, maxSalt)
+	}
+	if len(c.Pack) == 0 {
+		return nil, errors.New("a committed pack without a pack")
 	}
 	return encMode.Marshal(c)
 }
@@ -253,8 +283,8 @@ func ParseCommitted(preimage []byte, digest []byte) (*Committed, error) {
 	if err := decode("committed pack", preimage, &c); err != nil {
 		return nil, err
 	}
-	if len(c.Salt) < MinSalt || len(c.Salt) > 64 {
-		return nil, fmt.Errorf("%w: a salt of %d bytes instead of %d to 64", ErrForm, len(c.Salt), MinSalt)
+	if len(c.Salt) < MinSalt || len(c.Salt) > maxSalt {
+		return nil, fmt.Errorf("%w: a salt of %d bytes instead of %d to %d", ErrForm, len(c.Salt), MinSalt, maxSalt)
 	}
 	return &c, nil
 }

@@ -92,12 +92,20 @@ func (e *Enrolment) check() error {
 	if err := CheckGateway(e.Gateway); err != nil {
 		return err
 	}
+	if len(e.Key) > maxKey { // whether it is a key of its algorithm is for who knows keys (signer)
+		return fmt.Errorf("%w: a key of %d bytes, over the limit of %d", ErrForm, len(e.Key), maxKey)
+	}
 	if len(e.Points) == 0 || len(e.Points) > 64 {
 		return fmt.Errorf("%w: an enrolment has %d metering points instead of 1 to 64", ErrForm, len(e.Points))
 	}
 	for i := range e.Points {
 		if err := e.Points[i].check(); err != nil {
 			return err
+		}
+		for k := range i {
+			if e.Points[k].Subject == e.Points[i].Subject {
+				return fmt.Errorf("%w: metering point %q stands twice in one enrolment", ErrForm, e.Points[i].Subject)
+			}
 		}
 	}
 	return nil
@@ -119,11 +127,22 @@ func (p *Point) check() error {
 			return fmt.Errorf("%w: channels of %q are not in order of their names", ErrForm, p.Subject)
 		}
 		last = c.Name
+		if err := text("channel", c.Name, 255); err != nil {
+			return err
+		}
+		if c.Unit != "" {
+			if err := text("unit", c.Unit, maxUnit); err != nil {
+				return err
+			}
+		}
 		if c.Kind != KindCounter && c.Kind != KindGauge {
 			return fmt.Errorf("%w: channel %q has kind %q instead of counter or gauge", ErrForm, c.Name, c.Kind)
 		}
 		if c.Least.Cmp(c.Most) > 0 {
 			return fmt.Errorf("%w: channel %q has an empty range", ErrForm, c.Name)
+		}
+		if c.PerHour.Mantissa < 0 {
+			return fmt.Errorf("%w: channel %q may change by %v an hour, which is less than nothing", ErrForm, c.Name, c.PerHour)
 		}
 	}
 	return nil

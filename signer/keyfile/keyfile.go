@@ -5,11 +5,13 @@
 package keyfile
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -25,9 +27,17 @@ const maxFile = 16 << 10
 // Load reads the key at path. It refuses a file that anybody but its owner may
 // read or write, and a key that is neither Ed25519 nor P-256.
 func Load(path string) (*signer.PrivateKey, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading key: %w", err)
+	}
+	defer f.Close()
+	info, err := f.Stat() // of the file that is read, whatever its name points to by then
+	if err != nil {
+		return nil, fmt.Errorf("reading key: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("key file %s is no regular file", path)
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, fmt.Errorf("key file %s has mode %04o and is open to others: run chmod 600 %s, and replace the key if anybody may have read it", path, info.Mode().Perm(), path)
@@ -35,13 +45,13 @@ func Load(path string) (*signer.PrivateKey, error) {
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("key file %s has %d bytes: a private key is smaller", path, info.Size())
 	}
-	b, err := os.ReadFile(path)
+	b, err := io.ReadAll(io.LimitReader(f, maxFile))
 	if err != nil {
 		return nil, fmt.Errorf("reading key: %w", err)
 	}
-	block, _ := pem.Decode(b)
-	if block == nil || block.Type != pemType {
-		return nil, fmt.Errorf("key file %s holds no PEM block %q", path, pemType)
+	block, rest := pem.Decode(b)
+	if block == nil || block.Type != pemType || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("key file %s does not hold one PEM block %q and nothing else", path, pemType)
 	}
 	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {
