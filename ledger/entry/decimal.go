@@ -156,27 +156,7 @@ func (d Decimal) MarshalCBOR() ([]byte, error) {
 
 // UnmarshalCBOR reads an integer or a tag 4 decimal fraction, and no float.
 func (d *Decimal) UnmarshalCBOR(b []byte) error {
-	*d = Decimal{}
-	if len(b) == 0 || b[0]>>5 != 6 {
-		return decMode.Unmarshal(b, &d.Mantissa)
-	}
-	var tag cbor.RawTag
-	if err := decMode.Unmarshal(b, &tag); err != nil {
-		return err
-	}
-	var pair [2]int64
-	if tag.Number != 4 {
-		return fmt.Errorf("tag %d is not a decimal fraction", tag.Number)
-	}
-	if n := len(tag.Content); n == 0 || tag.Content[0] != 0x82 {
-		return errors.New("a decimal fraction is an array of two integers")
-	}
-	if err := decMode.Unmarshal(tag.Content, &pair); err != nil {
-		return err
-	}
-	if pair[0] < minExponent || pair[0] >= 0 {
-		return fmt.Errorf("exponent %d of a decimal fraction is not between %d and -1", pair[0], minExponent)
-	}
-	d.Exponent, d.Mantissa = int8(pair[0]), pair[1]
-	return nil
+	in := cursor{rest: b}
+	*d = in.decimal()
+	return in.end()
 }

@@ -91,9 +91,13 @@ const (
 	LeafCharter            // the Charter, leaf 0
 )
 
-// String returns "statement", "outcome", "header" or "charter".
+// String returns "statement", "outcome", "header", "charter" or "unknown".
 func (k LeafKind) String() string {
-	return [...]string{"unknown", "statement", "outcome", "header", "charter"}[min(int(k), 4)]
+	names := [...]string{"unknown", "statement", "outcome", "header", "charter"}
+	if int(k) >= len(names) {
+		k = LeafUnknown
+	}
+	return names[k]
 }
 
 // KindOf tells a leaf's sort from its first bytes: a tag 18 starts a statement,
