@@ -71,6 +71,9 @@ func ParseVerifierKey(s string) (VerifierKey, error) {
 	if want := fmt.Sprintf("%08x", k.ID()); id != want {
 		return VerifierKey{}, fmt.Errorf("verifier key %q has id %s, which should be %s", name, id, want)
 	}
+	if k.String() != s { // the decoder passes over line ends
+		return VerifierKey{}, fmt.Errorf("verifier key %q is not in its one form, %s", s, k)
+	}
 	return k, nil
 }
 
