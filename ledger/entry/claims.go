@@ -139,7 +139,11 @@ func ParseClaims(b []byte) (Claims, error) {
 	var c Claims
 	in := cursor{rest: b}
 	var boot, sequence, signed bool
-	in.keys(in.count(majorMap, 16), func(key int64) {
+	for k := (keys{pairs: in.count(majorMap, 16)}); ; {
+		key, ok := k.next(&in)
+		if !ok {
+			break
+		}
 		switch key {
 		case 1:
 			c.Issuer = in.text()
@@ -168,7 +172,7 @@ func ParseClaims(b []byte) (Claims, error) {
 		default:
 			in.fail(errKey)
 		}
-	})
+	}
 	if in.err == nil && !signed {
 		in.fail(errUnsigned)
 	}

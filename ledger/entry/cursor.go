@@ -102,6 +102,11 @@ func (c *cursor) count(major byte, most uint64) int {
 }
 
 func (c *cursor) integer() int64 {
+	if len(c.rest) > 0 && c.rest[0] < 24 { // nearly always, and quickly
+		n := c.rest[0]
+		c.rest = c.rest[1:]
+		return int64(n)
+	}
 	m, n := c.head()
 	switch {
 	case c.err != nil:
@@ -130,6 +135,16 @@ func (c *cursor) unsigned() uint64 {
 
 // str reads a byte or text string without copying it.
 func (c *cursor) str(major byte) []byte {
+	s := c.raw(major)
+	if major == majorText && !utf8.Valid(s) {
+		c.fail(errUTF8)
+		return nil
+	}
+	return s
+}
+
+// raw is str for what is checked to be ASCII later.
+func (c *cursor) raw(major byte) []byte {
 	m, n := c.head()
 	switch {
 	case c.err != nil:
@@ -137,8 +152,6 @@ func (c *cursor) str(major byte) []byte {
 		c.fail(errMajor)
 	case n > uint64(len(c.rest)):
 		c.fail(errTruncated)
-	case major == majorText && !utf8.Valid(c.rest[:n]):
-		c.fail(errUTF8)
 	default:
 		s := c.rest[:n:n]
 		c.rest = c.rest[n:]
@@ -167,20 +180,25 @@ func (c *cursor) decimal() Decimal {
 	return d
 }
 
-// keys walks over the integer keys of a map, which must be in deterministic
-// order: not negative ones first, both by rising magnitude.
-func (c *cursor) keys(pairs int, value func(key int64)) {
-	last, first := int64(0), true
-	for ; pairs > 0 && c.err == nil; pairs-- {
-		k := c.integer()
-		if !first && !keyBefore(last, k) {
-			c.fail(errKeyOrder)
-		}
-		last, first = k, false
-		if c.err == nil {
-			value(k)
-		}
+// keys walks over a map with integer keys, which must be in deterministic order:
+// not negative ones first, both by rising magnitude.
+type keys struct {
+	pairs int
+	last  int64
+	later bool // a key was read before
+}
+
+// next reads the next key, or reports that there is none.
+func (k *keys) next(c *cursor) (key int64, ok bool) {
+	if k.pairs == 0 || c.err != nil {
+		return 0, false
 	}
+	key = c.integer()
+	if k.later && !keyBefore(k.last, key) {
+		c.fail(errKeyOrder)
+	}
+	k.pairs, k.last, k.later = k.pairs-1, key, true
+	return key, c.err == nil
 }
 
 func keyBefore(a, b int64) bool {

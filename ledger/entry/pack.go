@@ -21,6 +21,7 @@ const (
 	maxSalt = 64
 	maxName = 255
 	maxUnit = 16
+	maxText = 255
 	maxTime = 1 << 50 // Unix milliseconds
 )
 
@@ -103,28 +104,18 @@ func ParsePack(b []byte) (*Pack, error) {
 		return nil, fmt.Errorf("%w: a pack of %d records in %d bytes", ErrForm, n, len(b))
 	}
 	p := &Pack{Records: make([]Record, n)}
-	var base int64
-	var names strings.Builder // all names in one allocation
+	r := resolver{pack: p}
+	var w rawRecord
 	for i := range p.Records {
-		w := in.record()
-		if in.err != nil {
+		if in.record(&w); in.err != nil {
 			return nil, fmt.Errorf("%w: record %d: %w", ErrForm, i, in.err)
 		}
 		if i == 0 {
-			if w.baseTime == nil {
-				return nil, fmt.Errorf("%w: a pack without base time", ErrForm)
+			if err := r.start(&w, len(b)); err != nil {
+				return nil, fmt.Errorf("%w: %w", ErrForm, err)
 			}
-			var err error
-			if base, err = w.baseTime.Milli(); err != nil || base < 0 || base > maxTime {
-				return nil, fmt.Errorf("%w: base time %v is no time in whole milliseconds", ErrForm, w.baseTime)
-			}
-			if len(w.base) > maxName { // before memory is taken for it in every name
-				return nil, fmt.Errorf("%w: a base name of %d bytes, over the limit of %d", ErrForm, len(w.base), maxName)
-			}
-			p.Base = string(w.base)
-			names.Grow(n*len(p.Base) + len(b))
 		}
-		if err := p.resolve(i, &w, base, &names); err != nil {
+		if err := r.resolve(i, &w); err != nil {
 			return nil, fmt.Errorf("%w: record %d: %w", ErrForm, i, err)
 		}
 	}
@@ -136,20 +127,25 @@ func ParsePack(b []byte) (*Pack, error) {
 
 // rawRecord is a record as it stands in the pack.
 type rawRecord struct {
-	base, name, unit, text []byte
-	baseTime               *Decimal
-	value, time            Decimal
-	hasValue, hasTime      bool
+	base, name, unit, text         []byte
+	baseTime, value, time          Decimal
+	hasBaseTime, hasValue, hasTime bool
 }
 
-func (c *cursor) record() (w rawRecord) {
-	c.keys(c.count(majorMap, 7), func(key int64) {
+// record reads one record. Names and units are checked to be ASCII later.
+func (c *cursor) record(w *rawRecord) {
+	*w = rawRecord{}
+	for k := (keys{pairs: c.count(majorMap, 7)}); ; {
+		key, ok := k.next(c)
+		if !ok {
+			return
+		}
 		switch key {
 		case 0:
-			w.name = c.str(majorText)
+			w.name = c.raw(majorText)
 			c.present(len(w.name) > 0)
 		case 1:
-			w.unit = c.str(majorText)
+			w.unit = c.raw(majorText)
 			c.present(len(w.unit) > 0)
 		case 2:
 			w.value, w.hasValue = c.decimal(), true
@@ -159,50 +155,99 @@ func (c *cursor) record() (w rawRecord) {
 		case 6:
 			w.time, w.hasTime = c.decimal(), true
 		case -2:
-			w.base = c.str(majorText)
+			w.base = c.raw(majorText)
 			c.present(len(w.base) > 0)
 		case -3:
-			d := c.decimal()
-			w.baseTime = &d
+			w.baseTime, w.hasBaseTime = c.decimal(), true
 		default:
 			c.fail(errKey)
 		}
-	})
-	return w
+	}
 }
 
-func (p *Pack) resolve(i int, w *rawRecord, base int64, names *strings.Builder) error {
-	if i > 0 && (w.base != nil || w.baseTime != nil) {
+// resolver adds the base name and base time to records.
+type resolver struct {
+	pack  *Pack
+	base  int64           // base time
+	names strings.Builder // all names in one allocation
+}
+
+// start takes the base fields out of the first record of a pack of size bytes.
+func (r *resolver) start(w *rawRecord, size int) error {
+	if !w.hasBaseTime {
+		return errors.New("a pack without base time")
+	}
+	base, err := w.baseTime.Milli()
+	if err != nil || base < 0 || base > maxTime {
+		return fmt.Errorf("base time %v is no time in whole milliseconds", w.baseTime)
+	}
+	if len(w.base) > maxName { // before memory is taken for it in every name
+		return fmt.Errorf("a base name of %d bytes, over the limit of %d", len(w.base), maxName)
+	}
+	if len(w.base) > 0 {
+		if err := checkName(w.base, true); err != nil {
+			return err
+		}
+	}
+	r.base, r.pack.Base = base, string(w.base)
+	r.names.Grow(len(r.pack.Records)*len(w.base) + size)
+	return nil
+}
+
+func (r *resolver) resolve(i int, w *rawRecord) error {
+	if i > 0 && (w.base != nil || w.hasBaseTime) {
 		return errors.New("base fields stand in the first record alone")
 	}
 	if w.hasValue == (w.text != nil) {
 		return errors.New("has either a value or a text")
 	}
-	at := names.Len()
-	names.WriteString(p.Base)
-	names.Write(w.name)
-	r := Record{Name: names.String()[at:], Unit: unitText(w.unit), Time: base, Value: w.value, Text: string(w.text)}
+	base := r.pack.Base
+	if n := len(base) + len(w.name); n == 0 || n > maxName {
+		return fmt.Errorf("a name has %d bytes instead of 1 to %d", n, maxName)
+	}
+	if err := checkName(w.name, base == ""); err != nil {
+		return err
+	}
+	at := r.names.Len()
+	r.names.WriteString(base)
+	r.names.Write(w.name)
+	out := &r.pack.Records[i]
+	out.Name, out.Time, out.Value = r.names.String()[at:], r.base, w.value
 	if w.hasTime {
 		dt, err := w.time.Milli()
 		if err != nil || dt < -maxTime || dt > maxTime {
 			return fmt.Errorf("time %v is not in whole milliseconds", w.time)
 		}
-		r.Time += dt
+		out.Time += dt
 	}
-	if err := r.check(); err != nil {
-		return err
+	if out.Time < 0 || out.Time > maxTime {
+		return fmt.Errorf("time %d ms %s", out.Time, notInRange)
 	}
-	p.Records[i] = r
+	var known bool
+	if out.Unit, known = unitText(w.unit); !known {
+		if err := text("unit", out.Unit, maxUnit); err != nil {
+			return err
+		}
+	}
+	if len(w.text) > 0 {
+		out.Text = string(w.text)
+		return text("text", out.Text, maxText)
+	}
 	return nil
 }
 
-// check holds for every record, written or read.
+const notInRange = "is not between 1970 and the year 37000"
+
+// check is for a record that is to be written what resolve checks of one read.
 func (r *Record) check() error {
-	if err := checkName(r.Name); err != nil {
+	if r.Name == "" || len(r.Name) > maxName {
+		return fmt.Errorf("a name has %d bytes instead of 1 to %d", len(r.Name), maxName)
+	}
+	if err := checkName(r.Name, true); err != nil {
 		return err
 	}
 	if r.Time < 0 || r.Time > maxTime {
-		return fmt.Errorf("time %d ms is not between 1970 and the year 37000", r.Time)
+		return fmt.Errorf("time %d ms %s", r.Time, notInRange)
 	}
 	if r.Unit != "" {
 		if err := text("unit", r.Unit, maxUnit); err != nil {
@@ -210,44 +255,56 @@ func (r *Record) check() error {
 		}
 	}
 	if r.Text != "" {
-		return text("text", r.Text, 255)
+		return text("text", r.Text, maxText)
 	}
 	return nil
 }
 
-// unitText returns a unit as a string, without allocating for the usual ones.
-func unitText(s []byte) string {
+// unitText returns a unit as a string, and whether it is none or one of the usual
+// ones, for which it does not allocate.
+func unitText(s []byte) (unit string, known bool) {
 	switch string(s) {
 	case "":
-		return ""
+		return "", true
 	case "Wh":
-		return "Wh"
+		return "Wh", true
 	case "W":
-		return "W"
+		return "W", true
 	case "V":
-		return "V"
+		return "V", true
 	case "A":
-		return "A"
+		return "A", true
 	case "Hz":
-		return "Hz"
+		return "Hz", true
 	case "ppm":
-		return "ppm"
+		return "ppm", true
 	}
-	return string(s)
+	return string(s), false
 }
 
-// checkName checks a SenML name (RFC 8428 section 4.5.1).
-func checkName(s string) error {
-	if s == "" || len(s) > maxName {
-		return fmt.Errorf("a name has %d bytes instead of 1 to %d", len(s), maxName)
+// nameByte says where a byte may stand in a SenML name (RFC 8428 section 4.5.1):
+// 2 anywhere, 1 anywhere but at the start, 0 nowhere.
+var nameByte = func() (table [256]byte) {
+	for c := range byte(26) {
+		table['a'+c], table['A'+c] = 2, 2
 	}
+	for c := range byte(10) {
+		table['0'+c] = 2
+	}
+	for _, c := range []byte("-:./_") {
+		table[c] = 1
+	}
+	return table
+}()
+
+// checkName checks a SenML name, or what follows a base name.
+func checkName[T string | []byte](s T, start bool) error {
+	ok := true
 	for i := range len(s) {
-		c := s[i]
-		alnum := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
-		mark := c == '-' || c == ':' || c == '.' || c == '/' || c == '_'
-		if !alnum && (i == 0 || !mark) {
-			return fmt.Errorf("name %q has a character that SenML does not allow", s)
-		}
+		ok = ok && nameByte[s[i]] > 0
+	}
+	if !ok || start && nameByte[s[0]] < 2 {
+		return fmt.Errorf("name %q has a character that SenML does not allow", s)
 	}
 	return nil
 }
