@@ -51,8 +51,8 @@ const (
 type TimeQuality struct {
 	// Quality is one of the Clock constants.
 	Quality string
-	// Uncertainty is the claimed bound of the error in nanoseconds, 0 for none
-	// claimed (RFC 9581 key -7).
+	// Uncertainty is the expanded uncertainty (k = 2) in nanoseconds, 0 for none
+	// stated (RFC 9581 key -7).
 	Uncertainty uint64
 	// Monotonic is the time since boot in nanoseconds at signing.
 	Monotonic uint64
