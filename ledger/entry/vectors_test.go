@@ -178,7 +178,9 @@ func TestPackVectors(t *testing.T) {
 }
 
 func TestPayloadVectors(t *testing.T) {
+	keys, _ := vectorKeys(t)
 	n := enrolment()
+	n.Key = keys[0].Public().Bytes()
 	r := &entry.Revocation{KeyID: bytes.Repeat([]byte{0xa5}, 16), Reason: "gateway stolen"}
 	c := &entry.Clock{Height: 128, Time: noon}
 	v := &entry.Vote{Proposal: entry.Proposal{Parameter: entry.ParamLateAfter, Value: 172_800, Height: 200}}
