@@ -23,7 +23,8 @@ type Result struct {
 	Sequences []SequenceAt
 	// Changes are the records that changed, in order of keys.
 	Changes []Change
-	// Opaque counts committed statements whose pack was not at hand.
+	// Opaque counts readings that could not be judged because their pack was not
+	// at hand, or one before it of the same metering point. Only Replay has any.
 	Opaque int
 }
 
@@ -118,8 +119,10 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 		r.Sequences = append(r.Sequences, SequenceAt{id, p.claims.Sequence, leaf})
 		if p.opaque {
 			r.Opaque++
-			p.point.Opaque = true
-			s.touch(p.point)
+			if !p.point.Opaque {
+				p.point.Opaque = true
+				s.touch(p.point)
+			}
 			return nil
 		}
 		return s.observe(p, leaf)

@@ -1,6 +1,8 @@
 package state
 
 import (
+	"crypto/sha256"
+
 	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
@@ -61,6 +63,19 @@ func readPack(m *signer.Message, preimage []byte) (*entry.Pack, entry.Reason) {
 		return nil, entry.ReasonBadPayload
 	}
 	return p, ""
+}
+
+// FindPack sets Pack to what packs has for the digest of a committed statement,
+// and leaves it nil where packs is nil, has nothing, or has something else.
+func (in *Input) FindPack(packs func(digest []byte) []byte) {
+	if packs == nil || in.Opened.IsZero() || !in.Opened.Message().Hidden() {
+		return
+	}
+	digest := in.Opened.Message().Payload
+	p := packs(digest)
+	if sum := sha256.Sum256(p); p != nil && string(sum[:]) == string(digest) {
+		in.Pack = p
+	}
 }
 
 // Sequence returns the sequence number that Read found, zero before.

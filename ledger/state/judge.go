@@ -56,12 +56,16 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	return p, ""
 }
 
+// plain reports whether a statement's payload is of the one content type that
+// everything but a reading has.
+func (p *plan) plain() bool { return p.opened.Message().ContentType == entry.ContentCBOR }
+
 func (s *State) prepareClock(p *plan) entry.Reason {
 	if p.oracle < 0 {
 		return entry.ReasonNotAuthorised
 	}
 	c, err := entry.ParseClock(p.opened.Message().Payload)
-	if err != nil {
+	if err != nil || !p.plain() {
 		return entry.ReasonBadPayload
 	}
 	p.clock = c
@@ -143,7 +147,8 @@ func (s *State) judgeReading(p *plan, in *Input, now int64, replay bool) entry.R
 // readPack takes the pack that Read has read. A replay without the pack cannot,
 // and from there on nothing can be told of the point's plausibility.
 func (s *State) readPack(p *plan, in *Input, replay bool) entry.Reason {
-	if replay && p.opened.Message().Hidden() && (in.Pack == nil || p.point.Opaque) {
+	p.opaque = replay && p.point.Opaque
+	if replay && in.Pack == nil && p.opened.Message().Hidden() {
 		p.opaque = true
 		return ""
 	}
@@ -162,7 +167,7 @@ func (s *State) judgeEnrolment(p *plan) entry.Reason {
 		return entry.ReasonNotAuthorised
 	}
 	e, err := entry.ParseEnrolment(p.opened.Message().Payload)
-	if err != nil {
+	if err != nil || !p.plain() {
 		return entry.ReasonBadPayload
 	}
 	k, err := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key)
@@ -174,6 +179,9 @@ func (s *State) judgeEnrolment(p *plan) entry.Reason {
 	}
 	if _, ok := s.oracles[k.ID()]; ok {
 		return entry.ReasonAlreadyKnown
+	}
+	if s.sealing[k.ID()] {
+		return entry.ReasonNotAuthorised
 	}
 	if id, ok := s.names[e.Gateway]; ok && s.keys[id].Revoked == 0 {
 		return entry.ReasonAlreadyKnown
@@ -190,7 +198,7 @@ func (s *State) judgeEnrolment(p *plan) entry.Reason {
 // judgeRevocation lets an oracle revoke any gateway's key, and a gateway its own.
 func (s *State) judgeRevocation(p *plan) entry.Reason {
 	r, err := entry.ParseRevocation(p.opened.Message().Payload)
-	if err != nil {
+	if err != nil || !p.plain() {
 		return entry.ReasonBadPayload
 	}
 	k, ok := s.keys[signer.KeyID(r.KeyID)]
@@ -206,15 +214,16 @@ func (s *State) judgeRevocation(p *plan) entry.Reason {
 	return ""
 }
 
-// maxProposals bounds the proposals that wait for votes or their height.
-const maxProposals = 256
+// maxProposals bounds the proposals of each oracle that wait for votes or their
+// height: one of them alone cannot keep the others from proposing.
+const maxProposals = 16
 
 func (s *State) judgeVote(p *plan) entry.Reason {
 	if p.oracle < 0 {
 		return entry.ReasonNotAuthorised
 	}
 	v, err := entry.ParseVote(p.opened.Message().Payload)
-	if err != nil {
+	if err != nil || !p.plain() {
 		return entry.ReasonBadPayload
 	}
 	known := slices.ContainsFunc(s.meta.Settings, func(q entry.Parameter) bool { return q.Name == v.Proposal.Parameter })
@@ -225,9 +234,19 @@ func (s *State) judgeVote(p *plan) entry.Reason {
 		return entry.ReasonWrongHeight
 	}
 	i := s.findProposal(v.Proposal)
-	if i < 0 && len(s.meta.Proposals) >= maxProposals || i >= 0 && slices.Contains(s.meta.Proposals[i].Voters, uint64(p.oracle)) {
+	if i < 0 && s.proposed(p.oracle) >= maxProposals || i >= 0 && slices.Contains(s.meta.Proposals[i].Voters, uint64(p.oracle)) {
 		return entry.ReasonAlreadyKnown
 	}
 	p.vote = v
 	return ""
+}
+
+// proposed counts the waiting proposals for which the oracle voted first.
+func (s *State) proposed(oracle int) (n int) {
+	for i := range s.meta.Proposals {
+		if s.meta.Proposals[i].Voters[0] == uint64(oracle) {
+			n++
+		}
+	}
+	return n
 }

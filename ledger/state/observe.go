@@ -1,6 +1,7 @@
 package state
 
 import (
+	"math/big"
 	"math/bits"
 	"slices"
 	"strings"
@@ -25,6 +26,9 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 	if p.claims.IssuedAt*1000 < s.meta.Time-s.Setting(entry.ParamLateAfter)*1000 {
 		flag(entry.FlagLate, "")
 	}
+	// A time that lies ahead does not become the newest: with one reading of the
+	// year 3000 a gateway could be rid of every later comparison.
+	ahead := s.meta.Time + s.Setting(entry.ParamFutureLimit)*1000
 	for i := range p.pack.Records {
 		r := &p.pack.Records[i]
 		if r.Text != "" {
@@ -41,7 +45,7 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 		if code := sr.judge(r); code != "" {
 			flag(code, channel)
 		}
-		if r.Time > sr.Time {
+		if r.Time > sr.Time && r.Time <= ahead {
 			sr.Time, sr.Value = r.Time, r.Value
 		}
 	}
@@ -85,27 +89,34 @@ func (s *series) judge(r *entry.Record) string {
 
 const msPerHour = 3_600_000
 
-// tooFast reports whether |to-from| / ms exceeds perHour / 3,600,000, exactly,
-// with products of 128 bits. A change that does not fit an int64 is too fast.
+// tooFast reports whether |to-from| / ms exceeds perHour / 3,600,000, exactly:
+// in 128 bits where both fit an int64 at one exponent, as they nearly always do.
 func tooFast(from, to, perHour entry.Decimal, ms int64) bool {
-	change, err := to.Sub(from)
-	if err != nil {
-		return true
+	if change, err := to.Sub(from); err == nil {
+		// Bring both to one exponent: change = c x 10^e, perHour = h x 10^e.
+		zero := entry.Decimal{Exponent: min(change.Exponent, perHour.Exponent)}
+		c, err1 := change.Sub(zero)
+		h, err2 := perHour.Sub(zero)
+		if err1 == nil && err2 == nil {
+			size := uint64(c.Mantissa)
+			if c.Mantissa < 0 {
+				size = -size
+			}
+			ch, cl := bits.Mul64(size, msPerHour)
+			hh, hl := bits.Mul64(uint64(h.Mantissa), uint64(ms))
+			return ch > hh || ch == hh && cl > hl
+		}
 	}
-	if change.Mantissa < 0 {
-		change.Mantissa = -change.Mantissa
-	}
-	// Bring both to one exponent: change = c x 10^e, perHour = h x 10^e.
-	zero := entry.Decimal{Exponent: min(change.Exponent, perHour.Exponent)}
-	c, err1 := change.Sub(zero)
-	h, err2 := perHour.Sub(zero)
-	if err1 != nil {
-		return true
-	}
-	if err2 != nil {
-		return false
-	}
-	ch, cl := bits.Mul64(uint64(c.Mantissa), msPerHour)
-	hh, hl := bits.Mul64(uint64(h.Mantissa), uint64(ms))
-	return ch > hh || ch == hh && cl > hl
+	least := min(from.Exponent, to.Exponent, perHour.Exponent)
+	c := scaled(to, least)
+	c.Abs(c.Sub(c, scaled(from, least)))
+	h := scaled(perHour, least)
+	return c.Mul(c, big.NewInt(msPerHour)).Cmp(h.Mul(h, big.NewInt(ms))) > 0
+}
+
+// scaled returns d / 10^exponent, a whole number.
+func scaled(d entry.Decimal, exponent int8) *big.Int {
+	ten := big.NewInt(10)
+	ten.Exp(ten, big.NewInt(int64(d.Exponent)-int64(exponent)), nil)
+	return ten.Mul(ten, big.NewInt(d.Mantissa))
 }

@@ -22,18 +22,23 @@ func (s *State) Replay(header *block.Header, leaves [][]byte, opened []signer.Op
 	inputs := make([]Input, len(opened))
 	for i, o := range opened {
 		inputs[i].Opened = o
-		if m := o.Message(); m.Hidden() && packs != nil {
-			inputs[i].Pack = packs(m.Payload)
-		}
+		inputs[i].FindPack(packs)
 	}
+	return s.ReplayInputs(header, leaves, inputs)
+}
+
+// ReplayInputs is Replay for statements that were read before, on other cores:
+// inputs are the block's statements in order, each with its pack where there is
+// one.
+func (s *State) ReplayInputs(header *block.Header, leaves [][]byte, inputs []Input) (*Result, error) {
 	height := s.meta.Height
-	r := s.execute(header.First, inputs, true)
 	fail := func(format string, args ...any) (*Result, error) {
 		return nil, fmt.Errorf("%w: block %d: %s", ErrReplay, height, fmt.Sprintf(format, args...))
 	}
 	if header.Height != height {
 		return fail("it has height %d", header.Height)
 	}
+	r := s.execute(header.First, inputs, true)
 	if header.Time != r.Time {
 		return fail("its time is %d, its clocks make %d", header.Time, r.Time)
 	}
@@ -42,48 +47,47 @@ func (s *State) Replay(header *block.Header, leaves [][]byte, opened []signer.Op
 			return fail("leaf %d should have been refused: %s", header.First+uint64(i), reason)
 		}
 	}
-	at := len(opened)
-	if at > len(leaves) {
+	if len(inputs) > len(leaves) {
 		return fail("it has fewer leaves than statements")
 	}
-	for _, want := range r.Leaves[at:] {
-		var err error
-		if at, err = s.skipOpaque(header, leaves, opened, at); err != nil {
-			return nil, err
+	c := comparison{s, header, inputs, leaves, len(inputs), r.Opaque > 0}
+	for _, want := range r.Leaves[len(inputs):] {
+		c.skipOpaque()
+		if c.at >= len(leaves) || !bytes.Equal(leaves[c.at], want) {
+			return fail("leaf %d is not the outcome that the rules make", header.First+uint64(c.at))
 		}
-		if at >= len(leaves) || !bytes.Equal(leaves[at], want) {
-			return fail("leaf %d is not the outcome that the rules make", header.First+uint64(at))
-		}
-		at++
+		c.at++
 	}
-	at, err := s.skipOpaque(header, leaves, opened, at)
-	if err != nil {
-		return nil, err
-	}
-	for ; at < len(leaves); at++ {
-		o, err := entry.ParseOutcome(leaves[at])
+	c.skipOpaque()
+	for ; c.at < len(leaves); c.at++ {
+		o, err := entry.ParseOutcome(leaves[c.at])
 		if err != nil || o.Kind != entry.OutcomeRefused {
-			return fail("leaf %d follows from nothing", header.First+uint64(at))
+			return fail("leaf %d follows from nothing", header.First+uint64(c.at))
 		}
 	}
 	return r, nil
 }
 
+// comparison walks over a block's outcomes.
+type comparison struct {
+	state  *State
+	header *block.Header
+	inputs []Input
+	leaves [][]byte
+	at     int  // of the next leaf
+	opaque bool // some statement of the block is
+}
+
 // skipOpaque passes over flags of statements whose pack is not at hand.
-func (s *State) skipOpaque(header *block.Header, leaves [][]byte, opened []signer.Opened, at int) (int, error) {
-	for ; at < len(leaves); at++ {
-		o, err := entry.ParseOutcome(leaves[at])
-		if err != nil {
-			return at, fmt.Errorf("%w: block %d: leaf %d: %w", ErrReplay, header.Height, header.First+uint64(at), err)
+func (c *comparison) skipOpaque() {
+	for ; c.opaque && c.at < len(c.leaves); c.at++ {
+		o, err := entry.ParseOutcome(c.leaves[c.at])
+		if err != nil || o.Kind != entry.OutcomeFlagged || o.Leaf < c.header.First || o.Leaf-c.header.First >= uint64(len(c.inputs)) {
+			return
 		}
-		if o.Kind != entry.OutcomeFlagged || o.Leaf < header.First || o.Leaf >= header.First+uint64(len(opened)) {
-			return at, nil
-		}
-		m := opened[o.Leaf-header.First].Message()
-		c, err := entry.ParseClaims(m.Claims)
-		if err != nil || s.points[c.Subject] == nil || !s.points[c.Subject].Opaque {
-			return at, nil
+		p := c.state.points[c.inputs[o.Leaf-c.header.First].claims.Subject]
+		if p == nil || !p.Opaque {
+			return
 		}
 	}
-	return at, nil
 }

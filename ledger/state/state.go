@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
@@ -18,7 +19,8 @@ import (
 // away and loaded again.
 type State struct {
 	charter entry.Charter
-	oracles map[signer.KeyID]int // statement key to position in the charter
+	oracles map[signer.KeyID]int  // statement key to position in the charter
+	sealing map[signer.KeyID]bool // the oracles' keys for checkpoints and receipts, which sign no statement
 	keys    map[signer.KeyID]*key
 	names   map[string]signer.KeyID // gateway to its newest key
 	points  map[string]*point
@@ -109,6 +111,7 @@ func New(charter *entry.Charter) (*State, error) {
 	s := &State{
 		charter: *charter,
 		oracles: make(map[signer.KeyID]int),
+		sealing: make(map[signer.KeyID]bool),
 		keys:    make(map[signer.KeyID]*key),
 		names:   make(map[string]signer.KeyID),
 		points:  make(map[string]*point),
@@ -123,6 +126,14 @@ func New(charter *entry.Charter) (*State, error) {
 		s.oracles[k.ID()] = i
 		s.meta.Clocks = append(s.meta.Clocks, charter.Time)
 	}
+	if len(s.oracles) != len(charter.Oracles) {
+		return nil, errors.New("charter: two oracles have the same statement key")
+	}
+	for i := range charter.Oracles {
+		if err := s.knowSealing(charter.Origin, &charter.Oracles[i]); err != nil {
+			return nil, fmt.Errorf("charter: oracle %q: %w", charter.Oracles[i].Name, err)
+		}
+	}
 	s.meta.Time = charter.Time
 	s.meta.Settings = slices.Clone(defaults)
 	for _, p := range charter.Parameters {
@@ -131,6 +142,29 @@ func New(charter *entry.Charter) (*State, error) {
 		}
 	}
 	return s, nil
+}
+
+// knowSealing reads the keys with which an oracle signs checkpoints and receipts.
+func (s *State) knowSealing(origin string, o *entry.OracleKeys) error {
+	log, err := block.ParseVerifierKey(o.Log)
+	if err != nil {
+		return err
+	}
+	cosigner, err := block.ParseVerifierKey(o.Cosigner)
+	if err != nil {
+		return err
+	}
+	if log.Cosigner || log.Name != origin || !cosigner.Cosigner || cosigner.Name != o.Name {
+		return errors.New("its log key is not one of a log of the charter's origin, or its cosigner key not one of a cosigner of its own name")
+	}
+	for _, k := range []block.VerifierKey{log, cosigner} {
+		id := k.Key.ID()
+		if _, ok := s.oracles[id]; ok || s.sealing[id] {
+			return fmt.Errorf("key %v stands twice: a key has one purpose", id)
+		}
+		s.sealing[id] = true
+	}
+	return nil
 }
 
 // Load returns the state that the stored records describe. each calls its
@@ -143,7 +177,29 @@ func Load(charter *entry.Charter, each func(func(key, value []byte) error) error
 	if err := each(s.load); err != nil {
 		return nil, fmt.Errorf("loading state: %w", err)
 	}
+	if err := s.checkLoaded(); err != nil {
+		return nil, fmt.Errorf("loading state: %w", err)
+	}
 	return s, nil
+}
+
+// checkLoaded checks what the rules rely on between records.
+func (s *State) checkLoaded() error {
+	if len(s.meta.Clocks) != len(s.charter.Oracles) {
+		return fmt.Errorf("%d clocks of %d oracles", len(s.meta.Clocks), len(s.charter.Oracles))
+	}
+	for i := range s.meta.Proposals {
+		if len(s.meta.Proposals[i].Voters) == 0 {
+			return fmt.Errorf("proposal %d has no voter", i)
+		}
+	}
+	for _, subject := range slices.Sorted(maps.Keys(s.points)) {
+		p := s.points[subject]
+		if len(p.Key) != len(signer.KeyID{}) || s.keys[signer.KeyID(p.Key)] == nil {
+			return fmt.Errorf("metering point %q has a key that is not enrolled", subject)
+		}
+	}
+	return nil
 }
 
 func (s *State) load(k, v []byte) error {
