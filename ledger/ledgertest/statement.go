@@ -125,6 +125,7 @@ func (c *Chain) GatewayKey(name string) *signer.PrivateKey {
 	g := c.gateways[name]
 	if g == nil {
 		c.tb.Fatalf("no gateway %q was enrolled", name)
+		return nil
 	}
 	return g.key
 }

@@ -69,6 +69,7 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
 			r.Refusals = append(r.Refusals, refusal(&inputs[i], r.Reasons[i]))
 			continue
 		}
+		inputs[i].opaque = p.opaque
 		leaf := first + uint64(len(r.Accepted))
 		r.Accepted = append(r.Accepted, i)
 		r.Leaves = append(r.Leaves, p.opened.Message().Bytes())

@@ -23,6 +23,7 @@ type Input struct {
 	claims     *entry.Claims
 	pack       *entry.Pack
 	packReason entry.Reason // why there is no pack, for a reading
+	opaque     bool         // replayed without what is needed to judge it
 }
 
 // Read reads the statement's claims and, of a reading, its pack. It needs no
