@@ -299,7 +299,8 @@ type Signed struct {
 
 // Verify checks a signed checkpoint against the policy: origin, a signature of
 // at least one log, and a quorum of cosignatures. A wrong signature of a known
-// key fails it even where enough others are right.
+// key fails it even where enough others are right. Where nothing but cosignatures
+// is missing it returns who did sign along with the error.
 func (p *Policy) Verify(checkpoint []byte) (*Signed, error) {
 	s, err := p.Open(checkpoint)
 	if err != nil {

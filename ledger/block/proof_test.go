@@ -90,7 +90,7 @@ func TestEveryChangedByteOfALogProofIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range b {
-		for _, change := range []byte{0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, b[i] ^ '\n', b[i] ^ ' ', b[i] ^ 'A', b[i] ^ '='} {
+		for _, change := range []byte{0x01, 0x02, 0x04, 0x08, 0x20, 0x80, b[i] ^ '\n', b[i] ^ '='} {
 			if change == 0 {
 				continue
 			}

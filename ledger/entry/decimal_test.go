@@ -25,7 +25,7 @@ func abs(n int) int { return max(n, -n) }
 
 var decimals = rapid.Custom(func(t *rapid.T) entry.Decimal {
 	mantissa := rapid.OneOf(rapid.Int64(), rapid.Int64Range(-1000, 1000), rapid.SampledFrom([]int64{
-		1<<63 - 1, -1 << 63, 1 << 42, 1<<42 + 1, -1 << 42, 1 << 62, -1 << 62, 1e18, -1e18,
+		1<<63 - 1, -1 << 63, 1 << 42, 1<<42 + 1, -1 << 42, 1 << 62, -1 << 62, 1_000_000_000_000_000_000, -1_000_000_000_000_000_000,
 	})).Draw(t, "mantissa")
 	return entry.Decimal{Mantissa: mantissa, Exponent: int8(rapid.IntRange(-18, 18).Draw(t, "exponent"))}
 })

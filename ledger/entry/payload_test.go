@@ -20,7 +20,7 @@ func enrolment() *entry.Enrolment {
 		Gateway:   "home-01",
 		Points: []entry.Point{
 			{Subject: "mp-1", Mode: entry.ModeCommitted, Channels: []entry.Channel{
-				{Name: "export", Unit: "Wh", Kind: entry.KindCounter, Least: entry.Int(0), Most: entry.Int(1e12), PerHour: entry.Int(30_000)},
+				{Name: "export", Unit: "Wh", Kind: entry.KindCounter, Least: entry.Int(0), Most: entry.Int(1_000_000_000_000), PerHour: entry.Int(30_000)},
 				{Name: "voltage", Unit: "V", Kind: entry.KindGauge, Least: entry.Decimal{Mantissa: 1800, Exponent: -1}, Most: entry.Int(260)},
 			}},
 			{Subject: "mp-2", Mode: entry.ModeOpen, Channels: []entry.Channel{}},
