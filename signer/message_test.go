@@ -227,24 +227,28 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// stating signs a message by hand that states an algorithm of any number.
+func stating(t *testing.T, k *signer.PrivateKey, number byte) []byte {
+	t.Helper()
+	id := k.Public().ID()
+	protected := []byte{0xa4, 1, number}
+	protected = append(protected, "\x03\x63a/b\x04\x50"...)
+	protected = append(append(protected, id[:]...), "\x10\x63c/d"...)
+	sig, err := k.Sign(signer.SigStructure(nil, protected, []byte("p")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message("\xd2", "\x84", "\x58"+string([]byte{byte(len(protected))})+string(protected), "\xa0", "\x41p", "\x58\x40"+string(sig))
+}
+
 func TestFullySpecifiedAlgorithmsAreRead(t *testing.T) {
-	// RFC 9864: -19 is Ed25519 and -9 is ESP256. The label stands in what is
-	// signed, so such messages have to be made here.
+	// RFC 9864: -19 is Ed25519 and -9 is ESP256.
 	for _, test := range []struct {
 		alg    signer.Algorithm
-		number byte // of the CBOR negative integer
+		number byte // the CBOR negative integer
 	}{{signer.EdDSA, 0x32}, {signer.ES256, 0x28}} {
 		k := key(t, test.alg, 1)
-		id := k.Public().ID()
-		protected := []byte{0xa4, 1, test.number}
-		protected = append(protected, "\x03\x63a/b\x04\x50"...)
-		protected = append(append(protected, id[:]...), "\x10\x63c/d"...)
-		sig, err := k.Sign(signer.SigStructure(nil, protected, []byte("p")))
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := message("\xd2", "\x84", "\x58"+string([]byte{byte(len(protected))})+string(protected), "\xa0", "\x41p", "\x58\x40"+string(sig))
-		m, err := signer.Parse(b)
+		m, err := signer.Parse(stating(t, k, test.number))
 		if err != nil {
 			t.Fatalf("%v: %v", test.alg, err)
 		}
@@ -253,6 +257,27 @@ func TestFullySpecifiedAlgorithmsAreRead(t *testing.T) {
 		}
 		if _, err := signer.Verify(m, k.Public()); err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+func TestAKeyIsGoodForOneAlgorithm(t *testing.T) {
+	// Rightly signed in every way, but for the algorithm that it states.
+	for _, test := range []struct {
+		alg    signer.Algorithm
+		number byte
+	}{{signer.EdDSA, 0x26}, {signer.ES256, 0x27}} {
+		k := key(t, test.alg, 1)
+		m, err := signer.Parse(stating(t, k, test.number))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := signer.Verify(m, k.Public()); !errors.Is(err, signer.ErrSignature) || !strings.Contains(err.Error(), "is registered for "+test.alg.String()) {
+			t.Errorf("a key for %v verifies a message of %v: %v", test.alg, m.Algorithm, err)
+		}
+		list := []signer.Job{{Message: m, Key: k.Public()}}
+		if signer.NewVerifier().VerifyBatch(list); !errors.Is(list[0].Err, signer.ErrSignature) {
+			t.Errorf("a key for %v verifies a message of %v in a batch: %v", test.alg, m.Algorithm, list[0].Err)
 		}
 	}
 }
