@@ -306,7 +306,12 @@ func TestReceiptsThatAreRefused(t *testing.T) {
 		path.WriteString("\x58\x20" + string(h[:]))
 	}
 	hashes := string([]byte{0x80 | byte(len(l.proof.Path))}) + path.String()
-	wrap := func(p string) string { return "\x58" + string([]byte{byte(len(p))}) + p }
+	wrap := func(p string) string {
+		if len(p) < 24 {
+			return string([]byte{0x40 | byte(len(p))}) + p
+		}
+		return "\x58" + string([]byte{byte(len(p))}) + p
+	}
 	incl := "\x83\x18\x25\x14" + hashes
 	vdp := func(m string) string { return "\xa1\x19\x01\x8c" + m }
 	unprotected := vdp("\xa1\x20\x81" + wrap(incl))
