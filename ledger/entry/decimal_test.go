@@ -44,7 +44,7 @@ func TestDecimalsCompareAtTheEdge(t *testing.T) {
 	for _, mantissa := range []int64{1 << 42, 1<<42 + 1, -1 << 42, -1<<42 - 1, 1<<63 - 1, -1 << 63} {
 		for e := int8(-18); e <= 18; e++ {
 			for f := int8(-18); f <= 18; f++ {
-				for _, b := range []entry.Decimal{{Mantissa: mantissa, Exponent: f}, {Mantissa: 1, Exponent: f}, {Mantissa: -1, Exponent: f}} {
+				for _, b := range []entry.Decimal{{Mantissa: mantissa, Exponent: f}, {Mantissa: 1<<63 - 1, Exponent: f}, {Mantissa: -1 << 63, Exponent: f}} {
 					a := entry.Decimal{Mantissa: mantissa, Exponent: e}
 					if got, want := a.Cmp(b), rat(a).Cmp(rat(b)); got != want {
 						t.Errorf("%v against %v: %d, want %d", a, b, got, want)

@@ -131,7 +131,9 @@ func TestPacksThatAreNotWritten(t *testing.T) {
 		"base before 1970":  {func(p *entry.Pack) { p.Records[0].Time = -1 }, "time -1 ms"},
 		"far future":        {func(p *entry.Pack) { p.Records[1].Time = 1<<50 + 1 }, "time 1125899906842625 ms"},
 		"tiny exponent":     {func(p *entry.Pack) { p.Records[1].Value.Exponent = -19 }, "exponent -19"},
-		"huge value":        {func(p *entry.Pack) { p.Records[1].Value = entry.Decimal{Mantissa: 1_000_000_000_000_000_000, Exponent: 3} }, "out of range"},
+		"huge value": {func(p *entry.Pack) {
+			p.Records[1].Value = entry.Decimal{Mantissa: 1_000_000_000_000_000_000, Exponent: 3}
+		}, "out of range"},
 	} {
 		p := sample(4)
 		test.change(p)
