@@ -22,12 +22,21 @@ type Ledger struct {
 	store *store.Store
 	vault *store.Vault
 
-	mu     sync.RWMutex // guards state, prev and prevID
-	state  *state.State
-	prev   *block.Header
-	prevID block.Hash
+	mu      sync.RWMutex // guards the fields below
+	state   *state.State
+	prev    *block.Header // of the last durable block
+	prevID  block.Hash
+	last    store.Commit
+	pending pending
 
 	broken error // set once an append failed half way; owned by the appender
+}
+
+// pending is a block whose statements the state knows already and the index not
+// yet: who asks for one in between must not hear that it is not there.
+type pending struct {
+	first  uint64
+	result *state.Result // nil between blocks
 }
 
 // Order is how far into the order a block reaches.
@@ -96,6 +105,11 @@ func (r *Report) Lines() []string {
 // ErrNoLedger is returned by Open for a directory without a ledger.
 var ErrNoLedger = errors.New("there is no ledger here")
 
+// ErrForgotten is returned by Open where blocks must be executed again and packs
+// that their outcomes depend on are not in the vault, or no more. Going on from
+// what can be told without them would give another state than other oracles have.
+var ErrForgotten = errors.New("packs of committed readings are missing: copy the directory of another oracle that holds this block")
+
 // Open opens the ledger in dir. The report says what had to be mended, in words
 // for an operator.
 func Open(dir string, opts store.Options) (*Ledger, Report, error) {
@@ -154,6 +168,9 @@ func (l *Ledger) catchUp() error {
 		from = at.Size
 	}
 	a.OnBlock(func(b *audit.Block) error {
+		if b.Result.Opaque > 0 {
+			return fmt.Errorf("block %d: %d readings cannot be judged again: %w", b.Header.Height, b.Result.Opaque, ErrForgotten)
+		}
 		l.prev = b.Header
 		return l.apply(b.Header, b.Result)
 	})
@@ -163,7 +180,7 @@ func (l *Ledger) catchUp() error {
 		}
 		l.state = a.State()
 	}
-	l.prevID = block.LeafHash(l.prev.Encode())
+	l.prevID, l.last = block.LeafHash(l.prev.Encode()), last
 	if l.state.Height() != last.Height+1 {
 		return fmt.Errorf("the state is at height %d, the leaves end at %d", l.state.Height(), last.Height)
 	}
@@ -210,6 +227,7 @@ func (l *Ledger) append(inputs []state.Input, hashes []block.Hash, order Order) 
 	l.mu.Lock()
 	height, origin, prevID := l.state.Height(), l.state.Charter().Origin, l.prevID
 	r := l.state.Execute(first, inputs)
+	l.pending = pending{first, r}
 	l.mu.Unlock()
 
 	if err := l.keepPacks(inputs, r); err != nil {
@@ -242,12 +260,12 @@ func (l *Ledger) append(inputs []state.Input, hashes []block.Hash, order Order) 
 	if err := l.store.Append(leaves, ids, c); err != nil {
 		return nil, err
 	}
-	l.mu.Lock()
-	l.prev, l.prevID = h, id
-	l.mu.Unlock()
 	if err := l.apply(h, r); err != nil {
 		return nil, err
 	}
+	l.mu.Lock()
+	l.prev, l.prevID, l.last, l.pending = h, id, c, pending{}
+	l.mu.Unlock()
 	return &Block{h, block.Checkpoint{Origin: origin, Size: c.Size, Root: c.Root}, r}, nil
 }
 
@@ -273,8 +291,9 @@ func (l *Ledger) keepPacks(inputs []state.Input, r *state.Result) error {
 	return l.vault.Put(day, packs)
 }
 
-// View calls fn with the state between two blocks. fn must not change or keep it,
-// nor call the ledger.
+// View calls fn with the state between two blocks: after the last one that was
+// executed, which Append may still be making durable. fn must not change or keep
+// the state, nor call the ledger.
 func (l *Ledger) View(fn func(*state.State)) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
@@ -286,12 +305,23 @@ func (l *Ledger) View(fn func(*state.State)) {
 func (l *Ledger) Last() (block.Header, block.Checkpoint, Order) {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	c, _ := l.store.Last()
-	return *l.prev, block.Checkpoint{Origin: l.prev.Origin, Size: c.Size, Root: c.Root}, Order{c.Order, c.Digest}
+	return *l.prev, block.Checkpoint{Origin: l.prev.Origin, Size: l.last.Size, Root: l.last.Root}, Order{l.last.Order, l.last.Digest}
 }
 
-// Logged returns the leaf that used a key's sequence number.
+// Logged returns the leaf that used a key's sequence number: whatever the state
+// calls used is found, if it be in a block that is just being made durable. Only
+// a final checkpoint says that it is there to stay.
 func (l *Ledger) Logged(id signer.KeyID, q entry.Sequence) (index uint64, leaf []byte, ok bool) {
+	l.mu.RLock()
+	p := l.pending
+	l.mu.RUnlock()
+	if p.result != nil {
+		for _, s := range p.result.Sequences {
+			if s.KeyID == id && s.Sequence == q {
+				return s.Leaf, p.result.Leaves[s.Leaf-p.first], true
+			}
+		}
+	}
 	index, ok, err := l.store.Lookup(id, q.Boot, q.Count)
 	if err != nil || !ok {
 		return 0, nil, false

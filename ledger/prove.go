@@ -1,8 +1,11 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
@@ -26,8 +29,9 @@ var ErrNoLeaf = errors.New("the ledger holds no such leaf")
 
 // Evidence makes the evidence for one leaf under a final checkpoint: the leaf,
 // the header of its block, and for a statement the charter and the whole life of
-// its key. Packs, where not nil, gives the preimages of committed packs, which
-// are then disclosed.
+// its key; for a flag the statement that it is about. Packs, where not nil, gives
+// the preimages of committed packs, which are then disclosed. It reads the ledger
+// from the first leaf to the last.
 func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs func(digest []byte) []byte) (*audit.Evidence, error) {
 	if index >= src.Size() {
 		return nil, fmt.Errorf("%w: it ends before leaf %d", ErrNoLeaf, index)
@@ -41,8 +45,14 @@ func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs 
 	}
 	e := &audit.Evidence{Claim: index, Checkpoint: note}
 	want := map[uint64]bool{index: true}
-	if entry.KindOf(leaf) == entry.LeafStatement {
-		m, err := signer.Parse(leaf)
+	statement := leaf
+	if entry.KindOf(leaf) == entry.LeafOutcome {
+		if statement, err = flagged(src, leaf, want); err != nil {
+			return nil, err
+		}
+	}
+	if entry.KindOf(statement) == entry.LeafStatement {
+		m, err := signer.Parse(statement)
 		if err != nil {
 			return nil, err
 		}
@@ -60,14 +70,7 @@ func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs 
 		return nil, err
 	}
 	prover := block.NewProver(src, cp.Size)
-	for i := range cp.Size {
-		if len(want) == 0 {
-			break
-		}
-		if !want[i] {
-			continue
-		}
-		delete(want, i)
+	for _, i := range slices.Sorted(maps.Keys(want)) {
 		l, err := src.Leaf(i)
 		if err != nil {
 			return nil, err
@@ -81,11 +84,22 @@ func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs 
 	return e, nil
 }
 
+// flagged returns the statement that a flag is about, nil for another outcome.
+func flagged(src Source, leaf []byte, want map[uint64]bool) ([]byte, error) {
+	o, err := entry.ParseOutcome(leaf)
+	if err != nil || o.Kind != entry.OutcomeFlagged {
+		return nil, err
+	}
+	want[o.Leaf] = true
+	return src.Leaf(o.Leaf)
+}
+
 // keyHistory finds the enrolment and the revocation of a key.
 func keyHistory(src Source, size uint64, id signer.KeyID, want map[uint64]bool) error {
+	enrolment, revocation := []byte(entry.TypeEnrolment), []byte(entry.TypeRevocation)
 	return src.Leaves(0, size, func(i uint64, leaf []byte) error {
-		if entry.KindOf(leaf) != entry.LeafStatement {
-			return nil
+		if !bytes.Contains(leaf, enrolment) && !bytes.Contains(leaf, revocation) {
+			return nil // the others need not be parsed
 		}
 		m, err := signer.Parse(leaf)
 		if err != nil {

@@ -3,7 +3,9 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
+	"slices"
 	"sync"
 
 	"wattmark/ledger/block"
@@ -39,22 +41,28 @@ type Auditor struct {
 	packs   func(digest []byte) []byte
 	onBlock func(*Block) error
 
+	mu   sync.RWMutex                      // guards keys while Run runs
+	keys map[signer.KeyID]signer.PublicKey // of the charter and of every enrolment seen
+
+	// Run's own goroutine has what follows.
 	tree   block.Tree
 	state  *state.State
 	prev   *block.Header
 	prevID block.Hash
 	cur    current
-	keys   map[signer.KeyID]signer.PublicKey // of the charter and of every enrolment seen
-	expect map[uint64]block.Hash             // roots that signed checkpoints state, by size
+	expect map[uint64][]block.Hash // roots that signed checkpoints state, by size
 	sum    Summary
 }
 
 // current is the block being collected.
 type current struct {
-	first  uint64
 	leaves [][]byte
-	opened []signer.Opened
+	inputs []state.Input // its statements
+	bytes  int
 }
+
+// maxBlock bounds the bytes of a block's leaves; a store takes no larger one.
+const maxBlock = 256 << 20
 
 // Block is a block that has been verified and replayed.
 type Block struct {
@@ -64,12 +72,13 @@ type Block struct {
 }
 
 // NewAuditor returns an Auditor at the start of a ledger. Packs returns the
-// preimage of a committed pack by its digest, or nil; packs itself may be nil.
+// preimage of a committed pack by its digest, or nil; packs itself may be nil. It
+// is called from several goroutines at once.
 func NewAuditor(packs func(digest []byte) []byte) *Auditor {
 	return &Auditor{
 		packs:  packs,
 		keys:   make(map[signer.KeyID]signer.PublicKey),
-		expect: make(map[uint64]block.Hash),
+		expect: make(map[uint64][]block.Hash),
 	}
 }
 
@@ -79,7 +88,7 @@ func Resume(st *state.State, tree block.Tree, prev *block.Header, packs func(dig
 	a := NewAuditor(packs)
 	a.state, a.tree = st, tree
 	a.prev, a.prevID = prev, block.LeafHash(prev.Encode())
-	a.cur.first = prev.Size + 1
+	a.sum.Origin, a.sum.Size, a.sum.Root = prev.Origin, tree.Size(), tree.Root()
 	a.knowOracles(st.Charter())
 	for _, k := range st.Keys() {
 		a.keys[k.Public.ID()] = k.Public
@@ -87,8 +96,13 @@ func Resume(st *state.State, tree block.Tree, prev *block.Header, packs func(dig
 	return a
 }
 
-// Expect makes the audit fail unless the tree has this root at this size.
-func (a *Auditor) Expect(c block.Checkpoint) { a.expect[c.Size] = c.Root }
+// Expect makes the audit fail unless a block ends at c's size with c's root. It
+// may be called for several checkpoints, and whoever calls it has verified them.
+func (a *Auditor) Expect(c block.Checkpoint) {
+	if !slices.Contains(a.expect[c.Size], c.Root) {
+		a.expect[c.Size] = append(a.expect[c.Size], c.Root)
+	}
+}
 
 // OnBlock makes the Auditor call fn after each block. An error ends the audit.
 func (a *Auditor) OnBlock(fn func(*Block) error) { a.onBlock = fn }
@@ -96,33 +110,9 @@ func (a *Auditor) OnBlock(fn func(*Block) error) { a.onBlock = fn }
 // State returns the state after the last whole block.
 func (a *Auditor) State() *state.State { return a.state }
 
-func (a *Auditor) knowOracles(c *entry.Charter) {
-	for _, o := range c.Oracles {
-		if k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key); err == nil {
-			a.keys[k.ID()] = k
-		}
-	}
-}
-
-// chunk is a run of leaves on its way through the audit.
-type chunk struct {
-	leaves [][]byte
-	kinds  []entry.LeafKind
-	hashes []block.Hash
-	jobs   []signer.Job // one for each statement, in order
-	done   chan struct{}
-}
-
-// chunkLeaves and chunkBytes bound a chunk: enough signatures for a good batch,
-// little memory.
-const (
-	chunkLeaves = 1024
-	chunkBytes  = 1 << 20
-)
-
 // Run audits the leaves that next returns, one after another, until it returns
-// nil. A leaf must stay unchanged. Hashing and signatures are verified on every
-// core; blocks are replayed in order behind.
+// nil. A leaf must stay unchanged. Everything that one leaf can be asked by
+// itself is done on every core; blocks are replayed in order behind.
 func (a *Auditor) Run(next func() ([]byte, error)) (*Summary, error) {
 	workers := runtime.GOMAXPROCS(0)
 	work := make(chan *chunk, workers)
@@ -134,7 +124,7 @@ func (a *Auditor) Run(next func() ([]byte, error)) (*Summary, error) {
 		v := signer.NewVerifier()
 		wg.Go(func() {
 			for c := range work {
-				c.verify(v)
+				a.verify(c, v)
 				close(c.done)
 			}
 		})
@@ -176,60 +166,6 @@ func (a *Auditor) Run(next func() ([]byte, error)) (*Summary, error) {
 	return a.finish()
 }
 
-// read collects a chunk and looks up the key of each statement. A key found here
-// is one that an enrolment in the log names; whether it was in force where it is
-// used is for the rules to say, and they compare ids, which hash the key.
-func (a *Auditor) read(next func() ([]byte, error)) (*chunk, error) {
-	c := &chunk{done: make(chan struct{})}
-	size := 0
-	for len(c.leaves) < chunkLeaves && size < chunkBytes {
-		leaf, err := next()
-		if err != nil {
-			return nil, err
-		}
-		if leaf == nil {
-			break
-		}
-		size += len(leaf)
-		kind := entry.KindOf(leaf)
-		c.leaves, c.kinds = append(c.leaves, leaf), append(c.kinds, kind)
-		switch kind {
-		case entry.LeafCharter:
-			if ch, err := entry.ParseCharter(leaf); err == nil {
-				a.knowOracles(ch)
-			}
-		case entry.LeafStatement:
-			var j signer.Job
-			if j.Message, j.Err = signer.Parse(leaf); j.Err == nil {
-				a.learn(j.Message)
-				j.Key = a.keys[j.Message.KeyID]
-			}
-			c.jobs = append(c.jobs, j)
-		}
-	}
-	return c, nil
-}
-
-func (a *Auditor) learn(m *signer.Message) {
-	if m.Type != entry.TypeEnrolment {
-		return
-	}
-	if e, err := entry.ParseEnrolment(m.Payload); err == nil {
-		if k, err := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key); err == nil {
-			a.keys[k.ID()] = k
-		}
-	}
-}
-
-// verify hashes every leaf and verifies every signature of the chunk.
-func (c *chunk) verify(v *signer.Verifier) {
-	c.hashes = make([]block.Hash, len(c.leaves))
-	for i, l := range c.leaves {
-		c.hashes[i] = block.LeafHash(l)
-	}
-	v.VerifyBatch(c.jobs)
-}
-
 func (a *Auditor) consume(c *chunk) error {
 	job := 0
 	for i, leaf := range c.leaves {
@@ -244,15 +180,14 @@ func (a *Auditor) consume(c *chunk) error {
 		a.sum.Leaves++
 		switch c.kinds[i] {
 		case entry.LeafStatement:
-			j := &c.jobs[job]
+			if err := c.jobs[job].Err; err != nil {
+				return fmt.Errorf("%w: leaf %d, in block %d: %w", ErrLedger, index, a.height(), err)
+			}
+			if len(a.cur.leaves) != len(a.cur.inputs) {
+				return fmt.Errorf("%w: leaf %d, in block %d: a statement after an outcome of its block", ErrLedger, index, a.height())
+			}
+			a.cur.inputs = append(a.cur.inputs, c.inputs[job])
 			job++
-			if j.Err != nil {
-				return fmt.Errorf("%w: leaf %d: %w", ErrLedger, index, j.Err)
-			}
-			if len(a.cur.leaves) != len(a.cur.opened) {
-				return fmt.Errorf("%w: leaf %d: a statement after an outcome of its block", ErrLedger, index)
-			}
-			a.cur.opened = append(a.cur.opened, j.Opened)
 			a.sum.Statements++
 		case entry.LeafOutcome:
 			a.sum.Outcomes++
@@ -262,17 +197,28 @@ func (a *Auditor) consume(c *chunk) error {
 			}
 			continue
 		default:
-			return fmt.Errorf("%w: leaf %d is nothing that a ledger holds", ErrLedger, index)
+			return fmt.Errorf("%w: leaf %d, in block %d, is nothing that a ledger holds", ErrLedger, index, a.height())
 		}
 		a.cur.leaves = append(a.cur.leaves, leaf)
+		if a.cur.bytes += len(leaf) + 64; a.cur.bytes > maxBlock {
+			return fmt.Errorf("%w: leaf %d: block %d has more than %d bytes", ErrLedger, index, a.height(), maxBlock)
+		}
 	}
 	return nil
+}
+
+// height is that of the block being collected.
+func (a *Auditor) height() uint64 {
+	if a.prev == nil {
+		return 0
+	}
+	return a.prev.Height + 1
 }
 
 // found starts the ledger from its charter.
 func (a *Auditor) found(leaf []byte, index uint64) error {
 	if index != 0 {
-		return fmt.Errorf("%w: leaf %d is a second charter", ErrLedger, index)
+		return fmt.Errorf("%w: leaf %d, in block %d, is a second charter", ErrLedger, index, a.height())
 	}
 	c, err := entry.ParseCharter(leaf)
 	if err != nil {
@@ -288,7 +234,9 @@ func (a *Auditor) found(leaf []byte, index uint64) error {
 // header closes the block collected so far: chain, root, rules.
 func (a *Auditor) header(leaf []byte, hash block.Hash) error {
 	index := a.tree.Size()
-	fail := func(err error) error { return fmt.Errorf("%w: leaf %d: %w", ErrLedger, index, err) }
+	fail := func(err error) error {
+		return fmt.Errorf("%w: leaf %d, header of block %d: %w", ErrLedger, index, a.height(), err)
+	}
 	if a.state == nil {
 		return fail(errors.New("there is no charter before it"))
 	}
@@ -311,7 +259,7 @@ func (a *Auditor) header(leaf []byte, hash block.Hash) error {
 	if a.prev == nil {
 		first.First = 1 // the rules see what follows the charter
 	}
-	result, err := a.state.Replay(&first, a.cur.leaves, a.cur.opened, a.packs)
+	result, err := a.state.ReplayInputs(&first, a.cur.leaves, a.cur.inputs)
 	if err != nil {
 		return fail(err)
 	}
@@ -320,15 +268,15 @@ func (a *Auditor) header(leaf []byte, hash block.Hash) error {
 	a.sum.Blocks++
 	a.sum.Opaque += uint64(result.Opaque)
 	a.sum.Size, a.sum.Root = a.tree.Size(), a.tree.Root()
-	if want, ok := a.expect[a.sum.Size]; ok {
+	for _, want := range a.expect[a.sum.Size] {
 		if want != a.sum.Root {
-			return fail(fmt.Errorf("the signed checkpoint of size %d has another root", a.sum.Size))
+			return fail(fmt.Errorf("a signed checkpoint of size %d has another root", a.sum.Size))
 		}
 		a.sum.Checkpoint = true
-		delete(a.expect, a.sum.Size)
 	}
+	delete(a.expect, a.sum.Size)
 	a.prev, a.prevID = h, hash
-	a.cur = current{first: index + 1}
+	a.cur = current{}
 	if a.onBlock == nil {
 		return nil
 	}
@@ -340,9 +288,14 @@ func (a *Auditor) finish() (*Summary, error) {
 	case a.sum.Blocks == 0 && a.prev == nil:
 		return &a.sum, fmt.Errorf("%w: it holds no block", ErrLedger)
 	case len(a.cur.leaves) > 0:
-		return &a.sum, fmt.Errorf("%w: %d leaves follow the last header", ErrLedger, len(a.cur.leaves))
-	case len(a.expect) > 0:
-		return &a.sum, fmt.Errorf("%w: it ends at size %d, before a signed checkpoint", ErrLedger, a.sum.Size)
+		return &a.sum, fmt.Errorf("%w: %d leaves follow the header of block %d, leaf %d, and no header closes them",
+			ErrLedger, len(a.cur.leaves), a.prev.Height, a.prev.Size)
+	}
+	for _, size := range slices.Sorted(maps.Keys(a.expect)) {
+		if size < a.sum.Size {
+			return &a.sum, fmt.Errorf("%w: no block ends at size %d, as a signed checkpoint says", ErrLedger, size)
+		}
+		return &a.sum, fmt.Errorf("%w: it ends with leaf %d, before the signed checkpoint of size %d", ErrLedger, a.sum.Size-1, size)
 	}
 	return &a.sum, nil
 }

@@ -1,0 +1,120 @@
+package audit
+
+import (
+	"bytes"
+	"fmt"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
+	"wattmark/signer"
+)
+
+// chunk is a run of leaves on its way through the audit.
+type chunk struct {
+	leaves [][]byte
+	kinds  []entry.LeafKind
+	hashes []block.Hash
+	jobs   []signer.Job  // one for each statement, in order
+	inputs []state.Input // the same, verified and read
+	done   chan struct{}
+}
+
+// chunkLeaves and chunkBytes bound a chunk: enough signatures for a good batch,
+// little memory.
+const (
+	chunkLeaves = 1024
+	chunkBytes  = 1 << 20
+)
+
+var enrolmentType = []byte(entry.TypeEnrolment)
+
+// read collects a chunk, and the keys that are enrolled in it. A key found here is
+// one that an enrolment in the log names; whether it was in force where it is
+// used is for the rules to say, and they compare ids, which hash the key.
+func (a *Auditor) read(next func() ([]byte, error)) (*chunk, error) {
+	c := &chunk{done: make(chan struct{})}
+	size := 0
+	for len(c.leaves) < chunkLeaves && size < chunkBytes {
+		leaf, err := next()
+		if err != nil {
+			return nil, err
+		}
+		if leaf == nil {
+			break
+		}
+		size += len(leaf)
+		kind := entry.KindOf(leaf)
+		c.leaves, c.kinds = append(c.leaves, leaf), append(c.kinds, kind)
+		switch {
+		case kind == entry.LeafCharter:
+			if ch, err := entry.ParseCharter(leaf); err == nil {
+				a.knowOracles(ch)
+			}
+		case kind == entry.LeafStatement && bytes.Contains(leaf, enrolmentType):
+			a.learn(leaf)
+		}
+	}
+	return c, nil
+}
+
+func (a *Auditor) knowOracles(c *entry.Charter) {
+	for _, o := range c.Oracles {
+		a.know(o.Algorithm, o.Key)
+	}
+}
+
+func (a *Auditor) learn(statement []byte) {
+	m, err := signer.Parse(statement)
+	if err != nil || m.Type != entry.TypeEnrolment {
+		return
+	}
+	if e, err := entry.ParseEnrolment(m.Payload); err == nil {
+		a.know(e.Algorithm, e.Key)
+	}
+}
+
+func (a *Auditor) know(algorithm int, raw []byte) {
+	k, err := signer.NewPublicKey(signer.Algorithm(algorithm), raw)
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.keys[k.ID()] = k
+}
+
+// verify does all that needs no other leaf: it hashes, parses, verifies every
+// signature, and reads what was signed. Keys may be ones that are enrolled in a
+// later chunk; then the rules refuse.
+func (a *Auditor) verify(c *chunk, v *signer.Verifier) {
+	c.hashes = make([]block.Hash, len(c.leaves))
+	c.jobs = make([]signer.Job, 0, len(c.leaves))
+	for i, l := range c.leaves {
+		c.hashes[i] = block.LeafHash(l)
+		if c.kinds[i] == entry.LeafStatement {
+			m, err := signer.Parse(l)
+			c.jobs = append(c.jobs, signer.Job{Message: m, Err: err})
+		}
+	}
+	a.mu.RLock()
+	for i := range c.jobs {
+		j := &c.jobs[i]
+		if j.Err != nil {
+			continue
+		}
+		if j.Key = a.keys[j.Message.KeyID]; j.Key.IsZero() {
+			j.Err = fmt.Errorf("key %v is neither an oracle's nor enrolled", j.Message.KeyID)
+		}
+	}
+	a.mu.RUnlock()
+	v.VerifyBatch(c.jobs)
+	c.inputs = make([]state.Input, len(c.jobs))
+	for i := range c.jobs {
+		if c.jobs[i].Err == nil {
+			c.inputs[i].Opened = c.jobs[i].Opened
+			c.inputs[i].FindPack(a.packs)
+			c.inputs[i].Read()
+		}
+	}
+}
