@@ -32,7 +32,57 @@ func verifyEvidence(name string, b []byte, t Trust) *Report {
 	r.leaf(e.leaf(e.Claim), e.Claim, t, e)
 	r.chain(e)
 	r.disclosures(e)
+	r.needed(e)
 	return r
+}
+
+// needed refuses leaves that the claim does not rest on. What a file is about
+// stands in it unsigned; as it holds nothing else, it cannot be made to be about
+// another leaf of the same file.
+func (r *Report) needed(e *Evidence) {
+	at := e.Claim
+	if o, err := entry.ParseOutcome(e.leaf(at)); err == nil && o.Kind == entry.OutcomeFlagged {
+		at = o.Leaf
+	}
+	m, err := signer.Parse(e.leaf(at))
+	stated := err == nil
+	for i := range e.Leaves {
+		l := &e.Leaves[i]
+		ok := l.Index == e.Claim || l.Index == at
+		switch entry.KindOf(l.Leaf) {
+		case entry.LeafHeader:
+			ok = true
+		case entry.LeafCharter:
+			ok = ok || stated
+		case entry.LeafStatement:
+			ok = ok || stated && aboutKey(l.Leaf, m.KeyID)
+		}
+		if !ok {
+			r.set(CheckInclusion, False, "leaf %d is in the file and the claim, leaf %d, does not rest on it", l.Index, e.Claim)
+			return
+		}
+	}
+}
+
+// aboutKey reports whether a statement enrols or revokes the key.
+func aboutKey(statement []byte, id signer.KeyID) bool {
+	m, err := signer.Parse(statement)
+	if err != nil {
+		return false
+	}
+	switch m.Type {
+	case entry.TypeEnrolment:
+		n, err := entry.ParseEnrolment(m.Payload)
+		if err != nil {
+			return false
+		}
+		k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key)
+		return err == nil && k.ID() == id
+	case entry.TypeRevocation:
+		v, err := entry.ParseRevocation(m.Payload)
+		return err == nil && string(v.KeyID) == string(id[:])
+	}
+	return false
 }
 
 // chain checks that the headers in the file chain where they touch, and that
@@ -102,7 +152,7 @@ func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
 		switch entry.KindOf(l.Leaf) {
 		case entry.LeafCharter:
 			c, err := entry.ParseCharter(l.Leaf)
-			if err != nil {
+			if err != nil || l.Index != 0 {
 				continue
 			}
 			for _, o := range c.Oracles {

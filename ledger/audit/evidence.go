@@ -92,7 +92,11 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 	return e, nil
 }
 
+// leaf returns the leaf with an index, nil if the file has none.
 func (e *Evidence) leaf(index uint64) []byte {
+	if e == nil {
+		return nil
+	}
 	for i := range e.Leaves {
 		if e.Leaves[i].Index == index {
 			return e.Leaves[i].Leaf

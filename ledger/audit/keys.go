@@ -119,13 +119,17 @@ func ParseKeys(b []byte) (*KeySet, error) {
 		if j.ID != "" && j.ID != k.ID().String() {
 			return nil, fmt.Errorf("key set: key %d: kid %q does not belong to it, %v does", i, j.ID, k.ID())
 		}
+		if _, ok := s.Find(k.ID()); ok {
+			return nil, fmt.Errorf("key set: key %d: key %v stands twice", i, k.ID())
+		}
 		s.Add(KnownKey{k, j.Name, j.Role, j.Enrolled, j.Revoked})
 	}
 	return s, nil
 }
 
 func (j *jwk) key() (k signer.PublicKey, ok bool, err error) {
-	x, err := base64.RawURLEncoding.DecodeString(j.X)
+	b64 := base64.RawURLEncoding.Strict()
+	x, err := b64.DecodeString(j.X)
 	if err != nil {
 		return k, false, fmt.Errorf("x: %w", err)
 	}
@@ -133,7 +137,7 @@ func (j *jwk) key() (k signer.PublicKey, ok bool, err error) {
 	case j.Type == "OKP" && j.Curve == "Ed25519":
 		k, err = signer.NewPublicKey(signer.EdDSA, x)
 	case j.Type == "EC" && j.Curve == "P-256":
-		y, yerr := base64.RawURLEncoding.DecodeString(j.Y)
+		y, yerr := b64.DecodeString(j.Y)
 		if yerr != nil || len(x) != 32 || len(y) != 32 {
 			return k, false, errors.New("coordinates are not 32 bytes each")
 		}

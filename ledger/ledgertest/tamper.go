@@ -167,3 +167,20 @@ func (c *Chain) victim() (b *Block, reading, flag, refused uint64) {
 	c.tb.Fatal("no block has a flagged reading, another reading after it and a refusal")
 	return nil, 0, 0, 0
 }
+
+// Forged is a ledger of any leaves, true or not, from which proofs can be made.
+type Forged struct{ Chain }
+
+// Of returns the ledger that leaves make.
+func Of(leaves [][]byte) *Forged {
+	f := &Forged{}
+	for _, l := range leaves {
+		f.add(l)
+	}
+	return f
+}
+
+// Checkpoint returns the head of its log.
+func (f *Forged) Checkpoint() block.Checkpoint {
+	return block.Checkpoint{Origin: Origin, Size: f.tree.Size(), Root: f.tree.Root()}
+}
