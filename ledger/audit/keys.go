@@ -1,10 +1,13 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"wattmark/signer"
 )
@@ -46,6 +49,18 @@ func (s *KeySet) Find(id signer.KeyID) (KnownKey, bool) {
 	}
 	k, ok := s.keys[id]
 	return k, ok
+}
+
+// All returns the keys of the set in order of their ids.
+func (s *KeySet) All() []KnownKey {
+	var out []KnownKey
+	if s == nil {
+		return out
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(s.keys), func(a, b signer.KeyID) int { return bytes.Compare(a[:], b[:]) }) {
+		out = append(out, s.keys[id])
+	}
+	return out
 }
 
 // jwk is a JSON Web Key (RFC 7517, RFC 8037, RFC 7518 section 6.2) with members
