@@ -61,6 +61,13 @@ type current struct {
 	bytes  int
 }
 
+// reset empties the block and keeps its memory for the next one.
+func (c *current) reset() {
+	clear(c.leaves)
+	clear(c.inputs)
+	c.leaves, c.inputs, c.bytes = c.leaves[:0], c.inputs[:0], 0
+}
+
 // maxBlock bounds the bytes of a block's leaves; a store takes no larger one.
 const maxBlock = 256 << 20
 
@@ -276,7 +283,7 @@ func (a *Auditor) header(leaf []byte, hash block.Hash) error {
 	}
 	delete(a.expect, a.sum.Size)
 	a.prev, a.prevID = h, hash
-	a.cur = current{}
+	a.cur.reset()
 	if a.onBlock == nil {
 		return nil
 	}

@@ -44,7 +44,7 @@ func (s *State) Execute(first uint64, inputs []Input) *Result {
 // execute judges clocks first, since they make the block's time, and then
 // everything else by that time. Each statement's effect is all or nothing.
 func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
-	r := &Result{Reasons: make([]entry.Reason, len(inputs))}
+	r := &Result{Reasons: make([]entry.Reason, len(inputs)), Leaves: make([][]byte, 0, len(inputs))}
 	s.enact()
 	plans := make([]plan, len(inputs))
 	for i := range inputs {

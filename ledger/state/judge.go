@@ -11,7 +11,7 @@ import (
 type plan struct {
 	opened signer.Opened
 	kind   string
-	claims entry.Claims
+	claims *entry.Claims
 	oracle int  // position of the signing oracle, -1 for a gateway
 	key    *key // the signing gateway's key; for a revocation the key that ends
 	done   bool
@@ -46,7 +46,7 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	if in.claims == nil {
 		return p, entry.ReasonMalformed
 	}
-	p.claims = *in.claims
+	p.claims = in.claims
 	if p.claims.Audience != s.charter.Origin {
 		return p, entry.ReasonWrongLedger
 	}

@@ -14,7 +14,7 @@ import (
 // that it is doubtful.
 func (s *State) observe(p *plan, leaf uint64) [][]byte {
 	var out [][]byte
-	flagged := make([]string, 0, 4) // code and channel, once a statement
+	var flagged []string // code and channel, once a statement
 	flag := func(code, channel string) {
 		k := code + "/" + channel
 		if !slices.Contains(flagged, k) {
@@ -29,13 +29,15 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 	// A time that lies ahead does not become the newest: with one reading of the
 	// year 3000 a gateway could be rid of every later comparison.
 	ahead := s.meta.Time + s.Setting(entry.ParamFutureLimit)*1000
+	near := 0
 	for i := range p.pack.Records {
 		r := &p.pack.Records[i]
 		if r.Text != "" {
 			continue
 		}
 		channel := r.Name[len(p.pack.Base):]
-		sr := p.point.find(channel)
+		sr, found := p.point.find(channel, near)
+		near = found + 1
 		if sr == nil {
 			if !derived(channel) {
 				flag(entry.FlagUnregistered, channel)
@@ -59,14 +61,26 @@ func derived(channel string) bool {
 	return strings.HasSuffix(channel, ".min") || strings.HasSuffix(channel, ".max") || strings.HasSuffix(channel, ".count")
 }
 
-func (p *point) find(channel string) *series {
-	i, ok := slices.BinarySearchFunc(p.Series, channel, func(s series, name string) int {
-		return strings.Compare(s.Channel.Name, name)
-	})
-	if !ok {
-		return nil
+// find returns the series of a channel, nil if it is not registered. It looks at
+// every record of every reading, which is why it searches by hand: without
+// copying a series, and from where the record before was found.
+func (p *point) find(channel string, near int) (*series, int) {
+	if near < len(p.Series) && p.Series[near].Channel.Name == channel {
+		return &p.Series[near], near
 	}
-	return &p.Series[i]
+	low, high := 0, len(p.Series)
+	for low < high {
+		mid := (low + high) / 2
+		switch name := p.Series[mid].Channel.Name; {
+		case name == channel:
+			return &p.Series[mid], mid
+		case name < channel:
+			low = mid + 1
+		default:
+			high = mid
+		}
+	}
+	return nil, near
 }
 
 // judge compares a reading with the channel's registration and its newest
