@@ -3,6 +3,7 @@ package state_test
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -10,7 +11,7 @@ import (
 
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
-	"wattmark/ledger/state"
+	"wattmark/signer"
 )
 
 // outcomes returns those of a block in words: kind, code, detail and, of a flag,
@@ -102,27 +103,56 @@ func TestReadingAheadIsNotTheNewest(t *testing.T) {
 	}
 }
 
-// TestRateIsExact compares the rate rule with arithmetic that cannot overflow.
+// TestRateIsExact compares the rate rule with arithmetic that cannot overflow,
+// over all numbers that a pack and a registration can hold.
 func TestRateIsExact(t *testing.T) {
 	decimal := rapid.Custom(func(rt *rapid.T) entry.Decimal {
 		return entry.Decimal{
-			Mantissa: rapid.OneOf(rapid.Int64(), rapid.Int64Range(-1000, 1000)).Draw(rt, "mantissa"),
-			Exponent: int8(rapid.IntRange(-18, 18).Draw(rt, "exponent")),
+			Mantissa: rapid.OneOf(rapid.Int64(), rapid.Int64Range(-1000, 1000), rapid.Just(int64(math.MinInt64))).Draw(rt, "mantissa"),
+			Exponent: int8(rapid.IntRange(-18, 0).Draw(rt, "exponent")),
 		}
 	})
 	rapid.Check(t, func(rt *rapid.T) {
-		from, to, perHour := decimal.Draw(rt, "from"), decimal.Draw(rt, "to"), decimal.Draw(rt, "per hour")
-		if perHour.Mantissa < 0 {
-			perHour.Mantissa = -(perHour.Mantissa + 1)
+		perHour := decimal.Draw(rt, "per hour")
+		if perHour.Mantissa <= 0 {
+			perHour.Mantissa = max(1, -(perHour.Mantissa + 1)) // zero would be no limit
 		}
-		ms := rapid.Int64Range(1, 1<<50).Draw(rt, "ms")
-		if got, want := state.TooFast(from, to, perHour, ms), state.TooFastSlowly(from, to, perHour, ms); got != want {
-			rt.Fatalf("from %v to %v at %v an hour in %d ms: %v, want %v", from, to, perHour, ms, got, want)
+		from, to := decimal.Draw(rt, "from"), decimal.Draw(rt, "to")
+		ms := rapid.Int64Range(1, ledgertest.Start-1).Draw(rt, "ms")
+
+		c := ledgertest.New(t, 1)
+		s := c.Enrolment("home1", signer.EdDSA, entry.ModeOpen)
+		e, err := entry.ParseEnrolment(s.Payload)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		e.Points[0].Channels = []entry.Channel{{
+			Name: "level", Kind: entry.KindGauge, Least: entry.Int(math.MinInt64), Most: entry.Int(math.MaxInt64), PerHour: perHour,
+		}}
+		if s.Payload, err = e.Encode(); err != nil {
+			rt.Fatal(err)
+		}
+		c.Append(c.Open(s))
+		read := func(v entry.Decimal, at int64) ledgertest.Message {
+			return c.Open(c.Reading("home1", entry.Record{Name: "p-home1/level", Time: at, Value: v}))
+		}
+		b := c.Append(read(from, ledgertest.Start-ms), read(to, ledgertest.Start))
+		for _, r := range b.Result.Reasons {
+			if r != "" {
+				rt.Fatalf("refused: %s", r)
+			}
+		}
+
+		change := new(big.Rat).Sub(rational(to), rational(from))
+		change.Abs(change).Mul(change, big.NewRat(3_600_000, ms)) // in an hour
+		want := change.Cmp(rational(perHour)) > 0
+		if got := len(outcomes(t, b)) == 1; got != want {
+			rt.Fatalf("from %v to %v in %d ms with %v an hour: flagged %v, want %v", from, to, ms, perHour, got, want)
 		}
 	})
-	for _, d := range []entry.Decimal{entry.Int(math.MinInt64), entry.Int(math.MaxInt64)} {
-		if !state.TooFast(entry.Int(0), d, entry.Int(1), 1) {
-			t.Errorf("a step to %v in a millisecond is not too fast", d)
-		}
-	}
+}
+
+func rational(d entry.Decimal) *big.Rat {
+	ten := new(big.Int).Exp(big.NewInt(10), big.NewInt(-int64(d.Exponent)), nil)
+	return new(big.Rat).SetFrac(big.NewInt(d.Mantissa), ten)
 }

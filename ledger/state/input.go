@@ -41,11 +41,12 @@ func (in *Input) Read() {
 	}
 	in.claims = &c
 	if m.Type == entry.TypeReading {
-		in.pack, in.packReason = readPack(m, in.Pack)
+		in.pack, in.packReason = readPack(in.Opened, in.Pack)
 	}
 }
 
-func readPack(m *signer.Message, preimage []byte) (*entry.Pack, entry.Reason) {
+func readPack(o signer.Opened, preimage []byte) (*entry.Pack, entry.Reason) {
+	m := o.Message()
 	raw := m.Payload
 	switch {
 	case m.Hidden() && m.PreimageType != entry.ContentSalted, !m.Hidden() && m.ContentType != entry.ContentSenML:

@@ -121,10 +121,6 @@ func tooFast(from, to, perHour entry.Decimal, ms int64) bool {
 			return ch > hh || ch == hh && cl > hl
 		}
 	}
-	return tooFastSlowly(from, to, perHour, ms)
-}
-
-func tooFastSlowly(from, to, perHour entry.Decimal, ms int64) bool {
 	least := min(from.Exponent, to.Exponent, perHour.Exponent)
 	c := scaled(to, least)
 	c.Abs(c.Sub(c, scaled(from, least)))
