@@ -4,8 +4,9 @@
 //
 // [Verify] takes one file that somebody handed over: a transparent statement
 // (*.cose), a C2SP proof (*.tlog-proof) or an evidence file (*.evidence), and
-// gives a verdict on each question by itself, as FORMATS has them: signature,
-// key, calibration, time, inclusion, quorum, chain, disclosure, rerun.
+// gives a verdict on each question by itself: signature, key, calibration, time,
+// inclusion, quorum, chain, disclosure, rerun. FORMAT.md says what each means, and
+// how evidence files and key sets are laid out.
 //
 // [Auditor] takes a whole ledger, leaf by leaf, and does all of it again: tree,
 // header chain, every signature, every rule.

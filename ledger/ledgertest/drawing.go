@@ -233,7 +233,7 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 			case 4:
 				fmt.Fprintf(&b, "%s#%d=%d ", n, 1+pick(12), wh[i])
 			case 5:
-				fmt.Fprintf(&b, "%s@%d=%d ", n, 300-pick(120_000), wh[i])
+				fmt.Fprintf(&b, "%s@%d=%d ", n, []int{300, 60, -3600, -90_000}[pick(4)], wh[i])
 			case 6:
 				fmt.Fprintf(&b, "%s=%d ", n, pick(2_000_000_000)-1000)
 			case 7:
