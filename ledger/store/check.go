@@ -99,7 +99,7 @@ func (c *checker) close() {
 		c.index.close()
 	}
 	if c.lock != nil {
-		c.lock.Close()
+		unlockFile(c.lock)
 	}
 }
 
@@ -161,7 +161,7 @@ func (c *checker) derivedFile(name string) (*comparer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &comparer{name: f.Name(), f: f, r: bufio.NewReaderSize(f, 256<<10)}, nil
+	return &comparer{name: f.Name(), f: f, r: bufio.NewReaderSize(f, 64<<10)}, nil
 }
 
 func (d *comparer) close() {

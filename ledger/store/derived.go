@@ -146,7 +146,12 @@ func (d *derived) sync() error { return errors.Join(d.hashes.Sync(), d.offsets.S
 // older than the ring. The caller holds Reader.mu.
 func (d *derived) remember(from uint64, nodes []byte) {
 	for ; len(nodes) > 0; nodes = nodes[hashSize:] {
-		copy(d.recent[from%recentNodes][:], nodes)
+		h := block.Hash(nodes[:hashSize])
+		if i := int(from % recentNodes); i == len(d.recent) {
+			d.recent = append(d.recent, h) // a small ledger has a small ring
+		} else {
+			d.recent[i] = h
+		}
 		from++
 	}
 	d.recentEnd = from
@@ -154,7 +159,7 @@ func (d *derived) remember(from uint64, nodes []byte) {
 
 // recall finds a node in the ring. The caller holds Reader.mu.
 func (d *derived) recall(i uint64) (block.Hash, bool) {
-	if d.recent == nil || i >= d.recentEnd || i+recentNodes < d.recentEnd {
+	if i >= d.recentEnd || i+recentNodes < d.recentEnd {
 		return block.Hash{}, false
 	}
 	return d.recent[i%recentNodes], true
@@ -162,9 +167,11 @@ func (d *derived) recall(i uint64) (block.Hash, bool) {
 
 // warm fills the ring with the newest nodes of a tree of size leaves.
 func (d *derived) warm(size uint64) error {
-	d.recent = make([]block.Hash, recentNodes)
 	end := nodeCount(size)
 	from := end - min(end, recentNodes)
+	if from > 0 {
+		d.recent = make([]block.Hash, recentNodes)
+	}
 	b := make([]byte, (end-from)*hashSize)
 	if err := readExactly(d.hashes, b, int64(from*hashSize)); err != nil && len(b) > 0 {
 		return fmt.Errorf("reading hashes: %w", err)

@@ -25,3 +25,9 @@ func lockFile(name string) (*os.File, error) {
 	}
 	return f, nil
 }
+
+// unlockFile gives the lock back. Closing alone would not while a child process
+// that is being started still has a copy of the descriptor.
+func unlockFile(f *os.File) error {
+	return errors.Join(syscall.Flock(int(f.Fd()), syscall.LOCK_UN), f.Close())
+}

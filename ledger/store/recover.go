@@ -69,7 +69,7 @@ func Open(dir string, o Options) (*Store, Report, error) {
 	s, err := o2.open()
 	if err != nil {
 		o2.abandon()
-		lock.Close()
+		unlockFile(lock)
 		return nil, o2.report, fmt.Errorf("opening store %s: %w", dir, err)
 	}
 	s.lock = lock

@@ -208,18 +208,27 @@ type scanner struct {
 
 const scanBuffer = 1 << 20
 
-// scanBuffers are reused: a scan of few leaves must not cost a megabyte.
+// scanBuffers are reused by long scans; short ones make a small buffer.
 var scanBuffers = sync.Pool{New: func() any { b := make([]byte, scanBuffer); return &b }}
 
 // newScanner returns a scanner of a segment; the caller releases it.
 func newScanner(r io.ReaderAt, salt uint32, from, end int64) *scanner {
-	return &scanner{r: r, salt: salt, form: leavesForm, next: from, end: end, buf: *scanBuffers.Get().(*[]byte), from: from, chunk: scanBuffer / 8}
+	s := &scanner{r: r, salt: salt, form: leavesForm, next: from, end: end, from: from}
+	if n := end - from; n < scanBuffer/4 {
+		s.buf = make([]byte, max(n, 0))
+	} else {
+		s.buf = *scanBuffers.Get().(*[]byte)
+	}
+	s.chunk = min(len(s.buf), scanBuffer/8)
+	return s
 }
 
 func (s *scanner) release() {
 	b := s.buf
 	s.buf = nil
-	scanBuffers.Put(&b)
+	if len(b) == scanBuffer {
+		scanBuffers.Put(&b)
+	}
 }
 
 // record returns the next record and its offset; io.EOF at the end. The payload

@@ -269,5 +269,5 @@ func (s *Store) Close() error {
 	}
 	err := s.Flush()
 	s.failed = ErrClosed
-	return errors.Join(err, s.index.close(), s.Reader.Close(), s.lock.Close())
+	return errors.Join(err, s.index.close(), s.Reader.Close(), unlockFile(s.lock))
 }

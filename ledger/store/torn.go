@@ -38,7 +38,7 @@ func tornOrDamaged(f file, s *segment, from, bad, size int64, newest bool, heigh
 // n bytes, less than 65536. It returns its offset, or -1.
 func findRecord(f file, salt uint32, ok form, kind byte, n int, from, size int64) (int64, error) {
 	const window = scanBuffer
-	b := make([]byte, window+recordHead+n)
+	b := make([]byte, min(window+int64(recordHead+n), max(size-from, 0)))
 	for at := from; at < size; at += window {
 		have := int(min(int64(len(b)), size-at))
 		if err := readExactly(f, b[:have], at); err != nil {

@@ -267,7 +267,7 @@ func (v *Vault) openDay(day string) (f file, salt uint32, size int64, err error)
 // unfinished one.
 func (v *Vault) scanDay(f file, day string, salt uint32, from, size int64, fn func(p Pack, at int64) error, done func() error) (end int64, err error) {
 	sc := newScanner(f, salt, from, size)
-	sc.form, sc.chunk = packsForm, scanBuffer
+	sc.form, sc.chunk = packsForm, len(sc.buf)
 	defer sc.release()
 	end = from
 	for {
@@ -527,7 +527,7 @@ func (v *Vault) Close() error {
 		err = v.index.close()
 	}
 	if v.lock != nil {
-		err = errors.Join(err, v.lock.Close())
+		err = errors.Join(err, unlockFile(v.lock))
 	}
 	return err
 }
