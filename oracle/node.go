@@ -52,9 +52,12 @@ type Config struct {
 	// Tiles is where the static tiles go; empty is Dir/tiles.
 	Tiles string
 	// Conn is the oracle's own connection to the broker, with every right.
-	Conn  *nats.Conn
-	Order orderer.Orderer
-	Packs Packs
+	Conn *nats.Conn
+	// Frames, if set, is a second connection for gateways' frames alone, so that
+	// votes and receipts do not wait behind them.
+	Frames *nats.Conn
+	Order  orderer.Orderer
+	Packs  Packs
 	// Policy says when a checkpoint is final.
 	Policy *block.Policy
 	// Now is the clock that the oracle states and judges by.
@@ -118,6 +121,9 @@ const (
 func Open(cfg Config) (*Node, ledger.Report, error) {
 	if cfg.CutAfter == 0 {
 		cfg.CutAfter = defaultCutAfter
+	}
+	if cfg.Frames == nil {
+		cfg.Frames = cfg.Conn
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -208,7 +214,7 @@ func (n *Node) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	frames, err := n.cfg.Conn.QueueSubscribe(n.subjects.Up("*"), wire.QueueGroup, func(m *nats.Msg) {
+	frames, err := n.cfg.Frames.QueueSubscribe(n.subjects.Up("*"), wire.QueueGroup, func(m *nats.Msg) {
 		n.ingest.Offer(n.subjects.Gateway(m.Subject), m.Data)
 	})
 	if err != nil {
