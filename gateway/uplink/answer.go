@@ -1,0 +1,193 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"wattmark/gateway/outbox"
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
+)
+
+// answers works through what comes back, until ctx ends.
+func (u *Uplink) answers(ctx context.Context) {
+	receipts := u.subjects.Receipt(u.cfg.Gateway)
+	for {
+		select {
+		case m := <-u.incoming:
+			if m.subject == receipts {
+				u.receipts(m.body)
+			} else {
+				u.refusal(m.body)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// count changes the statistics.
+func (u *Uplink) count(f func(*Stats)) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f(&u.stats)
+}
+
+// receipts takes a message of receipts.
+func (u *Uplink) receipts(body []byte) {
+	r, err := wire.ParseReceipts(body)
+	var a *wire.Accepted
+	if err == nil {
+		a, err = r.Accept(u.cfg.Policy)
+	}
+	if err != nil {
+		u.count(func(s *Stats) { s.Unverified++ })
+		u.cfg.Log.Warn("receipts that do not verify", "error", err)
+		return
+	}
+	for i := range r.Items {
+		u.receipt(r, a, &r.Items[i])
+	}
+}
+
+// receipt takes one item of accepted receipts.
+func (u *Uplink) receipt(r *wire.Receipts, a *wire.Accepted, it *wire.ReceiptItem) {
+	n := outbox.Number{Boot: it.Boot, Seq: it.Count}
+	rec, ok := u.waiting(n)
+	if !ok {
+		u.count(func(s *Stats) { s.Repeated++ })
+		return
+	}
+	done := Receipt{Number: n, Statement: rec.Statement}
+	err := a.Check(it, rec.Statement)
+	if err == nil {
+		done.Transparent, err = a.Transparent(it, rec.Statement)
+	}
+	if err != nil {
+		u.count(func(s *Stats) { s.Unverified++ })
+		u.cfg.Log.Warn("receipt that does not verify", "statement", n.String(), "error", err)
+		return
+	}
+	done.Proof = a.LogProof(it, rec.Statement)
+	// What is kept is the message as it came, with this item alone: all that is
+	// needed to make the transparent statement again.
+	kept := (&wire.Receipts{Checkpoint: r.Checkpoint, Signatures: r.Signatures, Items: []wire.ReceiptItem{*it}}).Encode()
+	if len(kept) > outbox.MaxReceipt {
+		kept = nil
+	}
+	if err := u.cfg.Outbox.Receipted(n.Boot, n.Seq, kept); err != nil {
+		u.cfg.Log.Warn("did not mark statement as receipted", "statement", n.String(), "error", err)
+		return
+	}
+	u.mu.Lock()
+	u.flights.remove(n)
+	u.stats.Receipts++
+	u.stats.LastReceipt = time.Now()
+	u.mu.Unlock()
+	if u.cfg.OnReceipt != nil {
+		u.cfg.OnReceipt(done)
+	}
+}
+
+// waiting returns a statement that has no receipt, refused or not.
+func (u *Uplink) waiting(n outbox.Number) (outbox.Record, bool) {
+	rec, ok, err := u.statement(n)
+	if err != nil {
+		u.cfg.Log.Warn("did not read statement", "statement", n.String(), "error", err)
+	}
+	if ok || err != nil {
+		return rec, ok
+	}
+	list := u.cfg.Outbox.Refusals()
+	i := slices.IndexFunc(list, func(r outbox.Refusal) bool { return r.Number == n })
+	if i < 0 {
+		return rec, false
+	}
+	// The outbox gives out what is not refused: take the refusal back, look, and
+	// refuse it again.
+	if err := u.cfg.Outbox.Resend(n.Boot, n.Seq); err != nil {
+		return rec, false
+	}
+	rec, ok, err = u.statement(n)
+	if err := errors.Join(err, u.cfg.Outbox.Refused(n.Boot, n.Seq, list[i].Reason)); err != nil {
+		u.cfg.Log.Warn("did not read refused statement", "statement", n.String(), "error", err)
+	}
+	return rec, ok
+}
+
+// refusal takes a refusal.
+func (u *Uplink) refusal(body []byte) {
+	r, err := wire.OpenRefusal(body, u.cfg.Origin, func(id signer.KeyID) (signer.PublicKey, bool) {
+		k, ok := u.cfg.OracleKeys[id]
+		return k, ok
+	})
+	if err != nil {
+		u.count(func(s *Stats) { s.BadRefusals++ })
+		u.cfg.Log.Warn("refusal that does not verify", "error", err)
+		return
+	}
+	out := Refusal{Number: outbox.Number{Boot: r.Boot, Seq: r.Count}, Reason: r.Reason, Leaf: r.Leaf}
+	rec, ok, err := u.statement(out.Number)
+	if err != nil {
+		u.cfg.Log.Warn("did not read statement", "statement", out.Number.String(), "error", err)
+		return
+	}
+	out.Ours = ok && block.LeafHash(rec.Statement) == r.Leaf
+	if out.Ours && lasting(r.Reason) && u.agreed(out.Number, body) {
+		if err := u.cfg.Outbox.Refused(r.Boot, r.Count, string(r.Reason)); err != nil {
+			u.cfg.Log.Warn("did not mark statement as refused", "statement", out.Number.String(), "error", err)
+		} else {
+			out.Lasting = true
+		}
+	}
+	u.mu.Lock()
+	if out.Ours {
+		u.stats.Refusals[r.Reason]++
+	} else {
+		u.stats.Foreign++
+	}
+	if out.Lasting {
+		u.flights.remove(out.Number)
+	}
+	u.mu.Unlock()
+	u.cfg.Log.Warn("refused", "statement", out.Number.String(), "reason", string(r.Reason), "ours", out.Ours, "lasting", out.Lasting, "remedy", r.Reason.Remedy())
+	if u.cfg.OnRefusal != nil {
+		u.cfg.OnRefusal(out)
+	}
+}
+
+// agreed notes the oracle that signed a lasting refusal, and reports whether more
+// than a third of all oracles have: then one of them is honest.
+func (u *Uplink) agreed(n outbox.Number, body []byte) bool {
+	m, err := signer.Parse(body)
+	if err != nil {
+		return false // it verified a moment ago
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f := u.flights.byNumber[n]
+	if f == nil { // an answer to a process before this one
+		f = &flight{number: n, due: time.Now().Add(u.cfg.Resend.First)}
+		u.flights.put(f)
+	}
+	if !slices.Contains(f.refused, m.KeyID) {
+		f.refused = append(f.refused, m.KeyID)
+	}
+	return len(f.refused) > (len(u.cfg.OracleKeys)-1)/3
+}
+
+// lasting reports whether a reason stays as it is until somebody acts. The others
+// pass: an enrolment becomes final, a clock catches up, a backlog is sent.
+func lasting(r entry.Reason) bool {
+	switch r {
+	case entry.ReasonTooLarge, entry.ReasonMalformed, entry.ReasonRevokedKey, entry.ReasonWrongGateway,
+		entry.ReasonBadSignature, entry.ReasonWrongLedger, entry.ReasonWrongType, entry.ReasonNotAuthorised,
+		entry.ReasonSequenceUsed, entry.ReasonWrongMode, entry.ReasonPackMismatch, entry.ReasonBadPayload:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,36 @@
+// Package uplink carries statements from the outbox to a broker, again and again,
+// until a receipt for them verifies.
+//
+// # Sending
+//
+// A statement is published when the outbox gives it out, which is when it is
+// durable. Fresh statements go before the backlog of an earlier time, and both
+// before statements that were sent and have no receipt: those are sent again in the
+// order of their numbers, one to two steps after the last time, where the first step is
+// 30 s and each further one twice as long, up to 15 minutes. A lost connection is
+// opened again after up to a step, from 1 s to 5 minutes, drawn evenly (full
+// jitter), so that the return of a broker is no stampede. Networks run in real
+// time, so all of this is real time, whatever clock the samples go by.
+//
+// What a broker acknowledges makes room for the next publish and means nothing
+// else.
+//
+// # Answers
+//
+// A receipt counts when the policy is satisfied by the signatures under its
+// checkpoint, a quorum signed the receipt, and the exact bytes in the outbox are at
+// the place in the tree that it names. Then, and never else, the outbox marks the
+// statement as receipted. Anything else is counted and changes nothing.
+//
+// A refusal is signed by an oracle's statement key and names the statement by its
+// leaf hash. One of a reason that time or an operator mends is counted, and the
+// statement is sent again as before. One of a lasting reason stops the sending when
+// more than a third of the oracles have said so, as one of them alone may lie; the
+// statement stays in the outbox, and a receipt that comes after all wins.
+//
+// # Transports
+//
+// MQTT and NATS implement [Transport]: TLS 1.2 or later with a client certificate, or plain to the
+// loopback. Neither keeps messages of its own and neither reconnects by itself:
+// the outbox is the only buffer, and Uplink decides when to try again.
+package uplink

@@ -1,0 +1,266 @@
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"wattmark/gateway/outbox"
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
+)
+
+// Config says whose statements go where. The first six fields must be given.
+type Config struct {
+	Gateway   string // its name in subjects
+	Origin    string // of the ledger
+	Policy    *block.Policy
+	Outbox    *outbox.Outbox
+	Transport Transport
+	// OracleKeys are the oracles' statement keys, of the charter: they sign refusals.
+	OracleKeys map[signer.KeyID]signer.PublicKey
+
+	Resend    Backoff // default 30 s to 15 min
+	Reconnect Backoff // default 1 s to 5 min
+	// MaxRate is what the line carries, in bytes a second; the backlog gets half of it.
+	// 0 is no limit.
+	MaxRate int
+	// Jitter draws evenly from [0, 1); nil is random.
+	Jitter func() float64
+	// OnReceipt and OnRefusal, if set, are told of each in turn, from one goroutine.
+	OnReceipt func(Receipt)
+	OnRefusal func(Refusal)
+	Log       *slog.Logger // nil drops everything
+}
+
+// Receipt is a verified receipt whose statement the outbox has marked.
+type Receipt struct {
+	outbox.Number
+	// Statement is what was signed.
+	Statement []byte
+	// Transparent is the statement with its receipts, as a *.cose file.
+	Transparent []byte
+	// Proof is the statement's tlog-proof.
+	Proof *block.LogProof
+}
+
+// Refusal is an authentic refusal.
+type Refusal struct {
+	outbox.Number
+	Reason entry.Reason
+	// Leaf is the leaf hash of what was refused.
+	Leaf block.Hash
+	// Ours is false when what was refused is not what the outbox has under that
+	// number: something else was sent in this gateway's name.
+	Ours bool
+	// Lasting says that the statement is not sent any more.
+	Lasting bool
+}
+
+// Uplink sends what an outbox holds and takes what comes back. Run does the work;
+// the other methods may be called from any goroutine.
+type Uplink struct {
+	cfg      Config
+	subjects wire.Subjects
+	incoming chan message
+	again    chan struct{} // holds one: a statement was made due
+
+	// Owned by the goroutine of Run: everything up to live was sent once or lies
+	// behind in the backlog, which goes from backlog up to backlogEnd.
+	live, backlog, backlogEnd outbox.Number
+	backlogAt                 time.Time // when the line has room for more of it
+
+	mu      sync.Mutex // guards the fields below
+	flights flights
+	stats   Stats
+}
+
+type message struct {
+	subject string
+	body    []byte
+}
+
+// Stats are counts since the start, and how the connection is.
+type Stats struct {
+	Connected   bool
+	Since       time.Time // of Connected's last change
+	Broker      string
+	Failure     string // why the last connection failed or ended
+	Connects    uint64
+	Published   uint64
+	Resent      uint64 // of these, not for the first time
+	InFlight    int    // sent and without receipt
+	Receipts    uint64 // verified, of statements that waited for one
+	Repeated    uint64 // receipts for what is not waiting any more, or is not ours
+	Unverified  uint64 // receipts that do not verify
+	Refusals    map[entry.Reason]uint64
+	Foreign     uint64    // refusals of something else in this gateway's name
+	BadRefusals uint64    // refusals that do not verify
+	LastReceipt time.Time // zero if there was none
+}
+
+// New checks the configuration and returns an Uplink that has not started.
+func New(cfg Config) (*Uplink, error) {
+	switch {
+	case cfg.Origin == "" || cfg.Policy == nil || cfg.Outbox == nil || cfg.Transport == nil || len(cfg.OracleKeys) == 0:
+		return nil, errors.New("an uplink needs an origin, a policy, oracle keys, an outbox and a transport")
+	case cfg.Policy.Origin() != cfg.Origin:
+		return nil, fmt.Errorf("the policy is for the ledger %q, the gateway for %q", cfg.Policy.Origin(), cfg.Origin)
+	case cfg.MaxRate < 0:
+		return nil, fmt.Errorf("a rate of %d bytes a second", cfg.MaxRate)
+	}
+	if err := entry.CheckGateway(cfg.Gateway); err != nil {
+		return nil, err
+	}
+	cfg.Resend = cfg.Resend.or(30*time.Second, 15*time.Minute)
+	cfg.Reconnect = cfg.Reconnect.or(time.Second, 5*time.Minute)
+	if err := errors.Join(cfg.Resend.check("sending again"), cfg.Reconnect.check("reconnecting")); err != nil {
+		return nil, err
+	}
+	if cfg.Jitter == nil {
+		cfg.Jitter = rand.Float64
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Uplink{
+		cfg: cfg, subjects: wire.For(cfg.Origin),
+		incoming: make(chan message, 16), again: make(chan struct{}, 1),
+		flights: newFlights(),
+		stats:   Stats{Broker: cfg.Transport.String(), Refusals: make(map[entry.Reason]uint64), Since: time.Now()},
+	}, nil
+}
+
+// Run sends and listens until ctx ends, and returns nil.
+func (u *Uplink) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { u.answers(ctx) })
+	attempt := 0
+	for {
+		begin := time.Now()
+		err := u.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		// A connection that outlived the wait before it was a good one.
+		if time.Since(begin) > u.cfg.Reconnect.Step(attempt) && u.connected() {
+			attempt = 0
+		}
+		u.disconnected(err)
+		wait := u.cfg.Reconnect.Wait(attempt, u.cfg.Jitter())
+		u.cfg.Log.Warn("no connection to the broker", "broker", u.cfg.Transport.String(), "error", err, "retry_ms", wait.Milliseconds())
+		attempt++
+		if !sleep(ctx, wait) {
+			return nil
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (u *Uplink) connected() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.stats.Connected
+}
+
+func (u *Uplink) disconnected(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.stats.Connected {
+		u.stats.Connected, u.stats.Since = false, time.Now()
+	}
+	u.stats.Failure = err.Error()
+}
+
+// session is one connection, from its opening to its end.
+func (u *Uplink) session(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	listen := []string{u.subjects.Receipt(u.cfg.Gateway), u.subjects.Refusal(u.cfg.Gateway)}
+	conn, err := u.cfg.Transport.Connect(ctx, listen, func(subject string, body []byte) {
+		select {
+		case u.incoming <- message{subject, body}:
+		case <-ctx.Done():
+		}
+	})
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	defer cancel() // first: what is being delivered must not hold Close up
+
+	u.mu.Lock()
+	u.stats.Connected, u.stats.Since = true, time.Now()
+	u.stats.Connects++
+	u.mu.Unlock()
+	u.cfg.Log.Info("connected to the broker", "broker", u.cfg.Transport.String())
+	if durable := u.cfg.Outbox.Durable(); durable.Compare(u.live) > 0 {
+		u.live, u.backlogEnd = durable, durable
+	}
+	for {
+		wait, err := u.send(ctx, conn)
+		if err != nil {
+			return err
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-u.cfg.Outbox.Ready():
+		case <-u.again:
+		case <-conn.Done():
+			err = conn.Err()
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		timer.Stop()
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// Resend makes a statement that was refused for good be sent again, as when the
+// operator has mended the cause. Its errors are those of Outbox.Resend.
+func (u *Uplink) Resend(n outbox.Number) error {
+	if err := u.cfg.Outbox.Resend(n.Boot, n.Seq); err != nil {
+		return err
+	}
+	u.mu.Lock()
+	u.flights.put(&flight{number: n, due: time.Now()})
+	u.mu.Unlock()
+	select {
+	case u.again <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// Stats returns the counts up to now.
+func (u *Uplink) Stats() Stats {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	out := u.stats
+	out.InFlight = len(u.flights.byNumber)
+	out.Refusals = make(map[entry.Reason]uint64, len(u.stats.Refusals))
+	for r, n := range u.stats.Refusals {
+		out.Refusals[r] = n
+	}
+	return out
+}
