@@ -1,0 +1,256 @@
+package dashboard
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options say what a dashboard shows. The zero value of each is allowed.
+type Options struct {
+	// Origin is the ledger's name.
+	Origin string
+	// Simulated says that clock and sensors are not the world's; every page then
+	// says so.
+	Simulated bool
+	// Quorum is how many oracles make a block final.
+	Quorum int
+	// Ledger is what /ledger and the pages below it read; without it they say that
+	// there is nothing to read.
+	Ledger Ledger
+	// Dir is the ledger's directory, for the commands that pages name.
+	Dir string
+	// Window is how much of the street's time the chart shows; 0 is 10 minutes.
+	Window time.Duration
+	// Now is the wall clock that age is counted by; nil is time.Now.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+const (
+	defaultWindow = 10 * time.Minute
+	tickEvery     = 500 * time.Millisecond // between looks for news
+	powerTicks    = 2                      // looks between two power events
+	freshFor      = 5 * time.Second        // that a page may be served for
+)
+
+// Dashboard serves the pages. Its methods are safe for concurrent use.
+type Dashboard struct {
+	source  Source
+	options Options
+	hub     *hub
+	told    told
+
+	once    sync.Once // guards handler
+	handler http.Handler
+
+	mu      sync.Mutex // guards current
+	current *now       // the page that goes with the newest event; nil before Run
+}
+
+// New returns a dashboard that shows src. It starts nothing: the pages are there
+// at once, and Run keeps them fresh.
+func New(src Source, o Options) *Dashboard {
+	if o.Window <= 0 {
+		o.Window = defaultWindow
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Dir == "" {
+		o.Dir = "DIR"
+	}
+	// Ids go on from the time in milliseconds: above any of an earlier run, which
+	// cannot have had a thousand events each second.
+	return &Dashboard{source: src, options: o, hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
+}
+
+// Block tells of a block that was made durable. Several oracles may tell of the
+// same one.
+func (d *Dashboard) Block(b Block) { d.told.block(b) }
+
+// Final tells that the block at a height, and with it every one before, has become
+// final by the signatures of so many oracles.
+func (d *Dashboard) Final(height uint64, cosigners int) { d.told.finalTo(height, cosigners) }
+
+// Receipt tells of a receipt that a gateway has accepted.
+func (d *Dashboard) Receipt(r Receipt) { d.told.receipt(r) }
+
+// Notice tells what just happened.
+func (d *Dashboard) Notice(n Notice) { d.told.notice(n) }
+
+// Stats are counts of the stream.
+type Stats struct {
+	Clients int    // open streams
+	Dropped uint64 // streams that were ended because their client was too slow
+	Last    uint64 // id of the newest event
+}
+
+// Stats returns counts of the stream.
+func (d *Dashboard) Stats() Stats { return d.hub.stats() }
+
+// Run sends events until ctx ends, and then ends every stream, so that a server
+// can shut down. It is called once.
+func (d *Dashboard) Run(ctx context.Context) {
+	defer d.hub.close()
+	p := publisher{Dashboard: d, history: history{window: d.options.Window}}
+	tick := time.NewTicker(tickEvery)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		p.tick(n%powerTicks == 0)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// page returns what / shows now.
+func (d *Dashboard) page() *now {
+	wall := d.options.Now()
+	d.mu.Lock()
+	m := d.current
+	d.mu.Unlock()
+	if m != nil && wall.Sub(m.Built) < freshFor {
+		return m
+	}
+	last := d.hub.last()
+	s, _ := d.told.look(false)
+	m = d.build(d.source.Now(), s, nil, wall)
+	m.Event = last
+	return m
+}
+
+// publisher turns what changed into events. Run's goroutine owns it.
+type publisher struct {
+	*Dashboard
+	history  history
+	shape    []string // what the pages have elements for
+	states   []State  // of the rows of homes, others and oracles, in this order
+	refusals string   // as drawn
+	started  bool
+}
+
+// update is the data of an event: what the script writes where.
+type update struct {
+	Text map[string]string            `json:"text,omitempty"`
+	Attr map[string]map[string]string `json:"attr,omitempty"`
+	// Rows are put on top of a list, or in the place of the row with their id.
+	Rows []rows `json:"rows,omitempty"`
+	// Swap replaces all that is in a list.
+	Swap []rows `json:"swap,omitempty"`
+	// Say is read to who does not see, now and then.
+	Say string `json:"say,omitempty"`
+}
+
+type rows struct {
+	Into string `json:"into"`
+	HTML string `json:"html"`
+}
+
+// tick looks for news, sends it, and keeps the page that goes with it.
+func (p *publisher) tick(power bool) {
+	wall := p.options.Now()
+	v := p.source.Now()
+	s, n := p.told.look(true)
+	if len(v.Homes) > 0 { // before, nothing is known, and that is not 0 W
+		p.history.add(v.At, total(v.Homes), wall)
+	}
+	m := p.build(v, s, p.history.samples(), wall)
+
+	// Held until the page is there that goes with the events: a browser that is told
+	// to fetch it must not get the one before.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var blocks, receipts, notices update
+	for _, b := range n.blocks {
+		blocks.add(p, "blocks", "block", blockRow{b, p.options.Ledger != nil})
+	}
+	for _, r := range n.receipts {
+		receipts.add(p, "receipts", "receipt", receiptLine{r, p.options.Ledger != nil})
+	}
+	for _, r := range n.notices {
+		notices.add(p, "notices", "notice", noticeLine{r, p.options.Ledger != nil})
+		notices.Say = r.Text
+	}
+	p.send(topicBlock, blocks)
+	p.send(topicReceipt, receipts)
+	p.send(topicNotice, notices)
+	p.sendStates(m)
+	if power {
+		p.send(topicPower, update{Text: m.text, Attr: m.attr})
+	}
+	p.started = true
+	m.Event = p.hub.last()
+	p.current = m
+}
+
+// sendStates sends what changes seldom, when it did.
+func (p *publisher) sendStates(m *now) {
+	shape, states := m.outline()
+	refusals := p.render("refusals", m)
+	switch {
+	case !p.started:
+	case !slices.Equal(shape, p.shape):
+		// No event can put in what the page has no element for.
+		p.hub.publish(topicReset, []byte("{}"))
+	default:
+		var u update
+		for i, s := range states {
+			if s == p.states[i] {
+				continue
+			}
+			switch o := i - len(m.Homes); {
+			case o < 0:
+				u.add(p, "homes", "home", m.Homes[i])
+			case o < len(m.Others):
+				u.add(p, "others", "other", m.Others[o])
+			default:
+				u.add(p, "oracles", "oracle", m.Oracles[o-len(m.Others)])
+			}
+		}
+		if refusals != p.refusals {
+			u.Swap = append(u.Swap, rows{"refusals", refusals})
+		}
+		p.send(topicState, u)
+	}
+	p.shape, p.states, p.refusals = shape, states, refusals
+}
+
+func (u *update) add(p *publisher, into, template string, row any) {
+	u.Rows = append(u.Rows, rows{into, p.render(template, row)})
+}
+
+func (p *publisher) render(name string, data any) string {
+	var b bytes.Buffer
+	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
+		p.options.Log.Error("did not draw part of a page", "template", name, "error", err)
+	}
+	return b.String()
+}
+
+// send publishes an update, if there is anything in it.
+func (p *publisher) send(topic string, u update) {
+	if u.Text == nil && u.Rows == nil && u.Swap == nil {
+		return
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false) // it is HTML, and stands in no page
+	if err := e.Encode(u); err != nil {
+		p.options.Log.Error("did not encode an event", "topic", topic, "error", err)
+		return
+	}
+	p.hub.publish(topic, bytes.TrimRight(b.Bytes(), "\n"))
+}
+
+var _ http.Handler = (*Dashboard)(nil)

@@ -1,0 +1,24 @@
+// Package dashboard is the pages of an oracle: what people see of a ledger and of
+// the street that feeds it.
+//
+//   - / is now: one sentence, figures, the power of the last minutes, what just
+//     happened, homes, blocks, receipts, refusals, oracles;
+//   - /ledger, /ledger/block/{h} and /ledger/leaf/{i} show what is written, in
+//     words and in bytes;
+//   - /events is the stream (WHATWG HTML, section 9.2, server-sent events) that
+//     keeps a page fresh, and /power.csv the chart's figures.
+//
+// Every page is complete as HTML. The script only keeps it fresh: it writes values
+// into elements that carry a data-live name, and rows that the page's own template
+// made. Nothing is asked of another host, and the content security policy forbids
+// it.
+//
+// The package knows neither street nor node. What stands still between two looks
+// is asked for through [Source]; what happens is told by [Dashboard.Block],
+// [Dashboard.Final], [Dashboard.Receipt] and [Dashboard.Notice], which return at
+// once. It shows what it is told and verifies nothing, so it never says verified
+// of anything itself.
+//
+// The pages show each home by name. They are for whoever may see that: a
+// demonstration, or the operator's own loopback.
+package dashboard

@@ -1,0 +1,172 @@
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// Limits of the stream.
+const (
+	keptEvents  = 1024     // replayed to who comes back
+	queueEvents = 64       // that one client may be behind
+	maxClients  = 256      // at a time
+	maxEvent    = 64 << 10 // bytes of one event's data
+)
+
+// Topics that a client may ask for.
+const (
+	topicPower   = "power"
+	topicBlock   = "block"
+	topicReceipt = "receipt"
+	topicNotice  = "notice"
+	topicState   = "state"
+)
+
+var topics = []string{topicPower, topicBlock, topicReceipt, topicNotice, topicState}
+
+// topicReset tells a page that it missed too much: it fetches itself.
+const topicReset = "reset"
+
+var (
+	errCrowded = errors.New("too many pages are open")
+	errClosed  = errors.New("the stream has ended")
+)
+
+// event is one message of the stream, ready to be written. Wire is nil in what is
+// kept of an event that a later one made worthless.
+type event struct {
+	id    uint64
+	topic string
+	wire  []byte
+}
+
+// hub hands events to clients. Publishing never waits for a client: one whose
+// queue is full is dropped, and comes back with the last id it has seen.
+type hub struct {
+	mu      sync.Mutex // guards what follows
+	next    uint64     // id of the next event
+	kept    []event    // the last keptEvents, oldest first
+	power   uint64     // id of the newest event of topicPower, 0 if there is none
+	clients map[*client]struct{}
+	closed  bool
+	dropped uint64
+}
+
+// client is one open stream. The hub closes its queue when it drops it.
+type client struct {
+	wants map[string]bool
+	queue chan event
+}
+
+// newHub returns a hub whose first event has the given id. It should be above
+// every id of an earlier run, so that a page from then is told to reset.
+func newHub(first uint64) *hub {
+	return &hub{next: max(first, 1), clients: make(map[*client]struct{})}
+}
+
+// publish sends data, which holds no line break, on a topic.
+func (h *hub) publish(topic string, data []byte) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return
+	}
+	if len(data) > maxEvent { // rather fetched at once than kept a thousand times
+		topic, data = topicReset, []byte("{}")
+	}
+	e := event{h.next, topic, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", h.next, topic, data)}
+	if topic == topicPower {
+		// It has every value, so nobody needs the one before: without this, most of
+		// what is kept and replayed would be figures that are overwritten at once.
+		if oldest := h.next - uint64(len(h.kept)); h.power >= oldest {
+			h.kept[h.power-oldest].wire = nil
+		}
+		h.power = e.id
+	}
+	h.next++
+	if len(h.kept) == keptEvents {
+		copy(h.kept, h.kept[1:])
+		h.kept = h.kept[:keptEvents-1]
+	}
+	h.kept = append(h.kept, e)
+	for c := range h.clients {
+		if !c.takes(topic) {
+			continue
+		}
+		select {
+		case c.queue <- e:
+		default:
+			h.drop(c)
+			h.dropped++
+		}
+	}
+}
+
+func (c *client) takes(topic string) bool { return topic == topicReset || c.wants[topic] }
+
+// join opens a stream of the wanted topics after the event with the given id, and
+// returns what was missed. If that is not kept any more, or after is of another
+// run, it is a single reset.
+func (h *hub) join(wants map[string]bool, after uint64) (*client, []event, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.closed:
+		return nil, nil, errClosed
+	case len(h.clients) >= maxClients:
+		return nil, nil, errCrowded
+	}
+	c := &client{wants: wants, queue: make(chan event, queueEvents)}
+	h.clients[c] = struct{}{}
+	oldest := h.next - uint64(len(h.kept))
+	if after >= h.next || after+1 < oldest {
+		last := h.next - 1
+		return c, []event{{last, topicReset, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: {}\n\n", last, topicReset)}}, nil
+	}
+	var missed []event
+	for _, e := range h.kept[after+1-oldest:] {
+		if e.wire != nil && c.takes(e.topic) {
+			missed = append(missed, e)
+		}
+	}
+	return c, missed, nil
+}
+
+// leave ends a stream; it may have been dropped before.
+func (h *hub) leave(c *client) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.drop(c)
+}
+
+// drop is called with mu held.
+func (h *hub) drop(c *client) {
+	if _, ok := h.clients[c]; ok {
+		delete(h.clients, c)
+		close(c.queue)
+	}
+}
+
+// last returns the id of the newest event.
+func (h *hub) last() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.next - 1
+}
+
+// close ends every stream and takes no more.
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	for c := range h.clients {
+		h.drop(c)
+	}
+}
+
+func (h *hub) stats() Stats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return Stats{Clients: len(h.clients), Dropped: h.dropped, Last: h.next - 1}
+}

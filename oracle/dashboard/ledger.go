@@ -1,0 +1,315 @@
+package dashboard
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sort"
+	"strconv"
+	"strings"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/store"
+)
+
+// Ledger is what the ledger's pages read. An oracle's *store.Store is one; it is
+// safe for concurrent use.
+type Ledger interface {
+	Last() (store.Commit, bool)
+	BlockAt(height uint64) (store.Block, error)
+	Leaf(index uint64) ([]byte, error)
+	Final() (note []byte, height uint64, ok bool)
+}
+
+const (
+	listedBlocks = 25  // on a page of /ledger
+	listedLeaves = 200 // on a page of a block
+)
+
+// listedBlock is a line of /ledger.
+type listedBlock struct {
+	*block.Header
+	Leaves uint64 // with the header
+	Final  bool
+}
+
+// State says in a word and a sign whether the block is final.
+func (b listedBlock) State() stateWord { return finality(b.Final) }
+
+type stateWord struct{ Sign, Word, Tone string }
+
+func finality(final bool) stateWord {
+	if final {
+		return stateWord{"✓", "final", "good"}
+	}
+	return stateWord{"○", "pending", "muted"}
+}
+
+type ledgerPage struct {
+	Newest, From uint64
+	Leaves       uint64
+	FinalTo      string
+	Blocks       []listedBlock
+	Older, Newer string // links, empty where there is nothing
+	Miss         string // what was looked for and is not there
+}
+
+func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
+	l, ok := d.ledger(w)
+	if !ok {
+		return
+	}
+	last, ok := l.Last()
+	if !ok {
+		d.empty(w)
+		return
+	}
+	p := ledgerPage{Newest: last.Height, From: last.Height, Leaves: last.Size, FinalTo: "no block is final yet"}
+	if s := strings.TrimSpace(r.URL.Query().Get("block")); s != "" {
+		h, err := strconv.ParseUint(strings.ReplaceAll(s, ",", ""), 10, 64)
+		if err == nil && h <= last.Height {
+			http.Redirect(w, r, "/ledger/block/"+strconv.FormatUint(h, 10), http.StatusSeeOther)
+			return
+		}
+		p.Miss = fmt.Sprintf("There is no block %q: heights go from 0 to %s. Only heights were tried.", shorten(s, 40), count(last.Height))
+	}
+	if s := r.URL.Query().Get("from"); s != "" {
+		h, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			d.missing(w, http.StatusNotFound, "The list starts at a height, and "+strconv.Quote(shorten(s, 40))+" is none.", "Start again from the newest block.")
+			return
+		}
+		p.From = min(h, last.Height)
+	}
+	_, final, any := l.Final()
+	if any {
+		p.FinalTo = "final up to block " + count(final)
+	}
+	for h := p.From; len(p.Blocks) < listedBlocks; h-- {
+		b, header, err := d.blockAt(l, h)
+		if err != nil {
+			d.unreadable(w, err)
+			return
+		}
+		p.Blocks = append(p.Blocks, listedBlock{header, b.Size - b.First, any && h <= final})
+		if h == 0 {
+			break
+		}
+	}
+	if low := p.Blocks[len(p.Blocks)-1].Height; low > 0 {
+		p.Older = "/ledger?from=" + strconv.FormatUint(low-1, 10)
+	}
+	if p.From < last.Height {
+		p.Newer = "/ledger?from=" + strconv.FormatUint(min(p.From+listedBlocks, last.Height), 10)
+	}
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Ledger", Page: "ledger", Data: p})
+}
+
+type blockPage struct {
+	*block.Header
+	Hash, PrevHash, Root string
+	Leaves               uint64
+	State                stateWord
+	Newest               uint64
+	Kinds                []kindCount
+	Lines                []described
+	More                 uint64 // leaves that are not listed
+	Cosigners            []string
+}
+
+type kindCount struct {
+	Kind  string
+	Count uint64
+}
+
+func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
+	l, ok := d.ledger(w)
+	if !ok {
+		return
+	}
+	last, ok := l.Last()
+	if !ok {
+		d.empty(w)
+		return
+	}
+	height, err := strconv.ParseUint(r.PathValue("height"), 10, 64)
+	if err != nil || height > last.Height {
+		d.missing(w, http.StatusNotFound, "There is no block "+strconv.Quote(shorten(r.PathValue("height"), 40))+".",
+			"Blocks have heights from 0 to "+count(last.Height)+"; higher ones may come.")
+		return
+	}
+	b, header, err := d.blockAt(l, height)
+	if err != nil {
+		d.unreadable(w, err)
+		return
+	}
+	p := blockPage{
+		Header: header, PrevHash: hexOf(header.Prev), Root: hexOf(header.Root), Leaves: b.Size - b.First, Newest: last.Height,
+	}
+	note, final, any := l.Final()
+	p.State = finality(any && height <= final)
+	if any && height == final {
+		p.Cosigners = signers(note)
+	}
+	kinds := make(map[string]uint64)
+	to := min(b.Size, b.First+listedLeaves)
+	p.More = b.Size - to
+	for i := b.First; i < b.Size; i++ {
+		if i >= to && i < b.Size-1 {
+			continue
+		}
+		leaf, err := l.Leaf(i)
+		if err != nil {
+			d.unreadable(w, err)
+			return
+		}
+		line := describe(i, leaf)
+		kinds[line.Kind]++
+		if i < to {
+			p.Lines = append(p.Lines, line)
+		}
+		if i == b.Size-1 {
+			p.Hash = line.Hash
+		}
+	}
+	for k, n := range kinds {
+		p.Kinds = append(p.Kinds, kindCount{k, n})
+	}
+	sort.Slice(p.Kinds, func(i, k int) bool { return p.Kinds[i].Kind < p.Kinds[k].Kind })
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Block " + count(height), Page: "ledger-block", Data: p})
+}
+
+type leafPage struct {
+	described
+	Height uint64
+	State  stateWord
+	Raw    []hexLine
+	Last   uint64
+	Prove  string // the command
+}
+
+func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
+	l, ok := d.ledger(w)
+	if !ok {
+		return
+	}
+	last, ok := l.Last()
+	if !ok {
+		d.empty(w)
+		return
+	}
+	index, err := strconv.ParseUint(r.PathValue("index"), 10, 64)
+	if err != nil || index >= last.Size {
+		d.missing(w, http.StatusNotFound, "There is no leaf "+strconv.Quote(shorten(r.PathValue("index"), 40))+".",
+			"Leaves have indices from 0 to "+count(last.Size-1)+"; higher ones may come.")
+		return
+	}
+	leaf, err := l.Leaf(index)
+	if err != nil {
+		d.unreadable(w, err)
+		return
+	}
+	height, err := heightOf(l, index, last.Height)
+	if err != nil {
+		d.unreadable(w, err)
+		return
+	}
+	_, final, any := l.Final()
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Data: leafPage{
+		described: describe(index, leaf), Height: height, State: finality(any && height <= final),
+		Raw: hexDump(leaf), Last: last.Size - 1,
+		Prove: fmt.Sprintf("wattmark ledger prove %s \\\n  --leaf %d --out leaf-%d.evidence", quoted(d.options.Dir), index, index),
+	}})
+}
+
+// ledger returns what the ledger's pages read, or answers that there is nothing.
+func (d *Dashboard) ledger(w http.ResponseWriter) (Ledger, bool) {
+	if d.options.Ledger == nil {
+		d.missing(w, http.StatusNotFound, "This page server has no ledger to read.", "Ask an oracle's, or run: wattmark ledger show "+quoted(d.options.Dir))
+		return nil, false
+	}
+	return d.options.Ledger, true
+}
+
+// empty answers for a ledger before its first block.
+func (d *Dashboard) empty(w http.ResponseWriter) {
+	d.missing(w, http.StatusNotFound, "The ledger holds no block yet.", "The first one comes when the ledger is founded; reload this page then.")
+}
+
+func (d *Dashboard) blockAt(l Ledger, height uint64) (store.Block, *block.Header, error) {
+	b, err := l.BlockAt(height)
+	if err != nil {
+		return b, nil, err
+	}
+	leaf, err := l.Leaf(b.Size - 1)
+	if err != nil {
+		return b, nil, err
+	}
+	h, err := block.ParseHeader(leaf)
+	return b, h, err
+}
+
+// unreadable answers for a store that does not give what it has.
+func (d *Dashboard) unreadable(w http.ResponseWriter, err error) {
+	if errors.Is(err, store.ErrClosed) {
+		d.missing(w, http.StatusServiceUnavailable, "The ledger is closed: the oracle is stopping.", "Start it again, or run: wattmark ledger show "+quoted(d.options.Dir))
+		return
+	}
+	d.options.Log.Error("did not read the ledger for a page", "error", err)
+	d.missing(w, http.StatusInternalServerError, "The ledger could not be read: "+shorten(err.Error(), 300)+".", "Run: wattmark ledger check "+quoted(d.options.Dir))
+}
+
+// heightOf finds the block that holds a leaf.
+func heightOf(l Ledger, index, newest uint64) (uint64, error) {
+	low, high := uint64(0), newest
+	for low < high {
+		mid := low + (high-low)/2
+		b, err := l.BlockAt(mid)
+		if err != nil {
+			return 0, err
+		}
+		if index < b.Size {
+			high = mid
+		} else {
+			low = mid + 1
+		}
+	}
+	return low, nil
+}
+
+// signers lists the names on a signed note's lines (C2SP signed-note): for
+// display, never for trust.
+func signers(note []byte) []string {
+	_, lines, _ := strings.Cut(string(note), "\n\n")
+	var out []string
+	for line := range strings.Lines(lines) {
+		f := strings.Fields(line)
+		if len(f) == 3 && f[0] == "\u2014" && len(out) < maxLines {
+			out = append(out, shorten(f[1], 120))
+		}
+	}
+	return out
+}
+
+// quoted writes a path as a shell takes it.
+func quoted(path string) string {
+	plain := func(c rune) bool {
+		return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("/._-+:@", c)
+	}
+	if path != "" && strings.IndexFunc(path, func(c rune) bool { return !plain(c) }) < 0 {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
+}
+
+// Before returns the height of the block before.
+func (p blockPage) Before() uint64 { return p.Height - 1 }
+
+// After returns the height of the next block.
+func (p blockPage) After() uint64 { return p.Height + 1 }
+
+// Before returns the index of the leaf before.
+func (p leafPage) Before() uint64 { return p.Index - 1 }
+
+// After returns the index of the next leaf.
+func (p leafPage) After() uint64 { return p.Index + 1 }

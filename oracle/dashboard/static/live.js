@@ -1,0 +1,135 @@
+// Keeps a page fresh that is complete without it. It writes text and a few
+// attributes into elements that carry a data-live name, puts rows that the server
+// drew into lists, and says how old the figures are.
+"use strict";
+
+(() => {
+  const silentAfter = 10_000; // ms without an event until the figures count as old
+  const hideAfter = 30_000; // ms hidden until the stream is closed
+  const sayEvery = 30_000; // ms between two things read aloud
+  const attributes = new Set(["d", "x", "width"]);
+
+  const main = document.getElementById("main");
+  const age = document.getElementById("age");
+  const ageText = document.getElementById("age-text");
+  const said = document.getElementById("said");
+  const topics = main.dataset.topics.split(",");
+  let last = main.dataset.event; // id of the newest event that the page has in it
+  let heard = Date.now();
+  let saidAt = 0;
+  let source = null;
+  let events = 0;
+  let hiding = 0;
+
+  function apply(update) {
+    const text = update.text || {};
+    const attr = update.attr || {};
+    for (const row of update.rows || []) put(row);
+    for (const list of update.swap || []) {
+      const into = listOf(list.into);
+      if (into) into.innerHTML = list.html;
+    }
+    for (const e of main.querySelectorAll("[data-live]")) {
+      const t = text[e.dataset.live];
+      if (t !== undefined && e.textContent !== t) e.textContent = t;
+      for (const [name, value] of Object.entries(attr[e.dataset.live] || {})) {
+        if (attributes.has(name)) e.setAttribute(name, value);
+      }
+    }
+    if (update.say && Date.now() - saidAt > sayEvery) {
+      saidAt = Date.now();
+      said.textContent = update.say;
+    }
+  }
+
+  function listOf(name) {
+    return main.querySelector('[data-rows="' + name + '"]');
+  }
+
+  // put replaces the row with the same id, or puts the new one on top.
+  function put({ into, html }) {
+    const list = listOf(into);
+    if (!list) return;
+    const box = document.createElement("template");
+    box.innerHTML = html;
+    const row = box.content.firstElementChild;
+    const old = document.getElementById(row.id);
+    if (old) {
+      old.replaceWith(row);
+      return;
+    }
+    for (const e of list.querySelectorAll(".empty")) e.remove();
+    row.classList.add("new");
+    // Newest on top, by the number in the id: news of one kind may come late.
+    const number = (e) => Number(e.id.slice(e.id.lastIndexOf("-") + 1));
+    list.insertBefore(row, [...list.children].find((e) => number(e) < number(row)) || null);
+    while (list.dataset.max && list.children.length > Number(list.dataset.max)) list.lastElementChild.remove();
+  }
+
+  // refetch is for a page that missed too much. It takes nothing more from the
+  // stream until the fresh page is in.
+  async function refetch() {
+    close();
+    try {
+      const answer = await fetch(location.href, { cache: "no-store" });
+      if (!answer.ok) throw new Error(answer.statusText);
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
+      const open = [...main.querySelectorAll("details")].map((d) => d.open);
+      main.replaceChildren(...fresh.childNodes);
+      main.querySelectorAll("details").forEach((d, i) => { d.open = Boolean(open[i]); });
+      last = fresh.dataset.event;
+      listen();
+    } catch {
+      setTimeout(refetch, 5_000);
+    }
+  }
+
+  function listen() {
+    if (source) return;
+    source = new EventSource("/events?topics=" + topics.join(",") + "&after=" + last);
+    const stream = source;
+    const take = (run) => (e) => {
+      if (stream !== source) return;
+      heard = Date.now();
+      last = e.lastEventId || last;
+      run(e);
+      events += 1;
+      document.documentElement.dataset.events = String(events);
+    };
+    for (const topic of topics) source.addEventListener(topic, take((e) => apply(JSON.parse(e.data))));
+    source.addEventListener("reset", take(refetch));
+    source.addEventListener("error", () => {
+      // A browser comes back by itself, except after an answer that is no stream.
+      if (stream === source && stream.readyState === EventSource.CLOSED) {
+        close();
+        setTimeout(() => { if (!document.hidden) listen(); }, 5_000);
+      }
+    });
+  }
+
+  function close() {
+    if (source) source.close();
+    source = null;
+  }
+
+  function showAge() {
+    const silence = Date.now() - heard;
+    const old = silence > silentAfter;
+    const text = old
+      ? "No news since " + new Date(heard).toLocaleTimeString("en-GB")
+      : "Live · " + Math.round(silence / 1000) + " s ago";
+    if (ageText.textContent !== text) ageText.textContent = text;
+    age.classList.toggle("live", !old);
+    age.classList.toggle("old", old);
+    document.body.classList.toggle("stale", old);
+  }
+
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(hiding);
+    if (document.hidden) hiding = setTimeout(close, hideAfter);
+    else listen();
+  });
+
+  listen();
+  setInterval(showAge, 1_000);
+})();
