@@ -27,6 +27,9 @@ func (c *MachineClock) Now() time.Time { return time.Now().UTC() }
 // Monotonic returns the time since the machine booted.
 func (c *MachineClock) Monotonic() time.Duration { return hardware.Monotonic() }
 
+// After sends the time once d has passed.
+func (c *MachineClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
 // recheck is how long Every relies on a timer before it looks at the wall's clock,
 // which somebody may have set.
 const recheck = 5 * time.Second

@@ -71,6 +71,22 @@ func (c *Clock) Monotonic() time.Duration { return c.Now().Sub(c.start) }
 // must carry.
 func (c *Clock) Quality() string { return entry.ClockSimulated }
 
+// Uncertainty returns 0: a simulated clock claims nothing.
+func (c *Clock) Uncertainty() time.Duration { return 0 }
+
+// After sends the time once d of the street's time has passed. While the clock
+// stands it never does, and a goroutine waits.
+func (c *Clock) After(d time.Duration) <-chan time.Time {
+	at := c.Now().Add(d)
+	ch := make(chan time.Time, 1)
+	go func() {
+		if c.WaitUntil(context.Background(), at) == nil {
+			ch <- at
+		}
+	}()
+	return ch
+}
+
 // Speed returns how many times as fast as the wall the clock goes; 0 stands.
 func (c *Clock) Speed() int {
 	c.mu.Lock()

@@ -1,0 +1,230 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"wattmark/gateway/outbox"
+	"wattmark/gateway/sampler"
+	"wattmark/gateway/uplink"
+	"wattmark/hardware/bus"
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// Gateway is one gateway. Run does the work; the other methods may be called from
+// any goroutine.
+type Gateway struct {
+	cfg     Config
+	buses   []*bus.Bus
+	modes   map[string]string // of metering points, by subject
+	outbox  *outbox.Outbox
+	sampler *sampler.Sampler
+	uplink  *uplink.Uplink
+
+	mu    sync.Mutex // guards stats
+	stats SignStats
+}
+
+// Stats is what a gateway can say of itself.
+type Stats struct {
+	Sampler sampler.Stats
+	Sign    SignStats
+	Outbox  outbox.Stats
+	Uplink  uplink.Stats
+}
+
+// SignStats are counts of signing since the start.
+type SignStats struct {
+	Signed   uint64
+	Failures uint64 // attempts that made no signature or got no number
+	Failure  string // why the last attempt failed, empty if it did not
+}
+
+// Open opens the outbox, raises the boot count and prepares everything else. It
+// touches no bus and no network. The report says what the outbox found.
+func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
+	if err := cfg.complete(); err != nil {
+		return nil, report, fmt.Errorf("gateway: %w", err)
+	}
+	g = &Gateway{cfg: cfg, modes: make(map[string]string)}
+	g.outbox, report, err = outbox.Open(outbox.Disk, filepath.Join(cfg.Dir, "outbox"), outbox.Options{GatewayID: cfg.Name, MaxBytes: cfg.OutboxBytes})
+	if err != nil {
+		return nil, report, fmt.Errorf("gateway %s: %w", cfg.Name, err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("gateway %s: %w", cfg.Name, err), g.outbox.Close())
+			g = nil
+		}
+	}()
+	if _, err = g.outbox.RaiseBoot(cfg.BootID); err != nil {
+		return g, report, err
+	}
+	since, err := newest(g.outbox)
+	if err != nil {
+		return g, report, err
+	}
+	if err = g.openSampler(since); err != nil {
+		return g, report, err
+	}
+	g.uplink, err = uplink.New(uplink.Config{
+		Gateway: cfg.Name, Origin: cfg.Origin, Policy: cfg.Policy, Outbox: g.outbox, Transport: cfg.Transport, OracleKeys: cfg.OracleKeys,
+		Resend: cfg.Resend, Reconnect: cfg.Reconnect, MaxRate: cfg.MaxRate, OnReceipt: cfg.OnReceipt, OnRefusal: cfg.OnRefusal, Log: cfg.Log,
+	})
+	return g, report, err
+}
+
+func (g *Gateway) openSampler(since map[string]time.Time) error {
+	buses := make(map[string]*bus.Bus)
+	for _, c := range g.cfg.Buses {
+		if buses[c.Name] != nil {
+			return fmt.Errorf("there are two buses %q", c.Name)
+		}
+		b, err := bus.New(bus.Config{Name: c.Name, Open: c.Open, Clock: g.cfg.Clock})
+		if err != nil {
+			return err
+		}
+		buses[c.Name] = b
+		g.buses = append(g.buses, b)
+	}
+	var devices []sampler.Device
+	for i := range g.cfg.Devices {
+		d := &g.cfg.Devices[i]
+		b := buses[d.Bus]
+		if b == nil {
+			return fmt.Errorf("device %q is on the bus %q, which is not given", d.Name, d.Bus)
+		}
+		if mode, ok := g.modes[d.Subject]; ok && mode != d.Mode {
+			return fmt.Errorf("metering point %q is both %s and %s", d.Subject, mode, d.Mode)
+		}
+		g.modes[d.Subject] = d.Mode
+		dev, err := openDevice(d.Model, b, d.Address, g.cfg.Clock.Monotonic)
+		if err != nil {
+			return fmt.Errorf("device %q: %w", d.Name, err)
+		}
+		devices = append(devices, sampler.Device{Name: d.Name, Device: dev, Bus: b, Subject: d.Subject, Period: d.Period, Offset: d.Offset})
+	}
+	var err error
+	g.sampler, err = sampler.New(sampler.Config{
+		Clock: g.cfg.Clock, Monotonic: g.cfg.Clock.Monotonic, Devices: devices, PackMaxAge: g.cfg.PackMaxAge,
+		Since: since, OnSample: g.cfg.OnSample, Log: g.cfg.Log,
+	})
+	return err
+}
+
+// newest returns the newest time of each metering point of which the outbox still
+// holds a statement: from there on nothing was sampled until now.
+func newest(o *outbox.Outbox) (map[string]time.Time, error) {
+	out := make(map[string]time.Time)
+	note := func(statement []byte) {
+		m, err := signer.Parse(statement)
+		if err != nil {
+			return
+		}
+		c, err := entry.ParseClaims(m.Claims)
+		if err != nil || c.Subject == "" {
+			return
+		}
+		if t := time.Unix(c.IssuedAt, 0).UTC(); t.After(out[c.Subject]) {
+			out[c.Subject] = t
+		}
+	}
+	kept, err := o.Receipts()
+	if err != nil && len(kept) == 0 {
+		return nil, fmt.Errorf("reading the newest statements: %w", err)
+	}
+	for _, r := range kept {
+		note(r.Statement)
+	}
+	for after := (outbox.Number{}); ; {
+		list, err := o.Pending(after, 256)
+		for _, r := range list {
+			note(r.Statement)
+			after = r.Number()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the newest statements: %w", err)
+		}
+		if len(list) == 0 {
+			return out, nil
+		}
+	}
+}
+
+// Run works until ctx ends; then it signs the packs at hand, makes them durable,
+// and closes the outbox.
+func (g *Gateway) Run(ctx context.Context) error {
+	// Stages end one after the other: what a later one holds, an earlier one made.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	below, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBelow()
+	var buses, upper, lower sync.WaitGroup
+	errs := make([]error, len(g.buses)+3)
+	for i, b := range g.buses {
+		buses.Go(func() {
+			errs[i] = b.Run(below)
+			cancel()
+		})
+	}
+	n := len(g.buses)
+	lower.Go(func() {
+		errs[n] = g.uplink.Run(below)
+		cancel()
+	})
+	upper.Go(func() { errs[n+1] = g.sampler.Run(ctx) })
+	upper.Go(func() {
+		errs[n+2] = g.sign(ctx)
+		cancel()
+	})
+	upper.Wait()
+	g.drain(below)
+	stopBelow()
+	buses.Wait()
+	lower.Wait()
+	if err := errors.Join(append(errs, g.outbox.Close())...); err != nil {
+		return fmt.Errorf("gateway %s: %w", g.cfg.Name, err)
+	}
+	return nil
+}
+
+// drainLook is how often drain looks whether all is sent.
+const drainLook = 20 * time.Millisecond
+
+// drain waits until every statement has a receipt, for as long as is configured.
+func (g *Gateway) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.Drain)
+	defer cancel()
+	look := time.NewTicker(drainLook)
+	defer look.Stop()
+	for g.outbox.Stats().Pending > 0 {
+		select {
+		case <-look.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// Receipts returns the newest receipts that the outbox keeps, oldest first, each as
+// a message of package wire with one item.
+func (g *Gateway) Receipts() ([]outbox.Receipt, error) { return g.outbox.Receipts() }
+
+// Resend makes a statement that was refused for good be sent again.
+func (g *Gateway) Resend(n outbox.Number) error { return g.uplink.Resend(n) }
+
+// Refusals returns the statements that were refused for good.
+func (g *Gateway) Refusals() []outbox.Refusal { return g.outbox.Refusals() }
+
+// Stats returns the counts up to now.
+func (g *Gateway) Stats() Stats {
+	g.mu.Lock()
+	s := g.stats
+	g.mu.Unlock()
+	return Stats{Sampler: g.sampler.Stats(), Sign: s, Outbox: g.outbox.Stats(), Uplink: g.uplink.Stats()}
+}
