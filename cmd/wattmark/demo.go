@@ -1,0 +1,351 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"wattmark/cmd/internal/street"
+	"wattmark/ledger/entry"
+	"wattmark/oracle"
+	"wattmark/oracle/dashboard"
+)
+
+// demoOptions are the flags of the demonstration.
+type demoOptions struct {
+	duration time.Duration
+	speed    int
+	dir      string
+	http     string
+	gateways int
+	oracles  int
+	seed     uint64
+	asJSON   bool
+
+	given func(flag string) bool // whether a person typed it
+}
+
+const defaultHTTP = "127.0.0.1:8080"
+
+func newDemo() *cobra.Command {
+	var o demoOptions
+	c := &cobra.Command{
+		Use:   "demo",
+		Short: "Run a whole street in one process: meters, gateways, broker, oracles",
+		Long: `Demo runs a street in one process, through the code that ships at every step:
+homes with energy meters, a stack with CO2 sensors and the feeder's meter are
+emulated at the level of registers and live by real homes' energy; gateways read,
+sign, keep and send; an embedded broker carries; oracles verify, order, execute
+and cosign; gateways forget only what has a verified receipt.
+
+In the first minute one gateway loses its network and catches up, one tampered
+statement is refused, and one receipt is verified as 'wattmark verify' does it.
+
+With --dir the same directory can be stopped, also by kill -9, and started again,
+and goes on. In it are policy, keys.jwks, receipts/, oracles/ and tiles/ for
+whoever wants to check; nothing else in it is meant for other programs.
+
+Exit status: 0 done, 1 failed, 2 wrong usage.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := o.check(); err != nil {
+				return err
+			}
+			o.given = cmd.Flags().Changed
+			return failed(runDemo(cmd.Context(), &o, cmd.OutOrStdout()))
+		},
+	}
+	c.Flags().DurationVar(&o.duration, "duration", 0, "how long to run, as in 90s; 0 is until interrupted")
+	c.Flags().IntVar(&o.speed, "speed", 60, "how many times as fast as the wall the street's time goes")
+	c.Flags().StringVar(&o.dir, "dir", "", "`DIR` to keep everything in; default is a new temporary one")
+	c.Flags().StringVar(&o.http, "http", defaultHTTP, "`ADDRESS` of the page, or off")
+	c.Flags().IntVar(&o.gateways, "gateways", 12, "homes, each with a gateway; the stack's and the feeder's come besides")
+	c.Flags().IntVar(&o.oracles, "oracles", 4, "oracles, each with its own keys and store")
+	c.Flags().Uint64Var(&o.seed, "seed", 1, "from what everything invented is drawn")
+	c.Flags().BoolVar(&o.asJSON, "json", false, "print one JSON object at the end, and nothing before")
+	return c
+}
+
+// Bounds of what one process on one machine is asked to run.
+const (
+	maxDemoHomes   = 200
+	maxDemoOracles = 16
+)
+
+func (o *demoOptions) check() error {
+	switch {
+	case o.duration < 0:
+		return fmt.Errorf("--duration %s is negative", o.duration)
+	case o.speed < 1 || o.speed > street.MaxSpeed:
+		return fmt.Errorf("--speed %d is not between 1 and %d", o.speed, street.MaxSpeed)
+	case o.gateways < 1 || o.gateways > maxDemoHomes:
+		return fmt.Errorf("--gateways %d is not between 1 and %d", o.gateways, maxDemoHomes)
+	case o.oracles < 1 || o.oracles > maxDemoOracles:
+		return fmt.Errorf("--oracles %d is not between 1 and %d", o.oracles, maxDemoOracles)
+	}
+	return nil
+}
+
+// demo is a running demonstration.
+type demo struct {
+	*demoOptions
+	begin   time.Time // wall
+	clock   *street.Clock
+	street  *street.Street
+	cluster *cluster
+	homes   []*demoGateway // of the street, in its order: homes, stack, feeder
+	page    *dashboard.Dashboard
+	pageURL string
+	screen  *screen
+	tally   tally
+	log     *slog.Logger
+}
+
+// demoResult is what --json prints.
+type demoResult struct {
+	Signed       uint64            `json:"signed"`
+	Acknowledged uint64            `json:"acknowledged"`
+	Refused      map[string]uint64 `json:"refused"`
+	Blocks       uint64            `json:"blocks"`
+	Leaves       uint64            `json:"leaves"`
+	Lost         uint64            `json:"lost"`
+	FirstFinalMS int64             `json:"first_final_ms"`
+}
+
+func runDemo(ctx context.Context, o *demoOptions, stdout io.Writer) (err error) {
+	d := &demo{demoOptions: o, begin: time.Now(), screen: newScreen(stdout, o.asJSON)}
+	defer d.screen.close()
+	release, err := d.openDir()
+	if err != nil {
+		return err
+	}
+	defer release()
+	// Everything below runs on ctx and ends with it; the first failure ends it.
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := d.open(ctx); err != nil {
+		d.close()
+		return err
+	}
+	result, err := d.run(ctx, cancel)
+	if err != nil {
+		return err
+	}
+	if o.asJSON {
+		return json.NewEncoder(stdout).Encode(result)
+	}
+	d.screen.farewell(d, result)
+	return nil
+}
+
+// openDir makes the directory, takes it for this process alone, and opens the log.
+func (d *demo) openDir() (release func(), err error) {
+	if d.dir == "" {
+		if d.dir, err = os.MkdirTemp("", "wattmark-demo-"); err != nil {
+			return nil, err
+		}
+	} else if d.dir, err = filepath.Abs(d.dir); err != nil {
+		return nil, err
+	} else if err := os.MkdirAll(d.dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(d.dir)
+	if err != nil {
+		return nil, err
+	}
+	log, err := os.OpenFile(filepath.Join(d.dir, "log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		lock.Close()
+		return nil, err
+	}
+	d.log = slog.New(slog.NewTextHandler(log, nil))
+	return func() { log.Close(); lock.Close() }, nil
+}
+
+// open starts the clock and opens street, oracles, gateways and page. On an error
+// the caller closes what was opened.
+func (d *demo) open(ctx context.Context) error {
+	if err := d.openClock(); err != nil {
+		return err
+	}
+	var err error
+	if d.street, err = street.New(street.Config{Homes: d.gateways, Seed: d.seed, Clock: d.clock}); err != nil {
+		return err
+	}
+	var names []string
+	for _, g := range d.street.Gateways() {
+		names = append(names, g.Name)
+	}
+	d.screen.headline(d)
+	d.cluster, err = openCluster(ctx, clusterConfig{
+		dir: d.dir, oracles: d.oracles, gateways: names, listen: true, now: d.clock.Now, simulated: true,
+		parameters: []entry.Parameter{{Name: entry.ParamFutureLimit, Value: futureLimit(d.speed)}},
+		observe:    d.observe, log: d.log,
+	})
+	if err != nil {
+		return err
+	}
+	first := d.cluster.nodes[0].Ledger()
+	d.tally.start(first)
+	d.page = dashboard.New(d, dashboard.Options{
+		Origin: d.cluster.charter.Origin, Simulated: true, Quorum: int(d.cluster.charter.Quorum),
+		Ledger: first.Store(), Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
+	})
+	return nil
+}
+
+// futureLimit is how far ahead of block time a statement may be, in seconds: a
+// fast street's clock runs on while a block is being closed.
+func futureLimit(speed int) int64 { return max(120, 10*int64(speed)) }
+
+// close releases what open opened, when nothing of it runs.
+func (d *demo) close() {
+	if d.cluster != nil {
+		d.cluster.closeLedgers()
+		d.cluster.close()
+	}
+	if d.street != nil {
+		d.street.Close()
+	}
+}
+
+// run runs everything until the duration is over, ctx ends, or a part fails.
+func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoResult, error) {
+	defer d.street.Close()
+	defer d.cluster.close()
+	// What gateways need outlives them: streets and oracles end last.
+	below, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBelow()
+	var lower, upper sync.WaitGroup
+	fail := func(err error) {
+		if err != nil {
+			cancel(err)
+		}
+	}
+	lower.Go(func() { fail(d.street.Run(below)) })
+	lower.Go(func() { fail(d.cluster.run(below)) })
+	err := d.enrol(ctx)
+	if err == nil {
+		err = d.openGateways()
+	}
+	if err == nil {
+		err = d.openPage(below, &lower)
+	}
+	if err != nil {
+		d.closeGateways()
+		stopBelow()
+		lower.Wait()
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+			err = cause // what failed first
+		}
+		return nil, err
+	}
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	for _, g := range d.homes {
+		upper.Go(func() { fail(g.gateway.Run(running)) })
+	}
+	upper.Go(func() { d.screen.run(running, d) })
+	upper.Go(func() { fail(d.tour(running)) })
+	d.waitEnd(ctx)
+	stopped := time.Now()
+	stop()
+	upper.Wait()
+	result := d.result(stopped)
+	stopBelow()
+	lower.Wait()
+	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) {
+		return nil, err
+	}
+	return result, nil
+}
+
+// waitEnd waits for the end of the duration, which counts from the first line, or
+// of ctx.
+func (d *demo) waitEnd(ctx context.Context) {
+	var over <-chan time.Time
+	if d.duration > 0 {
+		over = time.After(time.Until(d.begin.Add(d.duration)))
+	}
+	select {
+	case <-over:
+	case <-ctx.Done():
+	}
+}
+
+// enrol enrols the street's gateways where they are not, and writes their keys.
+func (d *demo) enrol(ctx context.Context) error {
+	var list []entry.Enrolment
+	for _, g := range d.street.Gateways() {
+		key, err := gatewayKey(d.dir, &g)
+		if err != nil {
+			return err
+		}
+		list = append(list, entry.Enrolment{
+			Algorithm: int(key.Public().Algorithm()), Key: key.Public().Bytes(), Gateway: g.Name, Points: g.Points(),
+		})
+	}
+	return d.cluster.enrol(ctx, list)
+}
+
+// openPage starts the page, unless it is off. Where nobody chose the port and it is
+// taken, another one does.
+func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
+	wg.Go(func() { d.page.Run(ctx) })
+	if d.http == "off" || d.http == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", d.http)
+	if err != nil && !d.given("http") {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return fmt.Errorf("the page: %w: give another --http ADDRESS, or --http off", err)
+	}
+	d.pageURL = "http://" + l.Addr().String() + "/"
+	server := &http.Server{
+		Handler: d.page, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
+	wg.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("the page has ended", "error", err)
+		}
+	})
+	wg.Go(func() {
+		<-ctx.Done()
+		goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(goodbye) != nil {
+			server.Close()
+		}
+	})
+	d.screen.say("page       " + d.pageURL)
+	return nil
+}
+
+// observe takes what an oracle says of itself; it returns at once.
+func (d *demo) observe(i int, e oracle.Event) {
+	d.tally.observe(i, e, time.Since(d.begin))
+	switch {
+	case e.Halted != nil:
+		d.screen.event(d, fmt.Sprintf("oracle %d has HALTED: %v", i+1, e.Halted))
+	case e.Conflict != nil:
+		d.screen.event(d, fmt.Sprintf("oracle %d has proof that oracles disagree: %v", i+1, e.Conflict))
+	case e.Refusal != nil:
+		d.screen.event(d, fmt.Sprintf("refused a statement in the name of %s: %s (%s)", e.Gateway, e.Refusal.Reason, e.Refusal.Reason.Remedy()))
+	}
+	d.tellPage(i, e)
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"cmp"
+	"math"
+	"slices"
+	"time"
+
+	"wattmark/gateway/uplink"
+	"wattmark/ledger/entry"
+	"wattmark/oracle"
+	"wattmark/oracle/dashboard"
+)
+
+// silentAfter is how long a gateway may be without a receipt before the page calls
+// it silent.
+const silentAfter = 6 * time.Second
+
+// Now implements dashboard.Source: what the drivers read last and what is counted.
+func (d *demo) Now() dashboard.View {
+	n := d.tally.now()
+	v := dashboard.View{At: d.clock.Now(), Signed: n.signed, Acknowledged: n.acknowledged}
+	for _, g := range d.homes {
+		waiting := uint64(max(g.gateway.Stats().Outbox.Pending, 0))
+		v.Waiting += waiting
+		state, grid, sun := g.state(), 0.0, 0.0
+		switch {
+		case g.Bus != nil:
+			v.Stack = g.stack(state, waiting)
+			continue
+		default:
+			grid, sun = g.power()
+		}
+		if g.Name == "feeder-01" {
+			v.Feeder = &dashboard.Feeder{GridW: whole(grid), State: state, Waiting: waiting}
+			continue
+		}
+		v.Homes = append(v.Homes, dashboard.Home{
+			Name: g.Name, GridW: whole(grid), SolarW: whole(sun), Solar: len(g.Devices) > 1, State: state, Waiting: waiting,
+		})
+	}
+	for i, node := range d.cluster.nodes {
+		header, _, _ := node.Ledger().Last()
+		o := dashboard.Oracle{Name: oracleName(i), Height: header.Height, State: dashboard.StateGood}
+		if f := node.Final(); f != nil {
+			o.Final = f.Height
+		}
+		if node.Halted() != nil {
+			o.State = dashboard.StateHalted
+		}
+		v.Oracles = append(v.Oracles, o)
+	}
+	for reason, count := range n.refused {
+		v.Refusals = append(v.Refusals, dashboard.Refusals{Reason: reason, Count: count, Remedy: entry.Reason(reason).Remedy(), Last: n.refusedOf[reason]})
+	}
+	slices.SortFunc(v.Refusals, func(a, b dashboard.Refusals) int { return cmp.Compare(a.Reason, b.Reason) })
+	return v
+}
+
+func whole(f float64) int64 { return int64(math.Round(f)) }
+
+// state says whether the gateway is heard: a statement waits for its receipt no
+// longer than it should.
+func (g *demoGateway) state() dashboard.State {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	switch {
+	case g.heard.IsZero():
+		return dashboard.StateStarting
+	case g.signed.Sub(g.heard) > silentAfter, g.cable.isPulled():
+		return dashboard.StateSilent
+	}
+	return dashboard.StateGood
+}
+
+func (g *demoGateway) stack(s dashboard.State, waiting uint64) *dashboard.Stack {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return &dashboard.Stack{
+		CO2PPM: whole(g.latest["scd41/co2"]), TemperatureCenti: whole(100 * g.latest["scd41/temperature"]),
+		HumidityCenti: whole(100 * g.latest["scd41/relative_humidity"]), State: s, Waiting: waiting,
+	}
+}
+
+// tellPage passes on what an oracle says of itself.
+func (d *demo) tellPage(_ int, e oracle.Event) {
+	switch {
+	case e.Block != nil:
+		h, r := e.Block.Header, e.Block.Result
+		d.page.Block(dashboard.Block{
+			Height: h.Height, Time: time.UnixMilli(h.Time).UTC(), Statements: len(r.Accepted),
+			Outcomes: len(r.Leaves) - len(r.Accepted) + len(r.Refusals), Size: e.Block.Checkpoint.Size,
+		})
+	case e.Final != nil:
+		d.page.Final(e.Final.Height, len(e.Final.Receipts))
+	}
+}
+
+func (d *demo) tellReceipt(g *demoGateway, r uplink.Receipt, took time.Duration) {
+	d.page.Receipt(dashboard.Receipt{
+		Gateway: g.Name, Boot: r.Boot, Count: r.Seq, Leaf: r.Proof.Index, Bytes: len(r.Statement), Took: took,
+	})
+}
+
+func (d *demo) notice(t dashboard.Tone, text string, leaf *uint64) {
+	d.page.Notice(dashboard.Notice{At: d.clock.Now(), Tone: t, Text: text, Leaf: leaf})
+}

@@ -1,0 +1,200 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"wattmark/ledger/audit"
+	"wattmark/ledger/entry"
+	"wattmark/oracle/dashboard"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
+)
+
+// The tour's stations, in hundredths of its length: the first minute, or the
+// duration where that is shorter.
+const (
+	tourLength = time.Minute
+	tourLeast  = 8 * time.Second // shorter runs have no time to catch up after an outage
+
+	atVerify = 15
+	atPull   = 25
+	atPlug   = 45
+	atTamper = 60
+)
+
+// tour shows in the first minute what the street stands for: a receipt verified, a
+// gateway without its network, a tampered statement.
+func (d *demo) tour(ctx context.Context) error {
+	length := tourLength
+	if d.duration > 0 {
+		length = min(length, d.duration)
+	}
+	if err := d.awaitFirstFinal(ctx); err != nil {
+		return nil // it ended before
+	}
+	n := d.tally.now()
+	d.screen.event(d, fmt.Sprintf("first final block: %d, after %d ms, cosigned by %d of %d oracles", n.final, n.firstFinal.Milliseconds(), n.cosigners, d.oracles))
+	for _, station := range []struct {
+		at  time.Duration
+		run func(context.Context) error
+	}{
+		{atVerify, d.verifyOne}, {atPull, d.pullOne}, {atPlug, d.plugOne}, {atTamper, d.tamperOne},
+	} {
+		if length < tourLeast && station.at != atVerify && station.at != atTamper {
+			continue
+		}
+		select {
+		case <-time.After(time.Until(d.begin.Add(station.at * length / 100))):
+		case <-ctx.Done():
+			return nil
+		}
+		if err := station.run(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("the tour: %w", err)
+		}
+	}
+	return nil
+}
+
+// named returns a gateway of the street.
+func (d *demo) named(name string) *demoGateway {
+	for _, g := range d.homes {
+		if g.Name == name {
+			return g
+		}
+	}
+	return nil
+}
+
+// verifyOne verifies the feeder's newest receipt with what a verifier has: the file,
+// the policy and the keys.
+func (d *demo) verifyOne(ctx context.Context) error {
+	g := d.named("feeder-01")
+	if err := poll(ctx, func() bool { _, ok := g.files.newest(); return ok }); err != nil {
+		return err
+	}
+	n, _ := g.files.newest()
+	file := g.files.name(n, coseSuffix)
+	policy := filepath.Join(d.dir, "policy")
+	trust, err := loadTrust(policy, "")
+	if err != nil {
+		return err
+	}
+	r := verifyFile(file, trust)
+	word := map[int]string{audit.ExitHolds: "verified", audit.ExitUnchecked: "could NOT be checked", audit.ExitFalse: "is FALSE"}[r.Exit()]
+	var holds []string
+	for _, v := range r.Verdicts {
+		if v.Verdict == audit.Holds {
+			holds = append(holds, string(v.Check))
+		}
+	}
+	d.screen.event(d, fmt.Sprintf("receipt of %s %s %s: %s hold", g.Name, n, word, strings.Join(holds, ", ")))
+	d.screen.say(fmt.Sprintf("         yourself:  wattmark verify --policy %s %s", policy, file))
+	if r.Exit() != audit.ExitHolds {
+		return fmt.Errorf("%s does not verify: run 'wattmark verify --policy %s %s'", file, policy, file)
+	}
+	d.notice(dashboard.Good, fmt.Sprintf("Receipt %s of %s verified offline: %s hold.", n, g.Name, strings.Join(holds, ", ")), nil)
+	return nil
+}
+
+// wanderer is the gateway that loses its network.
+func (d *demo) wanderer() *demoGateway { return d.homes[min(2, d.gateways-1)] }
+
+func (d *demo) pullOne(context.Context) error {
+	g := d.wanderer()
+	g.cable.pull()
+	d.screen.event(d, g.Name+" has lost its network; it goes on reading, signing and keeping")
+	d.notice(dashboard.Warn, g.Name+" has lost its network. It goes on reading, signing and keeping.", nil)
+	return nil
+}
+
+func (d *demo) plugOne(ctx context.Context) error {
+	g := d.wanderer()
+	kept := g.gateway.Stats().Outbox.Pending
+	g.cable.plug()
+	back := time.Now()
+	d.screen.event(d, fmt.Sprintf("%s has its network back, with %d statements kept", g.Name, kept))
+	if err := poll(ctx, func() bool { return g.gateway.Stats().Outbox.Pending == 0 }); err != nil {
+		return err
+	}
+	text := fmt.Sprintf("%s has caught up: every statement kept has a receipt, %.1f s after the network came back", g.Name, time.Since(back).Seconds())
+	d.screen.event(d, text)
+	d.notice(dashboard.Good, text+".", nil)
+	return nil
+}
+
+// tamperOne plays somebody who got hold of the feeder's TLS key, but not of the key
+// it signs with: one byte of its newest reading is changed and sent in its name.
+func (d *demo) tamperOne(ctx context.Context) error {
+	g := d.named("feeder-01")
+	last := g.newest()
+	tampered, err := tamper(last)
+	if err != nil {
+		return err
+	}
+	cfg, err := d.cluster.clientTLS(g.Name)
+	if err != nil {
+		return err
+	}
+	conn, err := nats.Connect(d.cluster.broker.NATSURL(), nats.Secure(cfg), nats.Timeout(5*time.Second))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	d.screen.event(d, fmt.Sprintf("somebody sends a statement of %s with one byte of its reading changed", g.Name))
+	before := d.tally.now().refused[string(entry.ReasonBadSignature)]
+	frame := wire.Frame{Statement: tampered}
+	if err := conn.Publish(wire.For(d.cluster.charter.Origin).Up(g.Name), frame.Encode()); err != nil {
+		return err
+	}
+	if err := conn.FlushTimeout(5 * time.Second); err != nil {
+		return err
+	}
+	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	if poll(limited, func() bool { return d.tally.now().refused[string(entry.ReasonBadSignature)] > before }) != nil && ctx.Err() == nil {
+		return errors.New("a tampered statement was not refused within 10 s")
+	}
+	d.notice(dashboard.Bad, "A statement in the name of "+g.Name+" with one byte changed was refused: "+string(entry.ReasonBadSignature)+". Nothing of it is on the ledger.", nil)
+	return nil
+}
+
+// newest returns the newest statement that the gateway signed in this run.
+func (g *demoGateway) newest() []byte {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.last.Statement
+}
+
+// tamper changes the last digit of a reading: the last byte of the payload that is
+// one of a small number, so that the form stays what it was.
+func tamper(statement []byte) ([]byte, error) {
+	m, err := signer.Parse(statement)
+	if err != nil {
+		return nil, err
+	}
+	at := bytes.Index(statement, m.Payload)
+	pack, err := entry.ParsePack(m.Payload)
+	if err != nil || at < 0 {
+		return nil, fmt.Errorf("nothing to tamper with: %w", errors.Join(err, os.ErrInvalid))
+	}
+	for i := range pack.Records {
+		if r := &pack.Records[i]; r.Text == "" && r.Value.Mantissa > 1 {
+			r.Value.Mantissa ^= 1
+			changed, err := pack.Encode()
+			if err == nil && len(changed) == len(m.Payload) {
+				return bytes.Join([][]byte{statement[:at], changed, statement[at+len(changed):]}, nil), nil
+			}
+			r.Value.Mantissa ^= 1
+		}
+	}
+	return nil, errors.New("nothing to tamper with: the statement holds no number")
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/store"
+	"wattmark/signer"
+)
+
+// shownLeaf is a leaf as show prints it.
+type shownLeaf struct {
+	Index   uint64   `json:"index"`
+	Kind    string   `json:"kind"`
+	Hash    string   `json:"leaf_hash"`
+	Bytes   int      `json:"bytes"`
+	Summary string   `json:"summary"`
+	Lines   []string `json:"lines,omitempty"`
+}
+
+// shownLedger is a ledger's summary.
+type shownLedger struct {
+	Dir        string      `json:"dir"`
+	Origin     string      `json:"origin"`
+	Simulated  bool        `json:"simulated"`
+	Oracles    []string    `json:"oracles"`
+	Quorum     uint64      `json:"quorum"`
+	Height     uint64      `json:"height"`
+	Leaves     uint64      `json:"leaves"`
+	Root       string      `json:"root"`
+	Final      uint64      `json:"final_size"`
+	LastBlocks []shownLeaf `json:"last_headers"`
+}
+
+func newLedgerShow() *cobra.Command {
+	var leaf, height int64
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "show DIR [--leaf N | --block H]",
+		Short: "Show a ledger, one block or one leaf in words",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if leaf >= 0 && height >= 0 {
+				return errors.New("give --leaf or --block, not both")
+			}
+			dirs, err := storesOf(args[0])
+			if err != nil {
+				return failed(err)
+			}
+			r, _, err := store.OpenReader(dirs[0])
+			if err != nil {
+				return checkedFalse(err)
+			}
+			defer r.Close()
+			w := cmd.OutOrStdout()
+			switch {
+			case leaf >= 0:
+				err = showLeaves(w, r, uint64(leaf), uint64(leaf)+1, asJSON)
+			case height >= 0:
+				var b store.Block
+				if b, err = r.BlockAt(uint64(height)); err == nil {
+					err = showLeaves(w, r, b.First, b.Size, asJSON)
+				}
+			default:
+				err = showLedger(w, r, asJSON)
+			}
+			return failed(err)
+		},
+	}
+	c.Flags().Int64Var(&leaf, "leaf", -1, "show the leaf with index `N`")
+	c.Flags().Int64Var(&height, "block", -1, "show the leaves of the block at height `H`")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return c
+}
+
+func showLeaves(w io.Writer, r *store.Reader, from, to uint64, asJSON bool) error {
+	if from >= r.Size() {
+		return fmt.Errorf("the ledger ends before leaf %d: it has %d leaves", from, r.Size())
+	}
+	return r.Leaves(from, to, func(i uint64, leaf []byte) error {
+		s := describe(i, leaf)
+		if asJSON {
+			return json.NewEncoder(w).Encode(s)
+		}
+		fmt.Fprintf(w, "leaf %d  %s  %s\n", s.Index, s.Kind, s.Summary)
+		for _, l := range s.Lines {
+			fmt.Fprintf(w, "    %s\n", l)
+		}
+		_, err := fmt.Fprintf(w, "    %d bytes, leaf hash %s\n", s.Bytes, s.Hash)
+		return err
+	})
+}
+
+func showLedger(w io.Writer, r *store.Reader, asJSON bool) error {
+	last, ok := r.Last()
+	if !ok {
+		return errors.New("the ledger holds no block yet")
+	}
+	c, err := charterOf(r)
+	if err != nil {
+		return err
+	}
+	s := shownLedger{Dir: r.Dir(), Origin: c.Origin, Simulated: c.Simulated, Quorum: c.Quorum, Height: last.Height, Leaves: last.Size, Root: hex.EncodeToString(last.Root[:])}
+	for _, o := range c.Oracles {
+		s.Oracles = append(s.Oracles, o.Name)
+	}
+	if note, _, ok, err := r.Final(); err == nil && ok {
+		if cp, err := block.CheckpointOf(note); err == nil {
+			s.Final = cp.Size
+		}
+	}
+	for h := last.Height - min(last.Height, 9); h <= last.Height; h++ {
+		b, err := r.BlockAt(h)
+		if err != nil {
+			return err
+		}
+		leaf, err := r.Leaf(b.Size - 1)
+		if err != nil {
+			return err
+		}
+		s.LastBlocks = append(s.LastBlocks, describe(b.Size-1, leaf))
+	}
+	if asJSON {
+		return json.NewEncoder(w).Encode(s)
+	}
+	fmt.Fprintf(w, "%s\n", s.Origin)
+	if s.Simulated {
+		fmt.Fprintln(w, "  a demonstration: its clock and sensors are simulated")
+	}
+	fmt.Fprintf(w, "  %d oracles, %d make a block final\n", len(s.Oracles), s.Quorum)
+	fmt.Fprintf(w, "  %d blocks, %d leaves, %d of them final\n", s.Height+1, s.Leaves, s.Final)
+	for _, l := range s.LastBlocks {
+		fmt.Fprintf(w, "  %s\n", l.Summary)
+	}
+	_, err = fmt.Fprintf(w, "  root %s\n", s.Root)
+	return err
+}
+
+// describe puts a leaf into words.
+func describe(index uint64, leaf []byte) shownLeaf {
+	h := block.LeafHash(leaf)
+	s := shownLeaf{Index: index, Kind: entry.KindOf(leaf).String(), Hash: hex.EncodeToString(h[:]), Bytes: len(leaf)}
+	var err error
+	switch entry.KindOf(leaf) {
+	case entry.LeafHeader:
+		var h *block.Header
+		if h, err = block.ParseHeader(leaf); err == nil {
+			s.Summary = fmt.Sprintf("block %d at %s, leaves %d to %d", h.Height, utc(h.Time), h.First, h.Size)
+		}
+	case entry.LeafCharter:
+		var c *entry.Charter
+		if c, err = entry.ParseCharter(leaf); err == nil {
+			s.Summary = fmt.Sprintf("charter of %s, %d oracles, quorum %d", c.Origin, len(c.Oracles), c.Quorum)
+		}
+	case entry.LeafOutcome:
+		var o *entry.Outcome
+		if o, err = entry.ParseOutcome(leaf); err == nil {
+			s.Summary = fmt.Sprintf("%s: %s %s", o.Kind, o.Code, o.Detail)
+			if o.Kind == entry.OutcomeFlagged {
+				s.Lines = append(s.Lines, fmt.Sprintf("about leaf %d", o.Leaf))
+			} else {
+				s.Lines = append(s.Lines, fmt.Sprintf("about %x", o.Hash))
+			}
+		}
+	case entry.LeafStatement:
+		err = s.statement(leaf)
+	}
+	if err != nil {
+		s.Summary = "does not read: " + err.Error()
+	}
+	return s
+}
+
+func (s *shownLeaf) statement(leaf []byte) error {
+	m, err := signer.Parse(leaf)
+	if err != nil {
+		return err
+	}
+	c, err := entry.ParseClaims(m.Claims)
+	if err != nil {
+		return err
+	}
+	s.Summary = fmt.Sprintf("%s by %s", m.Type, c.Issuer)
+	s.Lines = append(s.Lines, fmt.Sprintf("%v of key %v, signed %s", m.Algorithm, m.KeyID, utc(c.IssuedAt*1000)))
+	if c.Sequence.Count > 0 {
+		s.Lines = append(s.Lines, fmt.Sprintf("metering point %s, sequence %v", c.Subject, c.Sequence))
+	}
+	if c.Time != nil {
+		s.Lines = append(s.Lines, "clock "+c.Time.Quality)
+	}
+	switch {
+	case m.Hidden():
+		s.Lines = append(s.Lines, fmt.Sprintf("committed pack with SHA-256 %x", m.Payload))
+	case m.Type == entry.TypeReading:
+		p, err := entry.ParsePack(m.Payload)
+		if err != nil {
+			return err
+		}
+		for _, r := range p.Records {
+			value := r.Text
+			if value == "" {
+				value = r.Value.String() + " " + r.Unit
+			}
+			s.Lines = append(s.Lines, fmt.Sprintf("%s  %s = %s", utc(r.Time), r.Name[len(p.Base):], value))
+		}
+	default:
+		return s.payload(m)
+	}
+	return nil
+}
+
+func (s *shownLeaf) payload(m *signer.Message) error {
+	switch m.Type {
+	case entry.TypeClock:
+		c, err := entry.ParseClock(m.Payload)
+		if err != nil {
+			return err
+		}
+		s.Lines = append(s.Lines, fmt.Sprintf("clock of block %d: %s", c.Height, utc(c.Time)))
+	case entry.TypeEnrolment:
+		e, err := entry.ParseEnrolment(m.Payload)
+		if err != nil {
+			return err
+		}
+		k, err := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key)
+		if err != nil {
+			return err
+		}
+		s.Lines = append(s.Lines, fmt.Sprintf("gateway %s, key %v (%v)", e.Gateway, k.ID(), k.Algorithm()))
+		for _, p := range e.Points {
+			s.Lines = append(s.Lines, fmt.Sprintf("metering point %s, %s, %d channels", p.Subject, p.Mode, len(p.Channels)))
+		}
+	case entry.TypeRevocation:
+		r, err := entry.ParseRevocation(m.Payload)
+		if err != nil {
+			return err
+		}
+		s.Lines = append(s.Lines, fmt.Sprintf("key %x ends: %q", r.KeyID, r.Reason))
+	case entry.TypeVote:
+		v, err := entry.ParseVote(m.Payload)
+		if err != nil {
+			return err
+		}
+		s.Lines = append(s.Lines, fmt.Sprintf("%s = %d from block %d", v.Proposal.Parameter, v.Proposal.Value, v.Proposal.Height))
+	}
+	return nil
+}
+
+func utc(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
