@@ -9,7 +9,6 @@ import (
 	"github.com/fxamacker/cbor/v2"
 
 	"wattmark/ledger/block"
-	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
 
@@ -199,58 +198,4 @@ func (a *Accepted) Transparent(it *ReceiptItem, statement []byte) ([]byte, error
 // LogProof returns the statement's tlog-proof. The item must have been checked.
 func (a *Accepted) LogProof(it *ReceiptItem, statement []byte) *block.LogProof {
 	return &block.LogProof{Extra: statement, Index: it.Index, Path: it.Path, Checkpoint: a.note}
-}
-
-// Refusal is an oracle's answer to a statement it did not put into the order.
-// It travels as a COSE_Sign1 of type entry.TypeRefusal by the oracle's statement
-// key.
-type Refusal struct {
-	// Leaf is the leaf hash of the statement's bytes as they arrived, or of the
-	// whole frame where no statement could be read from it.
-	Leaf block.Hash `cbor:"1,keyasint"`
-	// Boot and Count are the statement's sequence number, 0 where unreadable.
-	Boot   uint64       `cbor:"2,keyasint"`
-	Count  uint64       `cbor:"3,keyasint"`
-	Reason entry.Reason `cbor:"4,keyasint"`
-}
-
-// Sign writes the refusal, signed by s as oracle issuer for the ledger origin
-// at a time in Unix seconds.
-func (r *Refusal) Sign(s signer.Signer, issuer, origin string, seconds int64) ([]byte, error) {
-	claims := entry.Claims{Issuer: issuer, Audience: origin, IssuedAt: seconds}
-	raw, err := claims.Encode()
-	if err != nil {
-		return nil, err
-	}
-	h := signer.Header{Type: entry.TypeRefusal, ContentType: entry.ContentCBOR, Claims: raw}
-	return signer.Sign(s, h, must(encMode.Marshal(r)))
-}
-
-// OpenRefusal reads a refusal and verifies it under the key that find returns
-// for its key id.
-func OpenRefusal(b []byte, origin string, find func(signer.KeyID) (signer.PublicKey, bool)) (*Refusal, error) {
-	m, err := signer.Parse(b)
-	if err != nil {
-		return nil, fmt.Errorf("%w: refusal: %w", ErrMessage, err)
-	}
-	k, ok := find(m.KeyID)
-	if !ok {
-		return nil, fmt.Errorf("%w: a refusal of key %v, which is no oracle's", ErrMessage, m.KeyID)
-	}
-	o, err := signer.Verify(m, k)
-	if err != nil {
-		return nil, fmt.Errorf("refusal: %w", err)
-	}
-	claims, err := entry.ParseClaims(o.Message().Claims)
-	if err != nil {
-		return nil, fmt.Errorf("refusal: %w", err)
-	}
-	if m.Type != entry.TypeRefusal || claims.Audience != origin {
-		return nil, fmt.Errorf("%w: a statement of type %q for ledger %q is no refusal", ErrMessage, m.Type, claims.Audience)
-	}
-	var r Refusal
-	if err := decMode.Unmarshal(m.Payload, &r); err != nil {
-		return nil, fmt.Errorf("%w: refusal: %w", ErrMessage, err)
-	}
-	return &r, nil
 }
