@@ -46,9 +46,19 @@ const (
 	// shareFactor holds a device that failed back for nine times what it took, which
 	// leaves it a tenth.
 	shareFactor = 9
+	// defaultTimeout is package modbus's; on I2C most transfers take far less.
+	defaultTimeout = 300 * time.Millisecond
 	// polls is how often a part is asked again within its Settle time.
 	polls = 24
 )
+
+// answer is how long a device may take to answer.
+func (c *Config) answer() time.Duration {
+	if c.Timeout > 0 {
+		return c.Timeout
+	}
+	return defaultTimeout
+}
 
 // Bus is one bus and what waits for it. All methods may be called from any goroutine.
 type Bus struct {
@@ -97,7 +107,8 @@ func (b *Bus) String() string { return b.config.Name }
 // Sense makes dev take a snapshot into dst, in turn, and waits for it. While the
 // device has no new data yet it is asked again, up to the Settle time of its
 // descriptor; no other failure is retried. Errors wrap the classes of package
-// hardware; ErrHeld, ErrBusy and ErrClosed mean that the bus was not touched.
+// hardware, and dst then holds no values; ErrHeld, ErrBusy and ErrClosed mean that
+// the bus was not touched.
 func (b *Bus) Sense(ctx context.Context, dev hardware.Device, dst *hardware.Batch) error {
 	return b.SenseDue(ctx, dev, b.config.Clock.Now(), dst)
 }
@@ -109,6 +120,7 @@ func (b *Bus) SenseDue(ctx context.Context, dev hardware.Device, due time.Time, 
 	if err != nil {
 		return err
 	}
+	dst.Reset() // whatever goes wrong, no old value is left in it
 	patience := b.config.Clock.Now().Add(d.settle)
 	for {
 		err := b.enqueue(ctx, &request{device: d, due: due, dst: dst})
@@ -124,8 +136,8 @@ func (b *Bus) SenseDue(ctx context.Context, dev hardware.Device, due time.Time, 
 }
 
 // Do runs f, in turn, in the goroutine that owns the bus: for what is not a sample,
-// such as Probe and Calibrate. Failures before do not hold it back, and its own do
-// not count.
+// such as Probe, Calibrate and Halt. Failures before do not hold it back, and its own
+// do not count. When a transfer in f hangs, f does not go on behind it.
 func (b *Bus) Do(ctx context.Context, f func(ctx context.Context) error) error {
 	return b.enqueue(ctx, &request{due: b.config.Clock.Now(), do: f})
 }
@@ -141,20 +153,17 @@ func (b *Bus) Run(ctx context.Context) error {
 	if ran {
 		return fmt.Errorf("%s: %w", b.config.Name, errors.New("a bus runs once"))
 	}
-	w := b.newWorker()
+	w := b.newWorker(nil)
 	for {
 		j := b.next(ctx)
 		if j == nil {
 			break
 		}
+		cancel := j.cancel // once it is done j is its caller's again
 		w.jobs <- j
-		if !b.await(ctx, w, j) {
-			b.abandon(w, j)
-			w = b.newWorker()
-		}
+		w = b.await(ctx, w, j, cancel)
 	}
-	close(w.jobs)
-	<-w.exited
+	b.stop(w)
 	return nil
 }
 
@@ -179,23 +188,40 @@ func (b *Bus) next(ctx context.Context) *job {
 	}
 }
 
-// await waits for the job that w runs. It is false when a transfer hangs.
-func (b *Bus) await(ctx context.Context, w *worker, j *job) bool {
-	tick := time.NewTimer(b.config.Hang / 4)
+// await waits for the job that w runs, and returns the worker for the next one:
+// another, when a transfer hangs.
+func (b *Bus) await(ctx context.Context, w *worker, j *job, cancel context.CancelFunc) *worker {
+	tick := time.NewTicker(max(1, b.config.Hang/4))
 	defer tick.Stop()
 	done := ctx.Done()
 	for {
 		select {
 		case <-w.done:
-			return true
+			return w
 		case <-done:
-			j.cancel()
+			cancel()
 			done = nil
 		case <-tick.C:
-			if w.hangs(b.config.Hang) {
-				return false
+			if next := b.abandon(w, j); next != nil {
+				return next
 			}
-			tick.Reset(b.config.Hang / 4)
+		}
+	}
+}
+
+// stop ends w. A port that hangs while it is closed is left alone.
+func (b *Bus) stop(w *worker) {
+	close(w.jobs)
+	tick := time.NewTicker(max(1, b.config.Hang/4))
+	defer tick.Stop()
+	for {
+		select {
+		case <-w.exited:
+			return
+		case <-tick.C:
+			if w.hangs(b.config.Hang) {
+				return
+			}
 		}
 	}
 }

@@ -65,6 +65,12 @@ func (d *device) account(err error, took time.Duration, config *Config) {
 		return
 	case errors.Is(err, context.Canceled):
 		return
+	case errors.Is(err, context.DeadlineExceeded) && took < config.answer():
+		// It had less time than it may take, as most of the caller's went by in the
+		// queue. What it did take still goes against its share.
+		d.last = err
+		d.share = time.Now().Add(shareFactor * took)
+		return
 	}
 	now := config.Clock.Now()
 	if d.failures == 0 {

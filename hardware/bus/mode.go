@@ -1,6 +1,10 @@
 package bus
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
 
 // Parity is how a serial line checks a character.
 type Parity byte
@@ -19,6 +23,24 @@ type Mode struct {
 	DataBits int
 	Parity   Parity
 	StopBits int
+}
+
+// ParseMode reads what String returns: speed, space, data bits, parity and stop bits,
+// as in "9600 8N1".
+func ParseMode(s string) (Mode, error) {
+	speed, frame, _ := strings.Cut(s, " ")
+	baud, err := strconv.Atoi(speed)
+	if err != nil || len(frame) != 3 {
+		return Mode{}, fmt.Errorf("serial mode %q is not of the form \"9600 8N1\"", s)
+	}
+	m, err := Mode{baud, int(frame[0]) - '0', Parity(frame[1]), int(frame[2]) - '0'}.normal()
+	if err == nil && m.String() != s {
+		err = fmt.Errorf("it is written %q", m)
+	}
+	if err != nil {
+		return Mode{}, fmt.Errorf("serial mode %q: %w", s, err)
+	}
+	return m, nil
 }
 
 // normal returns m with its defaults filled in, or why it cannot be.

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"strings"
 	"syscall"
 
 	"periph.io/x/conn/v3/driver/driverreg"
@@ -15,11 +15,13 @@ import (
 )
 
 // Opener opens a bus's port: a modbus.Conn or an i2c.Bus. It is called again after
-// the port failed.
+// the port failed, and from another goroutine when an earlier call hangs. Close must
+// be safe to call while the port is read from or written to, and end that if it can.
 type Opener func() (io.Closer, error)
 
 // Given is an Opener of a port that is open already: an emulated bus, or one end of
-// a connection. Closing the bus does not close it, so that it can be opened again.
+// a connection. Closing the bus does not close it, so that it can be opened again;
+// nor is it closed when a transfer hangs in it.
 func Given(port any) Opener {
 	return func() (io.Closer, error) { return given{port}, nil }
 }
@@ -50,8 +52,16 @@ var _ = sysfs.NewI2C // sysfs registers itself with driverreg
 // openError gives a failure to open a port its class.
 func openError(name string, err error, remedy string) error {
 	class := hardware.ErrAbsent
-	if errors.Is(err, os.ErrPermission) || errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EWOULDBLOCK) {
-		class = hardware.ErrPermission
+	for _, errno := range [...]syscall.Errno{syscall.EACCES, syscall.EPERM, syscall.EBUSY, syscall.EWOULDBLOCK} {
+		if is(err, errno) {
+			class = hardware.ErrPermission
+		}
 	}
 	return &hardware.Error{Class: class, Op: fmt.Sprintf("opening %s", name), Err: err, Remedy: remedy}
+}
+
+// is reports whether errno is at the bottom of err. periph's drivers keep the text
+// of the number only.
+func is(err error, errno syscall.Errno) bool {
+	return err != nil && (errors.Is(err, errno) || strings.HasSuffix(err.Error(), errno.Error()))
 }

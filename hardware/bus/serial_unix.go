@@ -77,14 +77,24 @@ func (p *serialPort) prepare(path string) (err error) {
 		return openError(path, fmt.Errorf("setting %s: %w", p.mode, err), "check that it is a serial port")
 	}
 	p.readOnce = func(fd uintptr) bool {
-		p.n, p.err = unix.Read(int(fd), p.into)
-		return p.err != unix.EAGAIN && p.err != unix.EINTR
+		p.read(fd)
+		return p.err != unix.EAGAIN
 	}
 	p.peek = func(fd uintptr) bool {
-		p.n, p.err = unix.Read(int(fd), p.into)
+		p.read(fd)
 		return true
 	}
 	return nil
+}
+
+// read reads what is there. A signal in between is not the end of it: the poller
+// tells of new bytes only, so those that are there must not be left waiting.
+func (p *serialPort) read(fd uintptr) {
+	for {
+		if p.n, p.err = unix.Read(int(fd), p.into); p.err != unix.EINTR {
+			return
+		}
+	}
 }
 
 // Read waits for bytes until the deadline.
@@ -118,7 +128,7 @@ func (p *serialPort) Discard() (total int, err error) {
 		if err := p.raw.Read(p.peek); err != nil {
 			return total, err
 		}
-		if p.err == unix.EAGAIN || p.err == unix.EINTR {
+		if p.err == unix.EAGAIN {
 			return total, nil
 		}
 		n, err := p.result()
@@ -136,9 +146,13 @@ func (p *serialPort) Write(b []byte) (int, error) { return p.file.Write(b) }
 // SetDeadline sets until when Read and Write wait.
 func (p *serialPort) SetDeadline(t time.Time) error { return p.file.SetDeadline(t) }
 
-// Close unlocks and closes the port.
+// Close unlocks and closes the port, at once: with a read that hangs in it the file
+// would stay open, and with it the lock.
 func (p *serialPort) Close() error {
 	var err error
+	if p.raw != nil {
+		_ = p.raw.Control(func(fd uintptr) { _ = unix.Flock(int(fd), unix.LOCK_UN) }) // closing does it too
+	}
 	if p.line != nil {
 		err = p.line.Close()
 	}

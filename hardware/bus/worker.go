@@ -7,7 +7,9 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"periph.io/x/conn/v3/i2c"
@@ -18,27 +20,56 @@ import (
 )
 
 // worker owns the open port and makes all transfers, in one goroutine. When a
-// transfer hangs the bus abandons the worker: whatever it still does counts for
-// nothing, and its goroutine ends as soon as the kernel lets go of it.
+// transfer hangs the bus abandons the worker: its port is closed behind its back,
+// and its goroutine ends as soon as the kernel lets go of it.
 type worker struct {
 	bus    *Bus
 	jobs   chan *job
-	done   chan struct{} // one for each job, holds one
-	exited chan struct{}
+	done   chan struct{}   // one for each job, holds one
+	exited chan struct{}   // closed when the goroutine ends
+	before <-chan struct{} // closed once the port of the worker before is; nil for the first
 
-	// The goroutine's own.
-	port   io.Closer
+	// transfer is when the one at hand began, as nanoseconds since born; between and
+	// abandoned are its other states. Only a worker in a transfer is abandoned, so one
+	// that is does not get past the end of it (leave).
+	transfer atomic.Int64
+	born     time.Time
+
+	working    atomic.Bool // a job runs: drivers may use the port
+	exchanging atomic.Bool // a Modbus exchange goes on
+
+	port   atomic.Pointer[port]       // set by the goroutine
+	client atomic.Pointer[modbus.RTU] // likewise, for Stats too
+	past   atomic.Uint64              // stale replies of clients before
+
+	// Written within transfers and between jobs only.
 	i2c    i2c.Bus
 	broken bool // a transfer failed for the port's sake: open it anew
-
-	client    atomic.Pointer[modbus.RTU] // set by the goroutine, for Stats too
-	past      atomic.Uint64              // stale replies of clients before
-	since     atomic.Int64               // when the transfer at hand began, Unix ns; 0 between
-	abandoned atomic.Bool
 }
 
-func (b *Bus) newWorker() *worker {
-	w := &worker{bus: b, jobs: make(chan *job), done: make(chan struct{}, 1), exited: make(chan struct{})}
+// The states of worker.transfer that are no time.
+const (
+	between   = 0
+	abandoned = -1
+)
+
+// closing is how long a worker waits for the port of the one before to be closed.
+const closing = 100 * time.Millisecond
+
+// port is an open port. Both its worker and the bus may close it.
+type port struct {
+	io.Closer
+	once sync.Once
+}
+
+// shut closes the port, once. Its error tells nothing: the port is given up, and
+// the next job opens it anew and reports.
+func (p *port) shut() { p.once.Do(func() { _ = p.Close() }) }
+
+// newWorker makes and starts the worker that transfers are made by from now on.
+func (b *Bus) newWorker(before <-chan struct{}) *worker {
+	w := &worker{bus: b, jobs: make(chan *job), done: make(chan struct{}, 1), exited: make(chan struct{}),
+		before: before, born: time.Now()}
 	b.worker.Store(w)
 	go w.run()
 	return w
@@ -48,6 +79,10 @@ func (w *worker) run() {
 	defer close(w.exited)
 	for j := range w.jobs {
 		w.work(j)
+		if w.transfer.Load() == abandoned {
+			w.release() // the transfer was made by a goroutine of the job's own
+			return
+		}
 		w.done <- struct{}{}
 	}
 	w.shut()
@@ -58,15 +93,12 @@ func (w *worker) run() {
 func (w *worker) work(j *job) {
 	if j.device != nil {
 		defer w.returned(j.device)
+		j.device.scratch.Reset() // an earlier exchange is no evidence of this one
 	}
 	begin := time.Now()
 	err := w.open()
-	switch {
-	case err != nil:
-	case j.do != nil:
-		err = j.do(j.ctx)
-	default:
-		err = j.device.dev.Sense(j.ctx, &j.device.scratch)
+	if err == nil {
+		err = w.use(j)
 	}
 	if w.broken {
 		w.shut()
@@ -74,9 +106,19 @@ func (w *worker) work(j *job) {
 	w.bus.complete(w, j, err, time.Since(begin))
 }
 
+// use lets the job at the port.
+func (w *worker) use(j *job) error {
+	w.working.Store(true)
+	defer w.working.Store(false)
+	if j.do != nil {
+		return j.do(j.ctx)
+	}
+	return j.device.dev.Sense(j.ctx, &j.device.scratch)
+}
+
 // returned notes that a call into the driver came back after it was given up.
 func (w *worker) returned(d *device) {
-	if w.abandoned.Load() {
+	if w.transfer.Load() == abandoned {
 		w.bus.mu.Lock()
 		d.hung = false
 		w.bus.mu.Unlock()
@@ -87,7 +129,7 @@ func (w *worker) returned(d *device) {
 func (b *Bus) complete(w *worker, j *job, err error, took time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if w.abandoned.Load() {
+	if w.transfer.Load() == abandoned {
 		return
 	}
 	b.note(j, err, took)
@@ -121,12 +163,15 @@ func (b *Bus) note(j *job, err error, took time.Duration) {
 	}
 }
 
-// abandon gives up on the transfer that hangs in w. The caller gets an error, the
-// device waits until the kernel lets go, the port is closed behind its back.
-func (b *Bus) abandon(w *worker, j *job) {
+// abandon gives up on j if its transfer in w hangs, and returns the worker that
+// takes over, nil if it does not hang. The caller gets an error, the device waits
+// until the kernel lets go.
+func (b *Bus) abandon(w *worker, j *job) *worker {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	w.abandoned.Store(true)
+	if !w.hangs(b.config.Hang) {
+		return nil
+	}
 	b.stats.Hung++
 	b.stats.Stale += w.stale()
 	name := ""
@@ -140,21 +185,72 @@ func (b *Bus) abandon(w *worker, j *job) {
 	j.cancel()
 	j.dropped = true
 	j.finish(err)
+	closed := make(chan struct{})
+	p := w.port.Load()
+	go func() { // closing may hang as well
+		defer close(closed)
+		if p != nil {
+			p.shut()
+		}
+	}()
+	return b.newWorker(closed)
+}
+
+// hangs reports whether the transfer at hand takes longer than limit. If so the
+// worker is abandoned: the transfer cannot end any more but in leave.
+func (w *worker) hangs(limit time.Duration) bool {
+	began := w.transfer.Load()
+	return began > between && time.Since(w.born)-time.Duration(began) > limit &&
+		w.transfer.CompareAndSwap(began, abandoned)
+}
+
+// enter begins a transfer. It is false when one goes on already, which is somebody
+// else's and outside of the job.
+func (w *worker) enter() bool {
+	return w.transfer.CompareAndSwap(between, max(1, int64(time.Since(w.born))))
+}
+
+// leave ends a transfer. In a worker that was abandoned it does not return: the
+// driver must not go on to the port, which is another worker's by now. Deferred calls
+// run, so the driver's locks are released.
+func (w *worker) leave() {
+	for {
+		state := w.transfer.Load()
+		if state == abandoned {
+			w.release()
+			runtime.Goexit()
+		}
+		if w.transfer.CompareAndSwap(state, between) {
+			return
+		}
+	}
 }
 
 // open opens the port if it is not open.
 func (w *worker) open() error {
-	if w.port != nil {
+	if w.port.Load() != nil {
 		return nil
 	}
-	w.since.Store(time.Now().UnixNano())
-	port, err := w.bus.config.Open()
-	w.leave()
-	if err != nil {
-		return err
+	if w.before != nil {
+		select { // a locked port cannot be opened twice
+		case <-w.before:
+		case <-time.After(closing):
+		}
+		w.before = nil
 	}
-	var conn any = port
-	if g, ok := port.(given); ok {
+	w.enter()
+	opened, err := w.bus.config.Open()
+	if err == nil {
+		err = w.adopt(opened)
+	}
+	w.leave()
+	return hardware.Locate(err, "", w.bus.config.Name)
+}
+
+// adopt makes an open port the worker's.
+func (w *worker) adopt(opened io.Closer) error {
+	var conn any = opened
+	if g, ok := opened.(given); ok {
 		conn = g.port
 	}
 	switch c := conn.(type) {
@@ -163,9 +259,10 @@ func (w *worker) open() error {
 	case i2c.Bus:
 		w.i2c = c
 	default:
-		return errors.Join(fmt.Errorf("%s: %T is neither a serial connection nor an I2C bus", w.bus.config.Name, conn), port.Close())
+		return errors.Join(fmt.Errorf("%s: %T is neither a serial connection nor an I2C bus", w.bus.config.Name, conn), opened.Close())
 	}
-	w.port, w.broken = port, false
+	w.port.Store(&port{Closer: opened})
+	w.broken = false
 	w.bus.mu.Lock()
 	w.bus.stats.Opened++
 	w.bus.mu.Unlock()
@@ -180,18 +277,26 @@ func (w *worker) rtu(c modbus.Conn) modbus.RTUOpts {
 	return opts
 }
 
-// shut closes the port.
+// shut closes the port, which may hang as a transfer does.
 func (w *worker) shut() {
-	if w.port == nil {
-		return
+	if w.port.Load() != nil {
+		w.enter()
+		w.release()
+		w.leave()
 	}
+}
+
+// release closes the port within a transfer.
+func (w *worker) release() {
 	if c := w.client.Swap(nil); c != nil {
 		w.past.Add(c.Stale())
 	}
-	_ = w.port.Close() // it is given up; the next job opens it anew and reports
-	w.port, w.i2c = nil, nil
+	if p := w.port.Swap(nil); p != nil {
+		p.shut()
+	}
 }
 
+// stale returns how many replies did not belong to their request.
 func (w *worker) stale() uint64 {
 	n := w.past.Load()
 	if c := w.client.Load(); c != nil {
@@ -200,33 +305,21 @@ func (w *worker) stale() uint64 {
 	return n
 }
 
-// hangs reports whether the transfer at hand takes longer than limit.
-func (w *worker) hangs(limit time.Duration) bool {
-	since := w.since.Load()
-	return since != 0 && time.Since(time.Unix(0, since)) > limit
-}
-
-// leave ends a transfer. In a worker that was abandoned it does not return: the
-// driver must not go on to the port, which is another worker's by now. Deferred calls
-// run, so the driver's locks are released.
-func (w *worker) leave() {
-	w.since.Store(0)
-	if w.abandoned.Load() {
-		w.shut()
-		runtime.Goexit()
-	}
-}
-
 // requester is a bus as drivers of Modbus units see it.
 type requester struct{ bus *Bus }
 
 // Exchange implements modbus.Requester.
 func (r requester) Exchange(ctx context.Context, q modbus.Request, t *hardware.Transcript) ([]byte, error) {
 	w := r.bus.worker.Load()
-	if w == nil || w.client.Load() == nil {
+	if w == nil || !w.working.Load() || !w.exchanging.CompareAndSwap(false, true) {
 		return nil, outside(r.bus, "serial line")
 	}
-	return w.client.Load().Exchange(ctx, q, t)
+	defer w.exchanging.Store(false)
+	c := w.client.Load()
+	if c == nil {
+		return nil, outside(r.bus, "serial line")
+	}
+	return c.Exchange(ctx, q, t)
 }
 
 // outside is the error of a transfer that no job makes, or that the port cannot do.
@@ -255,30 +348,30 @@ func (w *worker) watch(c modbus.Conn) modbus.Conn {
 
 // Read implements io.Reader.
 func (c *watched) Read(b []byte) (int, error) {
-	c.worker.since.Store(time.Now().UnixNano())
-	n, err := c.Conn.Read(b)
-	return n, c.ended(err)
+	return c.timed(func() (int, error) { return c.Conn.Read(b) })
 }
 
 // Write implements io.Writer.
 func (c *watched) Write(b []byte) (int, error) {
-	c.worker.since.Store(time.Now().UnixNano())
-	n, err := c.Conn.Write(b)
-	return n, c.ended(err)
+	return c.timed(func() (int, error) { return c.Conn.Write(b) })
 }
 
 // Discard implements modbus.Discarder.
 func (c *watchedDiscarder) Discard() (int, error) {
-	n, err := c.discarder.Discard()
-	return n, c.ended(err)
+	return c.timed(c.discarder.Discard)
 }
 
-func (c *watched) ended(err error) error {
-	c.worker.leave()
+// timed makes one transfer.
+func (c *watched) timed(transfer func() (int, error)) (int, error) {
+	if !c.worker.enter() {
+		return 0, outside(c.worker.bus, "serial line")
+	}
+	n, err := transfer()
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 		c.worker.broken = true
 	}
-	return err
+	c.worker.leave()
+	return n, err
 }
 
 // I2C returns the way to parts on an I2C bus. It works inside jobs only.
@@ -293,12 +386,25 @@ func (x wires) String() string { return x.bus.config.Name }
 // Tx implements i2c.Bus.
 func (x wires) Tx(address uint16, w, r []byte) error {
 	k := x.bus.worker.Load()
-	if k == nil || k.i2c == nil {
+	if k == nil || !k.working.Load() || !k.enter() {
 		return outside(x.bus, "I2C bus")
 	}
-	k.since.Store(time.Now().UnixNano())
-	err := k.i2c.Tx(address, w, r)
+	err := k.tx(address, w, r)
 	k.leave()
+	return err
+}
+
+// tx makes a transfer on the I2C bus.
+func (w *worker) tx(address uint16, out, in []byte) error {
+	if w.i2c == nil {
+		return outside(w.bus, "I2C bus")
+	}
+	err := w.i2c.Tx(address, out, in)
+	for _, errno := range [...]syscall.Errno{syscall.ENODEV, syscall.EBADF, syscall.ESHUTDOWN} {
+		if is(err, errno) { // the adapter is gone: what else goes wrong is a part's or the wire's doing
+			w.broken = true
+		}
+	}
 	return err
 }
 
