@@ -99,7 +99,9 @@ func (t *Tally) Cast(height uint64, c block.Checkpoint, seconds uint64) (*Vote, 
 	v := &Vote{height, c, log, cosigned, t.keys.Cosigner.Public().ID(), receipts, false}
 	r.own, t.own, t.voted = v, height, true
 	r.votes = append(r.votes, v)
-	delete(t.rounds, height-min(height, keep))
+	if height >= keep {
+		delete(t.rounds, height-keep)
+	}
 	final, err := t.count(height, r)
 	return v, final, err
 }
