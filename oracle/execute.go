@@ -10,6 +10,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/state"
 	"wattmark/oracle/wire"
+	"wattmark/signer"
 )
 
 // sealed is a block that is durable and waits to become final, with the
@@ -28,16 +29,22 @@ type answer struct {
 
 // collecting is the block being collected. Only execute touches it.
 type collecting struct {
-	items []item
-	bytes int
-	work  bool // holds more than clocks
+	items  []item
+	bytes  int
+	work   bool                  // holds more than clocks
+	clocks map[signer.KeyID]bool // the oracles whose clock for this height it holds
 }
 
 // execute closes blocks where the order says so: after a message that fills the
-// block, or that holds an oracle's clock for the block's height. Every oracle
-// closes at the same message, since nothing but the order decides.
+// block, or with which it holds the clocks of a quorum of oracles for its height.
+// Every oracle closes at the same message, since nothing but the order decides.
+//
+// A quorum, and not the first clock: block time is the median of the oracles' last
+// clocks, and after a quiet hour the first one alone would close a block at the
+// time of an hour ago, to which honest statements lie in the future. Where a quorum
+// is missing nothing can become final either.
 func (n *Node) execute(ctx context.Context) error {
-	var c collecting
+	c := collecting{clocks: make(map[signer.KeyID]bool)}
 	var limits cutLimits
 	n.height.Store(n.readLimits(&limits))
 	for {
@@ -45,14 +52,16 @@ func (n *Node) execute(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case d := <-n.delivered:
-			cut := false
 			for i := range d.items {
 				it := &d.items[i]
 				c.bytes += it.size
 				clock := n.clockOf(it)
-				cut = cut || clock != nil && clock.Height == n.height.Load()
+				if clock != nil && clock.Height == n.height.Load() {
+					c.clocks[it.input.Opened.Key().ID()] = true
+				}
 				c.work = c.work || clock == nil
 			}
+			cut := len(c.clocks) >= n.quorum
 			c.items = append(c.items, d.items...)
 			if len(c.items) < limits.leaves && c.bytes < limits.bytes && !cut {
 				if c.work && n.waiting.Load() == 0 {
@@ -73,7 +82,7 @@ func (n *Node) execute(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("%w: block %d could not be written: %w", ErrHalted, n.height.Load(), err)
 			}
-			c = collecting{}
+			c = collecting{clocks: make(map[signer.KeyID]bool)}
 			n.waiting.Store(0)
 			n.height.Store(n.readLimits(&limits))
 			select {

@@ -92,6 +92,7 @@ type Node struct {
 	ingest   *ingest.Ingest
 	verifier *signer.Verifier
 	oracles  map[signer.KeyID]bool // statement keys of the charter
+	quorum   int                   // of oracles, that make a block final
 
 	delivered chan *delivery
 	sealed    chan *sealed
@@ -154,7 +155,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 func (n *Node) checkKeys() error {
 	var charter entry.Charter
 	n.ledger.View(func(s *state.State) { charter = *s.Charter() })
-	n.origin = charter.Origin
+	n.origin, n.quorum = charter.Origin, int(charter.Quorum)
 	if n.cfg.Policy.Origin() != n.origin {
 		return fmt.Errorf("the policy is for %q, the ledger is %q", n.cfg.Policy.Origin(), n.origin)
 	}
