@@ -309,6 +309,28 @@ func (c *cluster) enrol(ctx context.Context, list []entry.Enrolment) error {
 	return c.writeKeys()
 }
 
+// raise has the oracles vote a parameter up to at least a value, where it is lower.
+// It holds a few blocks later.
+func (c *cluster) raise(ctx context.Context, p entry.Parameter) error {
+	var now int64
+	var height uint64
+	c.nodes[0].Ledger().View(func(s *state.State) { now, height = s.Setting(p.Name), s.Height() })
+	if now >= p.Value {
+		return nil
+	}
+	vote := entry.Vote{Proposal: entry.Proposal{Parameter: p.Name, Value: p.Value, Height: height + 2}}
+	for i, n := range c.nodes[:c.charter.Governance] {
+		statement, err := n.Sign(entry.TypeVote, vote.Encode())
+		if err == nil {
+			err = n.Submit(ctx, statement)
+		}
+		if err != nil {
+			return fmt.Errorf("oracle %d: voting for %s = %d: %w", i+1, p.Name, p.Value, err)
+		}
+	}
+	return nil
+}
+
 // clientTLS returns what a gateway shows the broker and whom it trusts.
 func (c *cluster) clientTLS(gateway string) (*tls.Config, error) {
 	files, err := c.pki.Gateway(time.Now(), wire.ShortName(c.charter.Origin), gateway)

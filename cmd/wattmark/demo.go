@@ -190,7 +190,7 @@ func (d *demo) open(ctx context.Context) error {
 	d.screen.headline(d)
 	d.cluster, err = openCluster(ctx, clusterConfig{
 		dir: d.dir, oracles: d.oracles, gateways: names, listen: true, now: d.clock.Now, simulated: true,
-		parameters: []entry.Parameter{{Name: entry.ParamFutureLimit, Value: futureLimit(d.speed)}},
+		parameters: []entry.Parameter{futureLimit(d.speed)},
 		observe:    d.observe, log: d.log,
 	})
 	if err != nil {
@@ -207,7 +207,9 @@ func (d *demo) open(ctx context.Context) error {
 
 // futureLimit is how far ahead of block time a statement may be, in seconds: a
 // fast street's clock runs on while a block is being closed.
-func futureLimit(speed int) int64 { return max(120, 10*int64(speed)) }
+func futureLimit(speed int) entry.Parameter {
+	return entry.Parameter{Name: entry.ParamFutureLimit, Value: max(120, 10*int64(speed))}
+}
 
 // close releases what open opened, when nothing of it runs.
 func (d *demo) close() {
@@ -295,6 +297,11 @@ func (d *demo) enrol(ctx context.Context) error {
 		list = append(list, entry.Enrolment{
 			Algorithm: int(key.Public().Algorithm()), Key: key.Public().Bytes(), Gateway: g.Name, Points: g.Points(),
 		})
+	}
+	// A street that goes on faster than it was founded needs another limit: the
+	// oracles vote for it.
+	if err := d.cluster.raise(ctx, futureLimit(d.speed)); err != nil {
+		return err
 	}
 	return d.cluster.enrol(ctx, list)
 }

@@ -135,8 +135,10 @@ func (d *demo) plugOne(ctx context.Context) error {
 // it signs with: one byte of its newest reading is changed and sent in its name.
 func (d *demo) tamperOne(ctx context.Context) error {
 	g := d.named("feeder-01")
-	last := g.newest()
-	tampered, err := tamper(last)
+	if err := poll(ctx, func() bool { return g.newest() != nil }); err != nil {
+		return err
+	}
+	tampered, err := tamper(g.newest())
 	if err != nil {
 		return err
 	}
