@@ -156,12 +156,8 @@ func (d *demo) statusLine() string {
 		made += sun
 		used += grid + sun
 	}
-	refused := uint64(0)
-	for _, k := range n.refused {
-		refused += k
-	}
-	return fmt.Sprintf("%s  roofs %.1f kW, homes %.1f kW | %d read, %d signed, %d receipts, %d refused | block %d final",
-		d.clock.Now().Format("15:04"), made/1000, used/1000, n.samples, n.signed, n.acknowledged, refused, n.final)
+	return fmt.Sprintf("%s  roofs %.1f kW, homes %.1f kW; %d of %d receipted; block %d final",
+		d.clock.Now().Format("15:04"), made/1000, used/1000, n.acknowledged, n.signed, n.final)
 }
 
 // power returns what the home takes from the grid and what its roof makes, in W.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"wattmark/gateway"
 	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
 	"wattmark/oracle/dashboard"
@@ -43,6 +44,9 @@ func (d *demo) tour(ctx context.Context) error {
 	}
 	n := d.tally.now()
 	d.screen.event(d, fmt.Sprintf("first final block: %d, after %d ms, cosigned by %d of %d oracles", n.final, n.firstFinal.Milliseconds(), n.cosigners, d.oracles))
+	if err := d.showReading(ctx); err != nil {
+		return nil
+	}
 	for _, station := range []struct {
 		at  time.Duration
 		run func(context.Context) error
@@ -70,6 +74,27 @@ func (d *demo) named(name string) *demoGateway {
 		if g.Name == name {
 			return g
 		}
+	}
+	return nil
+}
+
+// showReading tells of the first home's first reading, from register to statement.
+func (d *demo) showReading(ctx context.Context) error {
+	g := d.homes[0]
+	if err := poll(ctx, func() bool { return g.newest().Statement != nil }); err != nil {
+		return err
+	}
+	g.mu.Lock()
+	s, register, power := g.last, g.latest["grid/active_energy_import"], g.latest["grid/active_power"]
+	g.mu.Unlock()
+	way := "MQTT"
+	if g.overNATS() {
+		way = "NATS"
+	}
+	d.screen.event(d, fmt.Sprintf("%s has read its %s: register %.0f Wh, %.0f W; statement %s is signed with %s, %d bytes, over %s",
+		g.Name, strings.ToUpper(g.Devices[0].Model), register, power, s.Number, g.Algorithm, len(s.Statement), way))
+	if s.Pack != nil {
+		d.screen.event(d, "the ledger gets the hash of its readings alone; the readings can be forgotten")
 	}
 	return nil
 }
@@ -135,10 +160,10 @@ func (d *demo) plugOne(ctx context.Context) error {
 // it signs with: one byte of its newest reading is changed and sent in its name.
 func (d *demo) tamperOne(ctx context.Context) error {
 	g := d.named("feeder-01")
-	if err := poll(ctx, func() bool { return g.newest() != nil }); err != nil {
+	if err := poll(ctx, func() bool { return g.newest().Statement != nil }); err != nil {
 		return err
 	}
-	tampered, err := tamper(g.newest())
+	tampered, err := tamper(g.newest().Statement)
 	if err != nil {
 		return err
 	}
@@ -170,10 +195,10 @@ func (d *demo) tamperOne(ctx context.Context) error {
 }
 
 // newest returns the newest statement that the gateway signed in this run.
-func (g *demoGateway) newest() []byte {
+func (g *demoGateway) newest() gateway.Signed {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.last.Statement
+	return g.last
 }
 
 // tamper changes the last digit of a reading: the last byte of the payload that is
