@@ -63,6 +63,7 @@ type RTU struct {
 	out     [requestSize]byte
 	in      [2 * maxFrame]byte
 	suspect [256]bool // units that left a request unanswered
+	owed    time.Time // until then a reply may come that nobody waits for any more
 	stale   atomic.Uint64
 }
 
@@ -97,6 +98,9 @@ func (c *RTU) Exchange(ctx context.Context, r Request, t *hardware.Transcript) (
 	if err := ctx.Err(); err != nil {
 		return nil, ended(r, err)
 	}
+	if err := c.drain(ctx); err != nil {
+		return nil, c.failed(r, err)
+	}
 	if err := c.discard(); err != nil {
 		return nil, broken(r, err)
 	}
@@ -114,6 +118,7 @@ func (c *RTU) Exchange(ctx context.Context, r Request, t *hardware.Transcript) (
 	t.Receive(c.in[:n])
 	if err != nil {
 		c.suspect[r.Unit] = true
+		c.owed = deadline.Add(c.timeout)
 		return nil, c.failed(r, err)
 	}
 	if n == 0 {
@@ -135,6 +140,31 @@ func (c *RTU) Exchange(ctx context.Context, r Request, t *hardware.Transcript) (
 		return nil, at(r, err)
 	}
 	return data, nil
+}
+
+// drain waits for the reply to a request that was given up, with its context, before
+// its time: now it would be the next unit's trouble.
+func (c *RTU) drain(ctx context.Context) error {
+	for time.Now().Before(c.owed) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		step := time.Now().Add(slice)
+		if c.owed.Before(step) {
+			step = c.owed
+		}
+		n, err := c.listen(c.in[:], step)
+		if err != nil {
+			return err
+		}
+		if n > 0 { // here it is
+			c.stale.Add(1)
+			c.settle(ctx)
+			break
+		}
+	}
+	c.owed = time.Time{}
+	return nil
 }
 
 // discard drops what came since the last exchange: nobody asked for it.
@@ -270,6 +300,7 @@ func (c *RTU) unanswered(ctx context.Context, r Request) error {
 				Remedy: "give the device a longer timeout"}
 		}
 	}
+	c.owed = end // the context may have ended before
 	return &hardware.Error{Class: hardware.ErrAbsent, Op: r.String(),
 		Err:    fmt.Errorf("no answer within %s", c.timeout),
 		Remedy: "check power, wires A and B, speed, parity and the unit's address"}

@@ -160,6 +160,30 @@ func TestContextEndsAnExchange(t *testing.T) {
 	})
 }
 
+// A reply that is still on its way when a caller gives up is not the next unit's.
+func TestReplyAfterTheContextIsNobodys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.line.Slowness = 250 * time.Millisecond
+		b.line.SetFaults(1, emulated.Sequence(emulated.Slow))
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		if _, err := b.client.Exchange(ctx, volts, &b.t); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("got %v", err)
+		}
+		if v, err := b.read(2); err != nil || v != 110 {
+			t.Errorf("the neighbour paid for it: %v, %v", v, err)
+		}
+		if b.client.Stale() != 1 {
+			t.Errorf("%d stale replies counted, want 1", b.client.Stale())
+		}
+		begin := time.Now()
+		if v, err := b.read(2); err != nil || v != 110 || time.Since(begin) > 50*time.Millisecond {
+			t.Errorf("it goes on waiting: %v, %v, %s", v, err, time.Since(begin))
+		}
+	})
+}
+
 func TestABrokenPortIsNoTimeout(t *testing.T) {
 	b := newBench(t)
 	conn := b.line.Conn()
