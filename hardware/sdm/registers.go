@@ -40,6 +40,18 @@ var models = map[string]model{
 	"sdm630": {"Eastron SDM630", 0x0070, 3, 80, 100},
 }
 
+// contradicted returns an error if the code is another known model's. Unknown ones
+// are let pass: a model's variants have codes of their own.
+func (m model) contradicted(code uint16) error {
+	for _, other := range models {
+		if other.code == code && code != m.code {
+			return &hardware.Error{Class: hardware.ErrWrongDevice, Op: "identifying the meter",
+				Err: fmt.Errorf("it is an %s, not an %s", other.part, m.part), Remedy: "correct the model or the unit's address"}
+		}
+	}
+	return nil
+}
+
 // optionalChannel is read only when it is asked for: it is a setting.
 const optionalChannel = "pulse1_width"
 

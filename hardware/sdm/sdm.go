@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 
 	"wattmark/hardware"
 	"wattmark/hardware/modbus"
@@ -29,6 +30,10 @@ type Dev struct {
 	registers []register
 	blocks    []modbus.Request
 	now       hardware.Clock
+
+	mu sync.Mutex // held by whatever uses the bus: Halt waits for it; guards the field below
+	// identified: the meter said what it is, or that it does not say.
+	identified bool
 }
 
 var (
@@ -68,14 +73,21 @@ func NewModbus(bus modbus.Requester, unit byte, opts *Opts) (*Dev, error) {
 // String returns model and unit.
 func (d *Dev) String() string { return fmt.Sprintf("%s unit %d", d.about.Model, d.unit) }
 
-// Halt does nothing: a meter has no idle state.
-func (d *Dev) Halt() error { return nil }
+// Halt waits for a running Sense and does nothing: a meter has no idle state.
+func (d *Dev) Halt() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return nil
+}
 
 // Describe implements hardware.Device.
 func (d *Dev) Describe() hardware.Descriptor { return d.about }
 
-// Sense reads all channels.
+// Sense reads all channels. The first call, and the first after one that failed,
+// asks the meter what it is too: another of the known models is ErrWrongDevice.
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	dst.Reset()
 	begin := d.now()
 	err := d.exchange(ctx, &dst.Evidence)
@@ -90,7 +102,26 @@ func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	return nil
 }
 
+// exchange measures first, so that a meter that is not there costs no more than one
+// request.
 func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
+	err := d.measure(ctx, t)
+	switch {
+	case err == nil && d.identified:
+		return nil
+	case err != nil && !errors.Is(err, hardware.ErrDevice):
+		d.identified = false // what answers next may be another meter
+		return err
+	}
+	// It answers, even if with an exception, which a map that is not its own explains.
+	if other := d.identify(ctx, t); other != nil {
+		return other
+	}
+	d.identified = err == nil
+	return err
+}
+
+func (d *Dev) measure(ctx context.Context, t *hardware.Transcript) error {
 	for _, block := range d.blocks {
 		if _, err := d.bus.Exchange(ctx, block, t); err != nil {
 			return err
@@ -99,14 +130,46 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 	return nil
 }
 
+// identify asks for the meter's code. Older meters answer with an exception. To one
+// that is silent it costs this sample, and is not asked again.
+func (d *Dev) identify(ctx context.Context, t *hardware.Transcript) error {
+	data, err := d.bus.Exchange(ctx, d.codeRequest(), t)
+	switch {
+	case err == nil:
+		return d.model.contradicted(binary.BigEndian.Uint16(data))
+	case errors.Is(err, hardware.ErrDevice):
+		return nil
+	case errors.Is(err, hardware.ErrAbsent):
+		d.identified = true
+	}
+	return err
+}
+
+// codeRequest asks for the meter's code.
+func (d *Dev) codeRequest() modbus.Request {
+	return modbus.Request{Unit: d.unit, Function: modbus.ReadHolding, Address: addressCode, Count: 1}
+}
+
 // Decode implements hardware.Decoder. Several exchanges merge, a later one replaces
-// an earlier; a channel that none of them holds is left out with a warning.
+// an earlier; a channel that none of them holds is left out with a warning. The code
+// of another known model is ErrWrongDevice.
 func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 	dst.ResetValues()
 	var words [maxChannels]uint32
 	var has [maxChannels]bool
+	var refused error
 	for i := range t.Len() {
 		request, data, err := modbus.ReadExchange(t.Exchange(i))
+		asked := request.Function == modbus.ReadHolding && request.Address == addressCode && request.Count == 1
+		switch {
+		case errors.Is(err, hardware.ErrDevice):
+			if !asked && refused == nil { // an older meter does not say what it is
+				refused = err
+			}
+			continue // another model, which the code tells of, may be why
+		case err == nil && asked:
+			err = d.model.contradicted(binary.BigEndian.Uint16(data))
+		}
 		if err != nil {
 			dst.ResetValues()
 			return err
@@ -117,6 +180,9 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 				words[c], has[c] = binary.BigEndian.Uint32(data[at:]), true
 			}
 		}
+	}
+	if refused != nil {
+		return refused
 	}
 	for c, r := range d.registers {
 		if !has[c] {
@@ -140,14 +206,20 @@ func coarse(bits uint32, scale int8) hardware.Quality {
 // Probe reads what the meter says it is. Older ones do not say: then plausible
 // voltage and frequency speak for it.
 func (d *Dev) Probe(ctx context.Context) (hardware.Identity, hardware.Confidence, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	var t hardware.Transcript
 	id := hardware.Identity{Manufacturer: "Eastron", Model: d.model.part}
 	data, err := d.bus.Exchange(ctx, modbus.Request{Unit: d.unit, Function: modbus.ReadHolding, Address: addressSerial, Count: 2}, &t)
 	if err == nil {
 		id.Serial = fmt.Sprint(binary.BigEndian.Uint32(data))
-		data, err = d.bus.Exchange(ctx, modbus.Request{Unit: d.unit, Function: modbus.ReadHolding, Address: addressCode, Count: 1}, &t)
-		if err == nil && binary.BigEndian.Uint16(data) == d.model.code {
-			return id, hardware.Certain, nil
+		data, err = d.bus.Exchange(ctx, d.codeRequest(), &t)
+		if err == nil {
+			code := binary.BigEndian.Uint16(data)
+			if code == d.model.code {
+				return id, hardware.Certain, nil
+			}
+			err = d.model.contradicted(code)
 		}
 	}
 	if err != nil && !errors.Is(err, hardware.ErrDevice) {
