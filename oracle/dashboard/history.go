@@ -28,6 +28,10 @@ func (h *history) add(at time.Time, s sums, wall time.Time) {
 		h.kept, h.tip = nil, chart.Sample{}
 		last = time.Time{}
 	}
+	if at.Equal(last) { // it stands still, and only the newest figures count
+		h.tip.Using, h.tip.Made, h.seen = s.using, s.made, wall
+		return
+	}
 	part := h.window / chartPoints
 	if !last.IsZero() && (len(h.kept) == 0 || last.Sub(h.kept[len(h.kept)-1].At) >= part || h.tip.Gap) {
 		h.kept = append(h.kept, h.tip)

@@ -93,6 +93,7 @@ func counted(n uint64, one, many string) string {
 
 // direction says which way power flows at a connection.
 func direction(gridW int64) string {
+	gridW = tame(gridW)
 	switch {
 	case gridW > 0:
 		return "takes " + power(gridW)
@@ -124,8 +125,8 @@ func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z
 // shorten cuts text from outside to a number of characters, and mends what is no
 // UTF-8.
 func shorten(s string, limit int) string {
-	if len(s) > 4*limit {
-		s = s[:4*limit]
+	if most := 4 * (limit + 1); len(s) > most { // enough for a character too many
+		s = s[:most]
 	}
 	s = strings.ToValidUTF8(s, "\ufffd")
 	if utf8.RuneCountInString(s) <= limit {
