@@ -3,9 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -160,10 +158,11 @@ func (d *demo) plugOne(ctx context.Context) error {
 // it signs with: one byte of its newest reading is changed and sent in its name.
 func (d *demo) tamperOne(ctx context.Context) error {
 	g := d.named("feeder-01")
-	if err := poll(ctx, func() bool { return g.newest().Statement != nil }); err != nil {
-		return err
-	}
-	tampered, err := tamper(g.newest().Statement)
+	var tampered []byte
+	err := poll(ctx, func() (ok bool) {
+		tampered, ok = tamper(g.newest().Statement)
+		return ok
+	})
 	if err != nil {
 		return err
 	}
@@ -187,8 +186,11 @@ func (d *demo) tamperOne(ctx context.Context) error {
 	}
 	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if poll(limited, func() bool { return d.tally.now().refused[string(entry.ReasonBadSignature)] > before }) != nil && ctx.Err() == nil {
-		return errors.New("a tampered statement was not refused within 10 s")
+	if err := poll(limited, func() bool { return d.tally.now().refused[string(entry.ReasonBadSignature)] > before }); err != nil {
+		if ctx.Err() == nil {
+			d.screen.event(d, "no oracle has answered it within 10 s; it is not on the ledger either")
+		}
+		return nil
 	}
 	d.notice(dashboard.Bad, "A statement in the name of "+g.Name+" with one byte changed was refused: "+string(entry.ReasonBadSignature)+". Nothing of it is on the ledger.", nil)
 	return nil
@@ -201,27 +203,28 @@ func (g *demoGateway) newest() gateway.Signed {
 	return g.last
 }
 
-// tamper changes the last digit of a reading: the last byte of the payload that is
-// one of a small number, so that the form stays what it was.
-func tamper(statement []byte) ([]byte, error) {
+// tamper changes the last bit of a reading, so that the form stays what it was. It
+// is false for what is no statement or holds no number.
+func tamper(statement []byte) (changed []byte, ok bool) {
 	m, err := signer.Parse(statement)
 	if err != nil {
-		return nil, err
+		return nil, false
 	}
 	at := bytes.Index(statement, m.Payload)
 	pack, err := entry.ParsePack(m.Payload)
 	if err != nil || at < 0 {
-		return nil, fmt.Errorf("nothing to tamper with: %w", errors.Join(err, os.ErrInvalid))
+		return nil, false
 	}
 	for i := range pack.Records {
-		if r := &pack.Records[i]; r.Text == "" && r.Value.Mantissa > 1 {
-			r.Value.Mantissa ^= 1
-			changed, err := pack.Encode()
-			if err == nil && len(changed) == len(m.Payload) {
-				return bytes.Join([][]byte{statement[:at], changed, statement[at+len(changed):]}, nil), nil
-			}
-			r.Value.Mantissa ^= 1
+		r := &pack.Records[i]
+		if r.Text != "" {
+			continue
 		}
+		r.Value.Mantissa ^= 1
+		if payload, err := pack.Encode(); err == nil && len(payload) == len(m.Payload) {
+			return bytes.Join([][]byte{statement[:at], payload, statement[at+len(payload):]}, nil), true
+		}
+		r.Value.Mantissa ^= 1
 	}
-	return nil, errors.New("nothing to tamper with: the statement holds no number")
+	return nil, false
 }
