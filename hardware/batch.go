@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"fmt"
 	"math"
 	"time"
 )
@@ -100,5 +101,12 @@ func (b *Batch) AddFloat32(channel uint8, name string, f float32, scale int8, q 
 func (b *Batch) Warn(code, detail string) {
 	if len(b.Warnings) < maximumWarnings {
 		b.Warnings = append(b.Warnings, code+warningSeparator+detail)
+	}
+}
+
+// Warnf is Warn with a detail that is formatted only if there is room for it.
+func (b *Batch) Warnf(code, format string, args ...any) {
+	if len(b.Warnings) < maximumWarnings {
+		b.Warn(code, fmt.Sprintf(format, args...))
 	}
 }

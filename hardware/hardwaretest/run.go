@@ -276,7 +276,7 @@ func survives(t *testing.T, factory Factory) {
 	}
 	for _, fault := range slices.Sorted(maps.Keys(classes)) {
 		t.Run(fault.String(), func(t *testing.T) {
-			const most = 100
+			const most = 250
 			for before := range most {
 				struck := false
 				synctest.Test(t, func(t *testing.T) {

@@ -2,6 +2,7 @@ package scd30
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -64,9 +65,10 @@ type Dev struct {
 	opts  Opts
 
 	mu sync.Mutex // guards port and the fields below: Halt may come at any time
-	// measuring is what the driver believes of the part; last is when it last had
-	// data, or was started.
+	// measuring is what the driver believes of the part; checked that it is the part
+	// whose settings were looked at; last is when it last had data, or was started.
 	measuring bool
+	checked   bool
 	last      time.Duration
 }
 
@@ -126,6 +128,9 @@ func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 		err = d.Decode(&dst.Evidence, dst)
 	}
 	if err != nil {
+		if errors.Is(err, hardware.ErrAbsent) {
+			d.checked = false // another part may come in its place, measuring as it was set elsewhere
+		}
 		dst.ResetValues()
 		return hardware.Locate(err, d.String(), d.port.Bus())
 	}
@@ -136,7 +141,7 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 	if err := ctx.Err(); err != nil {
 		return &hardware.Error{Class: hardware.ErrTimeout, Err: err}
 	}
-	if !d.measuring {
+	if !d.measuring || !d.checked {
 		if err := d.start(ctx, t); err != nil {
 			return err
 		}
@@ -181,7 +186,7 @@ func (d *Dev) start(ctx context.Context, t *hardware.Transcript) error {
 	if err := d.port.Send(ctx, t, cmdStart, pause, d.opts.Pressure); err != nil {
 		return err
 	}
-	d.measuring, d.last = true, d.opts.Now()
+	d.measuring, d.checked, d.last = true, true, d.opts.Now()
 	return nil
 }
 
