@@ -1,6 +1,8 @@
 package sensirion_test
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"testing"
 
@@ -40,4 +42,34 @@ func TestCommand(t *testing.T) {
 			t.Errorf("% x is a command", bad)
 		}
 	}
+}
+
+func FuzzWords(f *testing.F) {
+	f.Add([]byte{0x36, 0x82}, []byte{0xF8, 0x96, 0x31, 0x9F, 0x07, 0xC2, 0x3B, 0xBE, 0x89})
+	f.Add(sensirion.AppendWord([]byte{0x46, 0}, 2), []byte{0xBE, 0xEF, 0x93})
+	f.Fuzz(func(t *testing.T, sent, received []byte) {
+		if code, ok := sensirion.Command(sent); ok {
+			again := binary.BigEndian.AppendUint16(nil, code)
+			for i := range len(sent) / sensirion.WordSize {
+				again = sensirion.AppendWord(again, sensirion.Word(sent[2:], i))
+			}
+			if !bytes.Equal(again, sent) {
+				t.Errorf("the command % x came back as % x", sent, again)
+			}
+		}
+		n := len(received) / sensirion.WordSize
+		if err := sensirion.Check(received, n); err != nil {
+			if !errors.Is(err, hardware.ErrMalformed) && !errors.Is(err, hardware.ErrChecksum) {
+				t.Errorf("without class: %v", err)
+			}
+			return
+		}
+		var again []byte
+		for i := range n {
+			again = sensirion.AppendWord(again, sensirion.Word(received, i))
+		}
+		if !bytes.Equal(again, received) {
+			t.Errorf("the answer % x came back as % x", received, again)
+		}
+	})
 }
