@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -44,24 +45,36 @@ type Config struct {
 
 // Sizes of queues and batches.
 const (
-	queueSize   = 8192 // frames waiting; more are dropped, counted, and sent again by their gateways
+	// queueSize and queueBytes bound the frames that wait; more are dropped,
+	// counted, and sent again by their gateways.
+	queueSize   = 8192
+	queueBytes  = 64 << 20
 	batchSize   = 1024
 	submitsOpen = 16 // bundles on their way into the order at once
 	// flightTime is how long a submitted statement is remembered while it does
 	// not appear in a block; then a re-send is taken again.
 	flightTime = time.Minute
-	maxFlights = 1 << 17
+	// maxFlights and flightBytes bound what is remembered of them. What goes
+	// beyond is dropped as from a full queue: forgetting others instead would
+	// cost their receipts, and order them twice when they are sent again.
+	maxFlights  = 1 << 17
+	flightBytes = 256 << 20
 )
 
 // Ingest is one oracle's intake.
 type Ingest struct {
 	Config
 	queue    chan arrival
+	queued   atomic.Int64 // bytes in queue
 	verifier *signer.Verifier
 	submits  chan struct{}
 
-	mu      sync.Mutex // guards flights
+	most, mostBytes int // flights
+
+	mu      sync.Mutex // guards the fields below
 	flights map[block.Hash]*Flight
+	held    int // bytes of the frames that flights refer to
+	refused map[entry.Reason]uint64
 
 	dropped, duplicates, accepted atomic.Uint64
 }
@@ -77,6 +90,7 @@ type Flight struct {
 	Leaf    block.Hash
 	// Input is the verified and judged statement.
 	Input *state.Input
+	size  int // of the frame, which Input refers to
 	since time.Time
 }
 
@@ -88,19 +102,24 @@ func New(c Config) *Ingest {
 		verifier: signer.NewVerifier(),
 		submits:  make(chan struct{}, submitsOpen),
 		flights:  make(map[block.Hash]*Flight),
+		refused:  make(map[entry.Reason]uint64),
+		most:     maxFlights, mostBytes: flightBytes,
 	}
 }
 
 // Offer takes a gateway's frame, which must not change afterwards. It reports
 // false, and counts, when the queue is full: the gateway sends again.
 func (g *Ingest) Offer(gateway string, frame []byte) bool {
-	select {
-	case g.queue <- arrival{gateway, frame}:
-		return true
-	default:
-		g.dropped.Add(1)
-		return false
+	if n := int64(len(frame)); g.queued.Add(n) <= queueBytes {
+		select {
+		case g.queue <- arrival{gateway, frame}:
+			return true
+		default:
+		}
 	}
+	g.queued.Add(-int64(len(frame)))
+	g.dropped.Add(1)
+	return false
 }
 
 // Take removes and returns the flight of a leaf, if this oracle took it in.
@@ -108,8 +127,16 @@ func (g *Ingest) Take(leaf block.Hash) (*Flight, bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	f, ok := g.flights[leaf]
-	delete(g.flights, leaf)
+	if ok {
+		g.forget(f)
+	}
 	return f, ok
+}
+
+// forget removes a flight. The caller holds mu.
+func (g *Ingest) forget(f *Flight) {
+	delete(g.flights, f.Leaf)
+	g.held -= f.size
 }
 
 // Find returns the flight of a leaf and leaves it where it is.
@@ -124,16 +151,19 @@ func (g *Ingest) Find(leaf block.Hash) (*Flight, bool) {
 type Stats struct {
 	Accepted   uint64 // statements submitted to the order
 	Duplicates uint64 // frames of statements on their way or on the ledger already
-	Dropped    uint64 // frames lost to a full queue
-	InFlight   int
+	Dropped    uint64 // frames lost to a full queue, or to too many statements on their way
+	InFlight   int    // statements on their way
+	// Refused counts the refusals of this intake by their reason; those of the
+	// rules at execution are outcomes on the ledger.
+	Refused map[entry.Reason]uint64
 }
 
 // Stats returns the counts.
 func (g *Ingest) Stats() Stats {
 	g.mu.Lock()
-	n := len(g.flights)
+	n, refused := len(g.flights), maps.Clone(g.refused)
 	g.mu.Unlock()
-	return Stats{g.accepted.Load(), g.duplicates.Load(), g.dropped.Load(), n}
+	return Stats{g.accepted.Load(), g.duplicates.Load(), g.dropped.Load(), n, refused}
 }
 
 // Run works until ctx ends.
@@ -159,9 +189,14 @@ func (g *Ingest) Run(ctx context.Context) error {
 				break drain
 			}
 		}
+		for i := range batch {
+			g.queued.Add(-int64(len(batch[i].frame)))
+		}
 		g.take(ctx, &wg, batch)
 		if now := time.Now(); now.Sub(swept) > flightTime {
+			g.mu.Lock()
 			g.sweep(now)
+			g.mu.Unlock()
 			swept = now
 		}
 	}
@@ -182,6 +217,12 @@ func (g *Ingest) take(ctx context.Context, wg *sync.WaitGroup, batch []arrival) 
 		}
 		part := flights[:n:n]
 		flights = flights[n:]
+		// Before the next batch is looked at, so that nothing is taken in twice.
+		if !g.remember(part) {
+			g.dropped.Add(uint64(len(part)))
+			g.Log.Warn("dropped statements, as too many are on their way", "statements", len(part))
+			continue
+		}
 		select {
 		case g.submits <- struct{}{}:
 		case <-ctx.Done():
@@ -213,16 +254,25 @@ func (g *Ingest) refuse(o *opening, reason entry.Reason) {
 			r.Boot, r.Count = c.Sequence.Boot, c.Sequence.Count
 		}
 	}
+	g.mu.Lock()
+	g.refused[reason]++
+	g.mu.Unlock()
 	g.Refuse(o.Gateway, r)
 }
 
 // open reads the frames and passes over statements that are on their way.
 func (g *Ingest) open(batch []arrival) []*opening {
 	out := make([]*opening, 0, len(batch))
-	inBatch := make(map[block.Hash]bool, len(batch))
+	// A copy from another gateway's connection must not stand in the way of the
+	// gateway's own.
+	type sender struct {
+		gateway string
+		leaf    block.Hash
+	}
+	inBatch := make(map[sender]bool, len(batch))
 	for _, a := range batch {
 		o := &opening{}
-		o.Gateway = a.gateway
+		o.Gateway, o.size = a.gateway, len(a.frame)
 		f, err := wire.ParseFrame(a.frame)
 		if err != nil {
 			o.Leaf = block.LeafHash(a.frame)
@@ -234,7 +284,8 @@ func (g *Ingest) open(batch []arrival) []*opening {
 			continue
 		}
 		o.Statement, o.pack, o.Leaf = f.Statement, f.Pack, block.LeafHash(f.Statement)
-		if _, ok := g.Find(o.Leaf); ok || inBatch[o.Leaf] {
+		from := sender{a.gateway, o.Leaf}
+		if _, ok := g.Find(o.Leaf); ok || inBatch[from] {
 			g.duplicates.Add(1)
 			continue
 		}
@@ -242,7 +293,7 @@ func (g *Ingest) open(batch []arrival) []*opening {
 			g.refuse(o, entry.ReasonMalformed)
 			continue
 		}
-		inBatch[o.Leaf] = true
+		inBatch[from] = true
 		out = append(out, o)
 	}
 	return out
@@ -335,17 +386,6 @@ func (g *Ingest) judge(in []*opening) []*opening {
 // submit makes the packs durable and then the bundle. On failure the flights are
 // forgotten, so that a re-send is taken.
 func (g *Ingest) submit(ctx context.Context, part []*opening) {
-	now := time.Now() // ages are real time, whatever clock the ledger runs by
-	g.mu.Lock()
-	if len(g.flights) > maxFlights {
-		clear(g.flights) // costs a second verification, nothing else
-	}
-	for _, o := range part {
-		o.since = now
-		g.flights[o.Leaf] = &o.Flight
-	}
-	g.mu.Unlock()
-
 	err := g.putPacks(ctx, part)
 	if err == nil {
 		statements := make([][]byte, len(part))
@@ -384,12 +424,35 @@ func (g *Ingest) putPacks(ctx context.Context, part []*opening) error {
 	return errors.Join(errs...)
 }
 
-func (g *Ingest) sweep(now time.Time) {
+// remember notes the flights of part, or reports that there is no room.
+func (g *Ingest) remember(part []*opening) bool {
+	now := time.Now() // ages are real time, whatever clock the ledger runs by
+	size := 0
+	for _, o := range part {
+		size += o.size
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	for h, f := range g.flights {
+	room := func() bool { return len(g.flights)+len(part) <= g.most && g.held+size <= g.mostBytes }
+	if !room() {
+		g.sweep(now)
+	}
+	if !room() {
+		return false
+	}
+	for _, o := range part {
+		o.since = now
+		g.flights[o.Leaf] = &o.Flight
+	}
+	g.held += size
+	return true
+}
+
+// sweep forgets flights that are too old. The caller holds mu.
+func (g *Ingest) sweep(now time.Time) {
+	for _, f := range g.flights {
 		if now.Sub(f.since) > flightTime {
-			delete(g.flights, h)
+			g.forget(f)
 		}
 	}
 }
