@@ -240,6 +240,7 @@ func tenths(n int64) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 func (m *now) fillChart(samples []chart.Sample) {
 	to := m.View.At
 	m.Figure = chart.Power(samples, to.Add(-m.Options.Window), to)
+	m.text["chart.title"] = "Power of the last " + m.Window() + ": " + m.text["street"]
 	for _, p := range m.Figure.Parts() {
 		if p.Attr == "" {
 			m.text[p.Name] = p.Text
@@ -260,7 +261,7 @@ func (m *now) Live(name string) template.HTML {
 
 // Chart returns the chart's markup.
 func (m *now) Chart() template.HTML {
-	return template.HTML(m.Figure.Markup("Power of the last " + m.Window() + ": " + m.text["street"]))
+	return template.HTML(m.Figure.Markup(m.text["chart.title"]))
 }
 
 // Window says how long the chart's stretch of time is.

@@ -23,14 +23,14 @@ func (f *Figure) Parts() []Part {
 }
 
 // Markup returns the figure's three SVGs. Title is a sentence that says what they
-// show to who does not see them.
+// show to who does not see them; its element's data-live is chart.title.
 func (f *Figure) Markup(title string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg class="y" aria-hidden="true">`+
 		`<text x="100%%" y="0" dy="0.9em" text-anchor="end" data-live="chart.top">%s</text>`+
 		`<text x="100%%" y="50%%" dy="0.35em" text-anchor="end" data-live="chart.half">%s</text>`+
 		`<text x="100%%" y="100%%" dy="-0.1em" text-anchor="end">0</text></svg>`, html.EscapeString(f.Top), html.EscapeString(f.Half))
-	fmt.Fprintf(&b, `<svg class="plot" viewBox="0 0 100 100" preserveAspectRatio="none" role="img"><title>%s</title>`+
+	fmt.Fprintf(&b, `<svg class="plot" viewBox="0 0 100 100" preserveAspectRatio="none" role="img"><title data-live="chart.title">%s</title>`+
 		`<path class="rule" vector-effect="non-scaling-stroke" d="M0 0L100 0M0 50L100 50"/>`+
 		`<path class="area made" data-live="chart.area" d="%s"/>`+
 		`<path class="line made" vector-effect="non-scaling-stroke" data-live="chart.made" d="%s"/>`+
