@@ -1,7 +1,6 @@
 package hardware
 
 import (
-	"fmt"
 	"math"
 	"time"
 )
@@ -23,6 +22,9 @@ type Batch struct {
 	Warnings []string
 }
 
+// MaxWarnings is how many warnings a batch takes.
+const MaxWarnings = 64
+
 // Codes that begin a warning.
 const (
 	WarnNoChecksum   = "no_checksum"
@@ -34,7 +36,6 @@ const (
 	WarnWorkaround   = "vendor_workaround"
 	WarnSkipped      = "skipped"
 	maximumValues    = math.MaxUint8 + 1
-	maximumWarnings  = 64
 	warningSeparator = ": "
 )
 
@@ -96,17 +97,11 @@ func (b *Batch) AddFloat32(channel uint8, name string, f float32, scale int8, q 
 	b.Add(Value{Channel: channel, Mantissa: mantissa, Exponent: int8(power), Quality: q}, limits)
 }
 
-// Warn appends a warning. After 64 of them further ones are dropped: bytes from
-// outside must not fill memory with complaints.
+// Warn appends a warning. After MaxWarnings of them further ones are dropped: bytes
+// from outside must not fill memory with complaints, nor should a driver make them up
+// once they are dropped.
 func (b *Batch) Warn(code, detail string) {
-	if len(b.Warnings) < maximumWarnings {
+	if len(b.Warnings) < MaxWarnings {
 		b.Warnings = append(b.Warnings, code+warningSeparator+detail)
-	}
-}
-
-// Warnf is Warn with a detail that is formatted only if there is room for it.
-func (b *Batch) Warnf(code, format string, args ...any) {
-	if len(b.Warnings) < maximumWarnings {
-		b.Warn(code, fmt.Sprintf(format, args...))
 	}
 }

@@ -68,7 +68,9 @@ func read(sent, received []byte, dst *hardware.Batch) (code uint16, err error) {
 	case len(received) == 0 && (len(sent) > 2 || !ok):
 		return code, nil // a command that nothing answers
 	case !ok:
-		dst.Warnf(hardware.WarnSkipped, "answer to command %#04x", code)
+		if len(dst.Warnings) < hardware.MaxWarnings {
+			dst.Warn(hardware.WarnSkipped, fmt.Sprintf("answer to command %#04x", code))
+		}
 		return code, sensirion.Check(received, len(received)/sensirion.WordSize)
 	}
 	return code, sensirion.Check(received, n)

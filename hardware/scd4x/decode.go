@@ -59,7 +59,9 @@ func (f *found) exchange(sent, received []byte, dst *hardware.Batch) error {
 	}
 	n, ok := answers[code]
 	if !ok {
-		dst.Warnf(hardware.WarnSkipped, "answer to command %#04x", code)
+		if len(dst.Warnings) < hardware.MaxWarnings {
+			dst.Warn(hardware.WarnSkipped, fmt.Sprintf("answer to command %#04x", code))
+		}
 		return sensirion.Check(received, len(received)/sensirion.WordSize)
 	}
 	if err := sensirion.Check(received, n); err != nil {

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -127,17 +126,15 @@ func TestEveryChannel(t *testing.T) {
 	}
 }
 
-// rounded is offset + full x w / 65535, rounded half away from zero to hundredths,
-// in rational numbers.
+// rounded is offset + full x w / 65535 in hundredths, rounded to the nearest: the
+// largest whole number not above it and a half. As 65535 is odd, nothing is half way.
 func rounded(offset, full, w int64) int64 {
-	x := big.NewRat(100*full*w, 65535)
-	x.Add(x, new(big.Rat).SetInt64(100*offset))
-	half := big.NewRat(1, 2)
-	if x.Sign() < 0 {
-		half.Neg(half)
+	twice := 2*100*(offset*65535+full*w) + 65535
+	q := twice / (2 * 65535)
+	if twice%(2*65535) < 0 {
+		q--
 	}
-	x.Add(x, half)
-	return new(big.Int).Quo(x.Num(), x.Denom()).Int64() // towards zero
+	return q
 }
 
 // All that a word can be is rounded as the design says.
