@@ -64,8 +64,8 @@ func (c *cluster) oracleDir(i int) string {
 }
 
 // openCluster founds the ledger in a new directory, or opens the one there.
-func openCluster(ctx context.Context, cfg clusterConfig) (c *cluster, err error) {
-	c = &cluster{clusterConfig: cfg}
+func openCluster(ctx context.Context, cfg clusterConfig) (_ *cluster, err error) {
+	c := &cluster{clusterConfig: cfg}
 	defer func() {
 		if err != nil {
 			c.close()
@@ -94,6 +94,10 @@ func openCluster(ctx context.Context, cfg clusterConfig) (c *cluster, err error)
 
 // found loads the oracles' keys and the charter, or makes them.
 func (c *cluster) found() ([]oracle.Keys, error) {
+	charter, err := readCharter(c.oracleDir(0))
+	if err == nil && len(charter.Oracles) != c.oracles {
+		return nil, fmt.Errorf("the ledger in %s was founded by %d oracles, not %d: give --oracles %d or another directory", c.dir, len(charter.Oracles), c.oracles, len(charter.Oracles))
+	}
 	keys := make([]oracle.Keys, c.oracles)
 	for i := range keys {
 		k, err := oracle.LoadKeys(filepath.Join(c.oracleDir(i), "keys"))
@@ -102,10 +106,7 @@ func (c *cluster) found() ([]oracle.Keys, error) {
 		}
 		keys[i] = k
 	}
-	charter, err := readCharter(c.oracleDir(0))
 	switch {
-	case err == nil && len(charter.Oracles) != c.oracles:
-		return nil, fmt.Errorf("the ledger in %s was founded by %d oracles, not %d: give --oracles %d or another directory", c.dir, len(charter.Oracles), c.oracles, len(charter.Oracles))
 	case err == nil:
 		c.charter = charter
 	case errors.Is(err, os.ErrNotExist):

@@ -131,22 +131,31 @@ func runDemo(ctx context.Context, o *demoOptions, stdout io.Writer) (err error) 
 		return err
 	}
 	defer release()
-	// Everything below runs on ctx and ends with it; the first failure ends it.
-	ctx, cancel := context.WithCancelCause(ctx)
+	// Everything below runs on running and ends with it; the first failure ends it.
+	running, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	if err := d.open(ctx); err != nil {
+	if err := d.open(running); err != nil {
 		d.close()
-		return err
+		return interrupted(ctx, err)
 	}
-	result, err := d.run(ctx, cancel)
+	result, err := d.run(running, cancel)
 	if err != nil {
-		return err
+		return interrupted(ctx, err)
 	}
 	if o.asJSON {
 		return json.NewEncoder(stdout).Encode(result)
 	}
 	d.screen.farewell(d, result)
 	return nil
+}
+
+// interrupted says that somebody stopped the demonstration before it ran, where that
+// is why the start failed.
+func interrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return errors.New("interrupted before the street was up: start it again, the directory is as good as before")
+	}
+	return err
 }
 
 // openDir makes the directory, takes it for this process alone, and opens the log.
