@@ -157,6 +157,8 @@ func TestBrowser(t *testing.T) {
 	browser := chromium(t)
 	t.Run("live", func(t *testing.T) { testLive(t, browser) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, browser) })
+	t.Run("hidden", func(t *testing.T) { testHidden(t, browser) })
+	t.Run("crowd", func(t *testing.T) { testCrowd(t, browser) })
 	t.Run("age", func(t *testing.T) { testAge(t, browser) })
 	t.Run("no script", func(t *testing.T) { testNoScript(t, browser) })
 	t.Run("pages", func(t *testing.T) { testPages(t, browser) })
@@ -231,6 +233,13 @@ func testLive(t *testing.T, browser context.Context) {
 		t.Errorf("block %d is still listed", late)
 	}
 
+	// An oracle tells late of an earlier block.
+	for _, h := range []uint64{330, 328} {
+		d.Block(dashboard.Block{Height: h, Time: noon})
+		tick(true)
+		p.checkSame(fmt.Sprintf("after block %d", h))
+	}
+
 	// The stream breaks while things go on.
 	server.CloseClientConnections()
 	d.Block(dashboard.Block{Height: 400, Time: noon})
@@ -285,6 +294,67 @@ func testRestart(t *testing.T, browser context.Context) {
 	if !eval[bool](p, `window.here === true`) {
 		t.Error("the page was loaded again")
 	}
+}
+
+// hasten makes a page's timers go off at once.
+const hasten = `{ const later = setTimeout; window.setTimeout = (run, ms) => later(run, Math.min(ms, 20)); }`
+
+// clients waits until so many streams are open.
+func (p tab) clients(d *dashboard.Dashboard, want int) {
+	p.t.Helper()
+	for d.Stats().Clients != want { // until the tab's context ends
+		eval[any](p, `new Promise((done) => setTimeout(done, 20))`)
+	}
+}
+
+// testHidden: a page that nobody looks at has no stream, and catches up when
+// somebody does.
+func testHidden(t *testing.T, browser context.Context) {
+	s := lively()
+	d, server := served(t, s, dashboard.Options{})
+	tick := d.Ticks()
+	tick(true)
+	p := open(t, browser)
+	p.do(chromedp.Navigate(server.URL))
+	p.clients(d, 1)
+	eval[any](p, hasten)
+	eval[any](p, `Object.defineProperty(document, "hidden", { configurable: true, get: () => window.away }); window.away = true; document.dispatchEvent(new Event("visibilitychange"))`)
+	p.clients(d, 0)
+	tell(d)
+	s.set(func(v *dashboard.View) { v.Homes[6].State, v.Homes[0].GridW = dashboard.StateGood, 4_321 })
+	tick(true)
+	tick(true)
+	eval[any](p, `window.away = false; document.dispatchEvent(new Event("visibilitychange"))`)
+	p.clients(d, 1)
+	p.checkSame("when somebody looks again")
+	if got := eval[string](p, `document.querySelector("#home-0").textContent`); !strings.Contains(got, "4.32") {
+		t.Errorf("the first home's row says %q", got)
+	}
+}
+
+// testCrowd: where there are too many streams a page is there without one, and
+// gets one when somebody leaves.
+func testCrowd(t *testing.T, browser context.Context) {
+	d, server := served(t, lively(), dashboard.Options{})
+	var others []*dashboard.Client
+	for range dashboard.MaxClients {
+		c, _, err := d.Hub().Join(0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, c)
+	}
+	p := open(t, browser, "Failed to load resource: the server responded with a status of 503")
+	p.do(chromedp.Navigate(server.URL))
+	p.until("the page is there", `document.querySelectorAll("[data-rows=homes] tr").length === 12`)
+	eval[any](p, hasten)
+	for _, c := range others {
+		d.Hub().Leave(c)
+	}
+	p.clients(d, 1)
+	d.Block(dashboard.Block{Height: 9, Time: noon})
+	d.Ticks()(true)
+	p.checkSame("when the others have left")
 }
 
 // testAge: figures that nobody renews stay on the page, dimmed and with their age.

@@ -188,6 +188,56 @@ func TestRun(t *testing.T) {
 	})
 }
 
+// TestTogether tells, shows and streams at the same time, for the race detector, and
+// counts that nothing was lost.
+func TestTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, l := drawn(t)
+		s := lively()
+		d := dashboard.New(s, dashboard.Options{Ledger: l, Log: logged(t)})
+		ctx, stop := context.WithCancel(context.Background())
+		var all, tellers sync.WaitGroup
+		all.Go(func() { d.Run(ctx) })
+		taps := []*tap{newTap(), newTap(), newTap()}
+		for _, p := range taps {
+			end := p.open(d.Handler(), "/events")
+			defer end()
+		}
+		synctest.Wait()
+		for i := range 4 {
+			tellers.Go(func() {
+				for k := range uint64(50) {
+					d.Block(dashboard.Block{Height: k, Time: noon})
+					d.Final(k, 3)
+					d.Receipt(dashboard.Receipt{Gateway: "home-1", Count: k})
+					d.Notice(dashboard.Notice{Text: "so"})
+					s.set(func(v *dashboard.View) { v.Homes[i].GridW++ })
+					get(d, []string{"/", "/power.csv", "/ledger", "/ledger/leaf/5"}[i])
+					d.Stats()
+					time.Sleep(100 * time.Millisecond)
+				}
+			})
+		}
+		tellers.Wait()
+		time.Sleep(time.Second)
+		stop()
+		all.Wait()
+		for i, p := range taps {
+			blocks := make(map[string]bool)
+			for _, m := range messages(t, p.took()) {
+				for _, r := range m.Update.Rows {
+					if id, _, ok := strings.Cut(r.HTML, `">`); ok && r.Into == "blocks" && strings.Contains(r.HTML, "final") {
+						blocks[id] = true
+					}
+				}
+			}
+			if len(blocks) != 50 {
+				t.Errorf("stream %d has %d final blocks of 50", i, len(blocks))
+			}
+		}
+	})
+}
+
 // TestStuckClient: one that takes nothing is dropped, and holds up neither Run nor
 // others.
 func TestStuckClient(t *testing.T) {
