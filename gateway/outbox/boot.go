@@ -69,15 +69,16 @@ func (o *Outbox) RaiseBoot(bootID string) (boot uint64, err error) {
 		return 0, fmt.Errorf("raising the boot count: %w", err)
 	}
 	o.raised = true
+	o.reclaim()
 	return o.boot, nil
 }
 
 // sameBoot goes on in the boot of the process before.
 func (o *Outbox) sameBoot() error {
 	o.gapToReserved(Skipped)
-	upTo := o.reserved + reserveBlock
+	upTo := o.reserved + o.opts.reserveBlock
 	o.log(markRecord(Number{Boot: o.boot}, mark{kind: markReserved, upTo: upTo}))
-	if err := o.flush(); err != nil {
+	if err := o.commit(); err != nil {
 		return err
 	}
 	o.handed, o.accounted, o.reserved = o.reserved, o.reserved, upTo
@@ -95,15 +96,15 @@ func (o *Outbox) newBoot(bootID string) error {
 	if facts.boot > maxBoot {
 		return fmt.Errorf("boot count %d is %w", facts.boot, ErrTooLarge)
 	}
-	o.log(markRecord(Number{Boot: facts.boot}, mark{kind: markBoot, upTo: reserveBlock}))
-	if err := o.flush(); err != nil {
+	o.log(markRecord(Number{Boot: facts.boot}, mark{kind: markBoot, upTo: o.opts.reserveBlock}))
+	if err := o.commit(); err != nil {
 		return err
 	}
 	if err := o.replaceState(facts); err != nil {
 		return err
 	}
 	o.found = facts
-	o.boot, o.handed, o.accounted, o.reserved = facts.boot, 0, 0, reserveBlock
+	o.boot, o.handed, o.accounted, o.reserved = facts.boot, 0, 0, o.opts.reserveBlock
 	return nil
 }
 
@@ -163,13 +164,13 @@ func (o *Outbox) NextSeq() (boot, seq uint64, skipped *Range, err error) {
 // synced, so that it costs no fsync of its own, and early enough that a disk
 // that then fails leaves numbers to sign with.
 func (o *Outbox) reserveAhead() {
-	if o.raised && o.pending == 0 && o.reserved-o.handed < reserveBlock/2 {
+	if o.raised && o.pending == 0 && o.reserved-o.handed < o.opts.reserveBlock/2 {
 		o.reserveMore()
 	}
 }
 
 func (o *Outbox) reserveMore() {
-	upTo := o.reserved + reserveBlock
+	upTo := o.reserved + o.opts.reserveBlock
 	o.log(markRecord(Number{Boot: o.boot}, mark{kind: markReserved, upTo: upTo}))
 	o.pending = upTo // only now: log may have settled the group before this one
 }

@@ -106,18 +106,22 @@ func (o *Outbox) putGap(g Gap, seg uint32, size int) *gap {
 	return n
 }
 
-// cover logs that a statement says the gap.
-func (o *Outbox) cover(g *gap, by Number) {
-	key := g.key()
-	o.log(coverRecord(g, by))
-	// Not g: log may have moved the gap to another segment.
-	if g := o.findGap(key); g != nil {
-		g.by = by
+// coverAll logs which gaps a statement says: those that its appender names, and
+// the skipped range that NextSeq told it. Each is closed before that is logged:
+// the log may make room, and what it drops must not grow a gap that was said.
+func (o *Outbox) coverAll(by Number, covers []Gap) {
+	open := slices.Clone(o.gaps) // the log may also move gaps
+	for _, g := range open {
+		g = o.findGap(g.key())
+		if g != nil && g.by == (Number{}) && (g.toldBy == by || g.among(covers)) {
+			g.by = by
+			o.log(coverRecord(g, by))
+		}
 	}
 }
 
 func coverRecord(g *gap, by Number) logRecord {
-	return markRecord(Number{g.Boot, g.First}, mark{kind: markCovered, text: []byte(g.Reason), by: by})
+	return markRecord(Number{g.Boot, g.First}, mark{kind: markCovered, text: []byte(g.Reason), by: by, upTo: g.Last})
 }
 
 func (o *Outbox) findGap(key Gap) *gap {

@@ -3,6 +3,7 @@ package outbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 )
 
 // logStatement logs a new statement and puts it into the index.
@@ -100,14 +101,17 @@ func (o *Outbox) roll() error {
 // metadata. What was written to the old head must be synced.
 func (o *Outbox) nextSegment() error {
 	o.ordinal++
-	first := Number{o.last.Boot, o.last.Seq + 1}
-	if o.boot != o.last.Boot {
+	first := Number{o.base.Boot, o.base.Seq + 1}
+	if o.boot != o.base.Boot {
 		first = Number{o.boot, 1}
 	}
 	s := &segment{ordinal: o.ordinal, name: segmentName(o.ordinal, first), size: o.opts.segmentBytes}
 	h := header{
-		size: uint32(s.size), ordinal: s.ordinal, boot: o.boot, reserved: o.reserved,
-		last: o.last, lastHash: o.lastHash, gatewayID: o.opts.GatewayID,
+		size: uint32(s.size), ordinal: s.ordinal, boot: o.boot,
+		// A reservation that waits in the group becomes durable with the header,
+		// which must not take back what a segment before it may say.
+		reserved: max(o.reserved, o.pending),
+		last:     o.base.Number, lastHash: o.base.hash, doubt: o.state == InMemory, gatewayID: o.opts.GatewayID,
 	}
 	file, err := o.recycle(s, &h)
 	if file == nil && err == nil {
@@ -161,31 +165,36 @@ func (o *Outbox) recycle(s *segment, h *header) (File, error) {
 	if err := o.syncDir(); err != nil {
 		return nil, err
 	}
-	old := o.path(o.segs[0].name)
+	old := o.segs[0]
 	o.forgetReader()
-	file, err := o.fs.Open(old)
+	file, err := o.fs.Open(o.path(old.name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, o.removeOldest() // it went, though the disk said that it had not
+	}
 	if err != nil {
 		return nil, err
 	}
-	o.segs = o.segs[1:]
 	b := append(h.encode(), 0, 0, 0, 0)
 	o.counts.written += uint64(len(b))
 	_, err = file.WriteAt(b, 0)
 	if err == nil {
 		o.dirDirty = true
-		err = o.fs.Rename(old, o.path(s.name))
+		err = o.fs.Rename(o.path(old.name), o.path(s.name))
 	}
 	if err == nil {
+		old.name = s.name
 		err = o.syncNew(file)
 	}
 	if err != nil {
+		// It stays the oldest of the log, and dead: a file forgotten here would
+		// bring its statements back at the next Open, when the segments with
+		// their marks may be gone.
 		return nil, errors.Join(err, file.Close())
 	}
+	o.segs = o.segs[1:]
 	o.counts.recycled++
 	return file, nil
 }
-
-func (o *Outbox) isHead(s *segment) bool { return o.head != nil && o.head.segment == s }
 
 // syncNew makes a new file durable, and its name.
 func (o *Outbox) syncNew(file File) error {

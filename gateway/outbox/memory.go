@@ -1,6 +1,8 @@
 package outbox
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -70,17 +72,45 @@ func (o *Outbox) Retry(now time.Time) error {
 	return fmt.Errorf("%w: %w", ErrMemory, o.cause)
 }
 
+// finishRepair does what Open could not.
+func (o *Outbox) finishRepair() error {
+	if o.toRepair == nil {
+		return nil
+	}
+	err := o.toRepair.repair()
+	if err == nil {
+		err = o.syncHead()
+	}
+	if err == nil {
+		o.toRepair = nil
+	}
+	return err
+}
+
 // resume writes all that is in memory to new segments.
 func (o *Outbox) resume() error {
+	err := o.finishRepair()
+	before := o.ordinal
 	places := make([]location, len(o.group))
-	err := o.nextSegment()
-	for i := range o.group {
-		if err == nil {
-			places[i], err = o.rewrite(&o.group[i])
+	o.base = o.durable
+	if err == nil {
+		err = o.nextSegment()
+	}
+	for i := 0; i < len(o.group) && err == nil; i++ {
+		r := &o.group[i]
+		places[i], err = o.rewrite(r)
+		o.keep(places[i].seg, 1, 0) // or a segment filled here would be taken for dead
+		if r.kind == kindStatement {
+			if rec, _, bad := decodeStatement(r); bad == nil && r.number().Compare(o.base.Number) > 0 {
+				o.base = link{r.number(), sha256.Sum256(rec.Statement)}
+			}
 		}
 	}
 	if err == nil {
 		err = o.syncHead()
+	}
+	for _, at := range places {
+		o.keep(at.seg, -1, 0)
 	}
 	if err != nil {
 		o.cause = err
@@ -88,6 +118,7 @@ func (o *Outbox) resume() error {
 			o.head.file.Close()
 			o.head = nil
 		}
+		o.discard(before)
 		return err
 	}
 	for i := range o.group {
@@ -101,6 +132,15 @@ func (o *Outbox) resume() error {
 	}
 	o.reclaim()
 	return nil
+}
+
+// discard takes the segments behind an ordinal away, which a try to resume could
+// not make durable. The next try makes others.
+func (o *Outbox) discard(behind uint32) {
+	o.segs = slices.DeleteFunc(o.segs, func(s *segment) bool {
+		s.doubt = s.doubt || s.ordinal > behind
+		return s.ordinal > behind && o.remove(s.name) == nil
+	})
 }
 
 // trimMemory keeps the group within its limit in memory mode, and goes well
@@ -123,13 +163,7 @@ func (o *Outbox) trimMemory() {
 		o.forget(r.number())
 		return false
 	})
-	o.kept = slices.DeleteFunc(o.kept, func(k keptReceipt) bool { return o.index.find(k.number) == nil })
-	for i := range o.group {
-		if r := &o.group[i]; r.kind == kindMark && r.payload[0] == byte(markReceipted) && o.groupSize > target {
-			o.groupSize -= len(r.payload) - 1
-			r.payload = r.payload[:1:1]
-		}
-	}
+	o.trimReceipts(target)
 	var dropped []Number
 	o.filterGroup(func(r *logRecord) bool {
 		if r.kind != kindStatement || o.groupSize <= target {
@@ -150,14 +184,41 @@ func (o *Outbox) trimMemory() {
 	}
 }
 
+// trimReceipts takes receipts out of their marks until the group has its size,
+// and keeps no receipt whose statement is gone or whose mark is bare.
+func (o *Outbox) trimReceipts(target int) {
+	bare := make(map[Number]bool)
+	for i := range o.group {
+		if r := &o.group[i]; r.kind == kindMark && r.payload[0] == byte(markReceipted) && o.groupSize > target {
+			o.groupSize -= len(r.payload) - 1
+			r.payload = bytes.Clone(r.payload[:1]) // the receipt's memory goes
+			bare[r.number()] = true
+		}
+	}
+	o.kept = slices.DeleteFunc(o.kept, func(k keptReceipt) bool {
+		switch here := o.index.find(k.number) != nil; {
+		case here && bare[k.number]:
+			o.released = append(o.released, k.number)
+			fallthrough
+		case !here:
+			return true
+		}
+		return false
+	})
+}
+
 // supersede opens a gap in memory and takes the record of a shorter one with
-// the same first number out of the group.
+// the same first number out of the group. The gap goes to the front, as the power
+// may go while the group is written: then no statement may be on disk without the
+// gap before it.
 func (o *Outbox) supersede(g Gap) {
 	o.filterGroup(func(r *logRecord) bool {
 		old, err := decodeGap(r)
 		return r.kind != kindGap || err != nil || (&gap{Gap: old}).key() != (&gap{Gap: g}).key()
 	})
 	o.openGap(g)
+	end := len(o.group) - 1
+	o.group = slices.Insert(o.group[:end], 0, o.group[end])
 }
 
 // filterGroup keeps the records of the group that keep says, in order. The

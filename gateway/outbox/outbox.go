@@ -61,6 +61,7 @@ type Options struct {
 
 	segmentBytes int // less than usual in tests
 	keptReceipts int
+	reserveBlock uint64
 }
 
 // Record is one signed statement.
@@ -124,11 +125,12 @@ type Outbox struct {
 	state     State
 	cause     error // why it is in memory, or what went wrong last in tidying up
 	lastRetry retryTime
+	toRepair  *recovery // what Open could not finish, as the disk refused
 
-	bootState        // the counters of boot.go
-	last      Number // the statement logged last
-	lastHash  [32]byte
-	durable   Number // the highest durable statement
+	bootState      // the counters of boot.go
+	last      link // the statement logged last
+	durable   link // the last one that is durable
+	base      link // what the next segment's header names: durable once the head is synced
 
 	reader struct { // the segment read last
 		ordinal uint32
@@ -136,6 +138,12 @@ type Outbox struct {
 	}
 	counts counts
 	buf    []byte
+}
+
+// link names a statement for the one after it.
+type link struct {
+	Number
+	hash [32]byte // SHA-256 of the statement
 }
 
 // head is the segment being written.
@@ -166,14 +174,10 @@ func (o *Outbox) Append(rec Record) error {
 	}
 	n := rec.Number()
 	o.logStatement(n, statementPayload(rec.Statement, rec.Pack, nil))
-	o.last, o.lastHash, o.accounted = n, sha256.Sum256(rec.Statement), n.Seq
+	o.last, o.accounted = link{n, sha256.Sum256(rec.Statement)}, n.Seq
 	o.counts.appended++
 	o.counts.payload += uint64(len(rec.Statement) + len(rec.Pack))
-	for _, g := range o.gaps {
-		if g.by == (Number{}) && (g.toldBy == n || g.among(rec.Covers)) {
-			o.cover(g, n)
-		}
-	}
+	o.coverAll(n, rec.Covers)
 	if o.opts.FsyncEach || o.groupFull() {
 		o.flush() // a failure shows as the state
 	}
@@ -219,6 +223,17 @@ func (o *Outbox) Flush() error {
 }
 
 func (o *Outbox) flush() error {
+	idle := len(o.group) == 0
+	if err := o.commit(); err != nil || idle {
+		return err
+	}
+	o.reclaim()
+	return nil
+}
+
+// commit is flush without giving space back, which may begin a segment, whose
+// header repeats the counters: they must be right by then.
+func (o *Outbox) commit() error {
 	if o.state == InMemory {
 		return fmt.Errorf("%w: %w", ErrMemory, o.cause)
 	}
@@ -235,7 +250,6 @@ func (o *Outbox) flush() error {
 		return fmt.Errorf("%w: %w", ErrMemory, o.cause)
 	}
 	o.settle()
-	o.reclaim()
 	return nil
 }
 
@@ -248,6 +262,7 @@ func (o *Outbox) settle() {
 		o.durable = o.last
 		o.signal()
 	}
+	o.base = o.durable
 	o.durableReserve()
 	for _, n := range o.released {
 		if p := o.index.find(n); p != nil {
@@ -287,14 +302,14 @@ func (o *Outbox) Close() error {
 func (o *Outbox) Last() (n Number, hash [32]byte, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.last, o.lastHash, o.last != Number{}
+	return o.last.Number, o.last.hash, o.last != link{}
 }
 
 // Durable returns the highest number whose statement is durable.
 func (o *Outbox) Durable() Number {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.durable
+	return o.durable.Number
 }
 
 // State tells where the outbox keeps what it is given, and the error that moved

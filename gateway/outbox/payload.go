@@ -9,7 +9,7 @@ const (
 	markReceipted markKind = 1 // a receipt verified; text is the receipt
 	markRefused   markKind = 2 // refused for good; text is the reason
 	markResend    markKind = 3 // no longer refused
-	markCovered   markKind = 4 // the gap that starts at this number is said by statement by
+	markCovered   markKind = 4 // the gap from this number to upTo is said by statement by
 	markBoot      markKind = 5 // the boot count was raised; upTo is reserved
 	markReserved  markKind = 6 // numbers of this boot are reserved to upTo
 )
@@ -19,7 +19,7 @@ type mark struct {
 	kind markKind
 	text []byte // receipt, or reason
 	by   Number // markCovered
-	upTo uint64 // markBoot, markReserved
+	upTo uint64 // markCovered, markBoot, markReserved
 }
 
 func (m *mark) encode() []byte {
@@ -29,6 +29,7 @@ func (m *mark) encode() []byte {
 		b = append(b, m.text...)
 	case markCovered:
 		b = appendBytes(b, m.text)
+		b = binary.AppendUvarint(b, m.upTo)
 		b = binary.AppendUvarint(b, m.by.Boot)
 		b = binary.AppendUvarint(b, m.by.Seq)
 	case markBoot, markReserved:
@@ -49,6 +50,7 @@ func decodeMark(payload []byte) (mark, error) {
 	case markResend:
 	case markCovered:
 		m.text = f.bytes(maxReason)
+		m.upTo = f.uvarint(maxSeq)
 		m.by = Number{f.uvarint(maxBoot), f.uvarint(maxSeq)}
 	case markBoot, markReserved:
 		m.upTo = f.uvarint(maxSeq)

@@ -3,6 +3,7 @@ package outbox
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -25,10 +26,16 @@ func (o *Outbox) reclaim() {
 // errUnreadable: what was to be moved could not be read; nothing was written.
 var errUnreadable = errors.New("moving statements")
 
-// dead counts the segments, oldest first, that nothing keeps any more.
+// dead counts the segments, oldest first, that nothing keeps any more. The last
+// durable one is never dead: it says what is reserved, also while the disk fails
+// and it is not the head.
 func (o *Outbox) dead() int {
+	last := len(o.segs) - 1
+	for last > 0 && o.segs[last].doubt {
+		last--
+	}
 	n := 0
-	for n < len(o.segs) && o.segs[n].live == 0 && !o.isHead(o.segs[n]) {
+	for n < last && o.segs[n].live == 0 {
 		n++
 	}
 	return n
@@ -64,12 +71,22 @@ func (o *Outbox) removeOldest() error {
 		return err
 	}
 	o.forgetReader()
-	if err := o.fs.Remove(o.path(o.segs[0].name)); err != nil {
+	if err := o.remove(o.segs[0].name); err != nil {
 		return err
 	}
-	o.dirDirty = true
 	o.segs = slices.Delete(o.segs, 0, 1)
 	return nil
+}
+
+// remove unlinks a file. One that is not there went earlier, when the disk
+// reported that it had not.
+func (o *Outbox) remove(name string) error {
+	err := o.fs.Remove(o.path(name))
+	o.dirDirty = true
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // makeRoom keeps the segments within the limit. The group is durable when it

@@ -35,7 +35,7 @@ func Open(fsys FS, dir string, opts Options) (*Outbox, Report, error) {
 		fs: fsys, dir: dir, opts: opts, lock: lock,
 		ready: make(chan struct{}, 1), refusals: make(map[Number]string),
 	}
-	r := recovery{Outbox: o, reserved: make(map[uint64]uint64)}
+	r := &recovery{Outbox: o, reserved: make(map[uint64]uint64)}
 	if err := r.run(); err != nil {
 		o.forgetReader()
 		return nil, Report{}, errors.Join(fmt.Errorf("opening outbox %s: %w", dir, err), lock.Close())
@@ -51,7 +51,7 @@ func (opts *Options) complete() error {
 		opts.MemoryBytes = 2 << 20
 	}
 	if opts.segmentBytes == 0 {
-		opts.segmentBytes, opts.keptReceipts = segmentBytes, keptReceipts
+		opts.segmentBytes, opts.keptReceipts, opts.reserveBlock = segmentBytes, keptReceipts, reserveBlock
 	}
 	if least := int64(minSegments * opts.segmentBytes); opts.MaxBytes < least {
 		return fmt.Errorf("a limit of %d bytes is below the least, %d", opts.MaxBytes, least)
@@ -62,20 +62,25 @@ func (opts *Options) complete() error {
 	return nil
 }
 
-// recovery is the work of Open.
+// recovery is the work of Open. If the disk refuses in the midst of it, the
+// outbox keeps it and finishes it before it writes anything else.
 type recovery struct {
 	*Outbox
 	report         Report
+	tidy           []string          // files to be removed
+	tail           []sick            // the last segments, which may not be durable
 	sick           []sick            // segments with something wrong
 	missing        []Range           // numbers that were durable and are not there
 	reserved       map[uint64]uint64 // what is known of each boot's reservation
 	pendingMissing bool              // unreadable bytes since the last statement in the log
+	distrusted     bool              // distrust has done its work
 }
 
 // sick is a segment that is not as an orderly end leaves it.
 type sick struct {
 	*segment
 	scan
+	follows  bool // the header says that the segment before may not be durable
 	headless bool // the header cannot be read
 	short    bool // the file is shorter than its header says
 }
@@ -88,34 +93,47 @@ func (r *recovery) run() error {
 	if err != nil {
 		return err
 	}
-	var tidy, corrupt []string
+	var corrupt []string
 	for _, name := range names {
 		ordinal, ok := parseSegmentName(name)
 		r.ordinal = max(r.ordinal, ordinal)
 		switch {
 		case strings.HasSuffix(name, tempSuffix):
-			tidy = append(tidy, name)
+			r.tidy = append(r.tidy, name)
 		case ok && strings.HasSuffix(name, corruptSuffix):
 			corrupt = append(corrupt, name)
 		case ok && strings.HasSuffix(name, segmentSuffix):
-			keep, err := r.readSegment(name, ordinal)
+			found, err := r.readSegment(name, ordinal)
 			if err != nil {
 				return err
 			}
-			if !keep {
-				tidy = append(tidy, name)
+			if found.segment == nil {
+				r.tidy = append(r.tidy, name)
+				continue
 			}
+			if !found.follows {
+				r.tail = nil
+			}
+			r.tail = append(r.tail, found)
 		}
 	}
 	r.finishReplay()
 	r.readState()
 	if n := len(corrupt) - keptCorrupt; n > 0 {
-		tidy = append(tidy, corrupt[:n]...)
+		r.tidy = append(r.tidy, corrupt[:n]...)
 	}
-	if err := r.repair(tidy); err != nil {
+	err = r.syncTail()
+	if err != nil {
+		r.keepTail()
+	} else {
+		err = r.repair()
+	}
+	if err != nil {
 		r.note("The disk does not take writes: %v. New statements stay in memory.", err)
 		r.degrade(err)
+		r.toRepair = r
 	}
+	r.tail = nil
 	r.summarize()
 	return nil
 }
@@ -124,27 +142,27 @@ func (r *recovery) note(format string, args ...any) {
 	r.report.Notes = append(r.report.Notes, fmt.Sprintf(format, args...))
 }
 
-// readSegment replays one segment. It returns false for a file that is to be
+// readSegment replays one segment. It returns nothing for a file that is to be
 // removed: an unfinished new segment, or a dead one on its way to a new name.
-func (r *recovery) readSegment(name string, ordinal uint32) (keep bool, err error) {
-	data, err := readAll(r.fs, r.path(name), 16<<20)
+func (r *recovery) readSegment(name string, ordinal uint32) (sick, error) {
+	data, err := readAll(r.fs, r.path(name), maxSegment)
 	if err != nil {
-		return false, fmt.Errorf("segment %s: %w", name, err)
+		return sick{}, fmt.Errorf("segment %s: %w", name, err)
 	}
 	h, err := decodeHeader(data)
 	switch {
 	case err == nil && h.ordinal != ordinal:
-		return false, nil
+		return sick{}, nil
 	case err == nil && h.gatewayID != r.opts.GatewayID:
-		return false, fmt.Errorf("segment %s was written by gateway %q and this is %q: choose another directory", name, h.gatewayID, r.opts.GatewayID)
+		return sick{}, fmt.Errorf("segment %s was written by gateway %q and this is %q: choose another directory", name, h.gatewayID, r.opts.GatewayID)
 	case err != nil && !errors.Is(err, errHeader):
-		return false, fmt.Errorf("segment %s: %w", name, err)
+		return sick{}, fmt.Errorf("segment %s: %w", name, err)
 	}
 	s := &segment{ordinal: ordinal, name: name, size: len(data)}
-	found := sick{segment: s, scan: scanSegment(data, ordinal), headless: err != nil}
+	found := sick{segment: s, scan: scanSegment(data, ordinal), follows: h.doubt, headless: err != nil}
 	found.short = !found.headless && len(data) < int(h.size)
 	if (found.headless || found.short) && len(found.records)+len(found.behind) == 0 && r.unfinished(data) {
-		return false, nil
+		return sick{}, nil
 	}
 	r.segs = append(r.segs, s)
 	r.replay(&found, &h)
@@ -152,7 +170,7 @@ func (r *recovery) readSegment(name string, ordinal uint32) (keep bool, err erro
 		r.sick = append(r.sick, found)
 		r.keep(ordinal, 1, 0) // not to be written again before it is set aside
 	}
-	return true, nil
+	return found, nil
 }
 
 // replay enters what a segment says. What stands behind a torn end was never
@@ -191,9 +209,9 @@ func (r *recovery) unfinished(data []byte) bool {
 // header replays what a segment's header repeats.
 func (r *recovery) header(h *header) {
 	r.number(h.boot, h.reserved)
-	if h.last.Compare(r.last) > 0 {
+	if h.last.Compare(r.last.Number) > 0 {
 		r.followed(Number{h.last.Boot, h.last.Seq + 1})
-		r.last, r.lastHash = h.last, h.lastHash
+		r.last = link{h.last, h.lastHash}
 	}
 	if h.boot == r.boot && h.last.Boot == r.boot {
 		r.accounted = max(r.accounted, h.last.Seq)
@@ -232,9 +250,9 @@ func (r *recovery) record(s *segment, p *placed) {
 
 func (r *recovery) statement(s *segment, p *placed, rec *Record, note *mark) {
 	n := rec.Number()
-	if n.Compare(r.last) > 0 {
+	if n.Compare(r.last.Number) > 0 {
 		r.followed(n)
-		r.last, r.lastHash = n, sha256.Sum256(rec.Statement)
+		r.last = link{n, sha256.Sum256(rec.Statement)}
 		if n.Boot > r.boot {
 			r.number(n.Boot, 0)
 		}
@@ -308,7 +326,8 @@ func (r *recovery) mark(n Number, m *mark) {
 		return
 	case markCovered:
 		key := Gap{Range: Range{Boot: n.Boot, First: n.Seq}, Reason: Reason(m.text)}
-		if g := r.findGap(key); g != nil {
+		// A longer gap, that was to take its place when the disk failed, is not said.
+		if g := r.findGap(key); g != nil && g.Last == m.upTo {
 			g.by = m.by
 		}
 		return
@@ -353,7 +372,7 @@ func (r *recovery) finishReplay() {
 		}
 	}
 	r.index.compact()
-	r.durable, r.handed = r.last, r.Outbox.reserved
+	r.durable, r.base, r.handed = r.last, r.last, r.Outbox.reserved
 	r.damaged = len(r.sick) > 0
 }
 
@@ -373,29 +392,27 @@ func (r *recovery) readState() {
 	r.found = facts
 }
 
-// repair brings the files into order. An error is one of writing.
-func (r *recovery) repair(tidy []string) error {
-	for _, name := range tidy {
-		if err := r.fs.Remove(r.path(name)); err != nil {
+// repair brings the files into order. An error is one of writing; what is done
+// by then is not done again by the next call.
+func (r *recovery) repair() error {
+	for ; len(r.tidy) > 0; r.tidy = r.tidy[1:] {
+		if err := r.remove(r.tidy[0]); err != nil {
 			return err
 		}
-		r.dirDirty = true
 	}
 	for i := range r.sick {
-		if s := &r.sick[i]; !s.corrupt() {
+		if s := &r.sick[i]; s.torn && !s.corrupt() {
 			if err := r.cut(s); err != nil {
 				return err
 			}
+			s.torn = false
 		}
-	}
-	if err := r.openHead(); err != nil {
-		return err
 	}
 	if err := r.distrust(); err != nil {
 		return err
 	}
-	for i := range r.sick {
-		if s := &r.sick[i]; s.corrupt() {
+	for ; len(r.sick) > 0; r.sick = r.sick[1:] {
+		if s := &r.sick[0]; s.corrupt() {
 			if err := r.setAside(s); err != nil {
 				return err
 			}
@@ -425,36 +442,75 @@ func (r *recovery) cut(s *sick) error {
 	return err
 }
 
-// openHead goes on in the last segment if it is whole. Its records may be in
-// the page cache only, as after a killed process, so it is synced first.
-func (r *recovery) openHead() error {
-	if len(r.segs) == 0 {
-		return nil
-	}
-	s := r.segs[len(r.segs)-1]
-	if s.size != r.opts.segmentBytes || slices.ContainsFunc(r.sick, func(b sick) bool { return b.segment == s && b.corrupt() }) {
-		return nil
-	}
-	file, err := r.fs.Open(r.path(s.name))
-	if err != nil {
+// syncTail makes what the process before left behind durable, its names and the
+// last records, which may be in the kernel's cache only, and goes on in the last
+// segment if it is whole. A sync alone would not do: the process may have ended
+// after one that failed, and what that one did not write no other one writes.
+func (r *recovery) syncTail() error {
+	r.dirDirty = true
+	if err := r.syncDir(); err != nil {
 		return err
 	}
-	data, err := readAll(r.fs, r.path(s.name), 16<<20)
-	if err == nil {
-		err = file.Sync()
+	for i := range r.tail {
+		s := &r.tail[i]
+		if s.corrupt() {
+			continue // what is good in it is written again in any case
+		}
+		file, err := r.fs.Open(r.path(s.name))
+		if err != nil {
+			return err
+		}
+		if err := r.writeAgain(file, s); err != nil {
+			return errors.Join(err, file.Close())
+		}
+		if i == len(r.tail)-1 && s.size == r.opts.segmentBytes {
+			r.head = &head{segment: s.segment, file: file, end: s.end, settled: true}
+		} else {
+			file.Close() // it was synced
+		}
 	}
-	if err != nil {
-		return errors.Join(err, file.Close())
-	}
-	r.Outbox.head = &head{segment: s, file: file, end: scanSegment(data, s.ordinal).end, settled: true}
 	return nil
+}
+
+// writeAgain writes what a segment has behind the last point that is known to be
+// durable, the same bytes in the same place.
+func (r *recovery) writeAgain(file File, s *sick) error {
+	upTo := s.end
+	if s.settled == 0 {
+		upTo = s.size // it may be a new file
+	}
+	b := make([]byte, upTo-s.settled)
+	if _, err := file.ReadAt(b, int64(s.settled)); err != nil {
+		return err
+	}
+	r.counts.written += uint64(len(b))
+	if _, err := file.WriteAt(b, int64(s.settled)); err != nil {
+		return err
+	}
+	r.counts.fsyncs++
+	return file.Sync()
+}
+
+// keepTail puts the records of the tail into the group, as the disk did not make
+// them durable: they can be read, but the next power cut may take them.
+func (r *recovery) keepTail() {
+	for i := range r.tail {
+		if r.tail[i].corrupt() {
+			continue
+		}
+		r.tail[i].doubt = true
+		for _, p := range r.tail[i].records {
+			r.group = append(r.group, p.logRecord)
+			r.groupSize += p.logRecord.size()
+		}
+	}
 }
 
 // distrust ends the boot if anything was torn or damaged: a reservation of
 // numbers may have been in what is lost. It is in the log, so that it holds even
 // if the process ends before RaiseBoot.
 func (r *recovery) distrust() error {
-	if len(r.sick) == 0 || r.boot == 0 || r.unused() {
+	if r.distrusted || len(r.sick) == 0 || r.boot == 0 || r.unused() {
 		return nil
 	}
 	if rest := (Range{r.boot, r.accounted + 1, r.Outbox.reserved}); rest.First <= rest.Last {
@@ -470,11 +526,15 @@ func (r *recovery) distrust() error {
 		return err
 	}
 	r.boot, r.handed, r.accounted, r.Outbox.reserved = r.boot+1, 0, 0, 0
+	r.distrusted = true
 	return nil
 }
 
 func (r *recovery) reportGap(g Gap) error {
 	moves, err := r.writeGaps([]*gap{{Gap: g}})
+	if err == nil {
+		err = r.syncHead()
+	}
 	if err != nil {
 		return err
 	}
@@ -486,12 +546,12 @@ func (r *recovery) reportGap(g Gap) error {
 // setAside takes a damaged segment out of the log: all that is good in it is
 // written again, what is missing becomes a gap, and the file is renamed.
 func (r *recovery) setAside(s *sick) error {
-	for _, m := range r.missing {
+	for ; len(r.missing) > 0; r.missing = r.missing[1:] {
+		m := r.missing[0]
 		if err := r.reportGap(Gap{m, m.Last - m.First + 1, Corrupt}); err != nil {
 			return err
 		}
 	}
-	r.missing = nil
 	// Marks of statements that lie elsewhere would be lost with the segment.
 	for _, p := range slices.Concat(s.records, s.behind) {
 		if p.kind == kindMark && len(p.payload) > 0 && p.payload[0] != byte(markBoot) && p.payload[0] != byte(markReserved) {

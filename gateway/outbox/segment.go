@@ -12,6 +12,7 @@ import (
 
 const (
 	segmentBytes  = 256 << 10 // size of a segment file
+	maxSegment    = 16 << 20  // of a file that Open reads
 	headerBytes   = 256       // less than a sector, so that it is written whole or not at all
 	segmentMagic  = "WMOUTBOX"
 	formatVersion = 1
@@ -27,6 +28,7 @@ type header struct {
 	reserved  uint64 // highest number reserved in boot
 	last      Number // last statement before this segment
 	lastHash  [32]byte
+	doubt     bool // made while the disk failed: the segment before may not be durable
 	gatewayID string
 }
 
@@ -40,6 +42,11 @@ func (h *header) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, h.last.Boot)
 	b = binary.BigEndian.AppendUint64(b, h.last.Seq)
 	b = append(b, h.lastHash[:]...)
+	if h.doubt {
+		b = append(b, 1)
+	} else {
+		b = append(b, 0)
+	}
 	b = append(b, byte(len(h.gatewayID)))
 	b = append(b, h.gatewayID...)
 	b = b[:headerBytes]
@@ -64,11 +71,12 @@ func decodeHeader(b []byte) (header, error) {
 	h.reserved = binary.BigEndian.Uint64(b[28:])
 	h.last = Number{binary.BigEndian.Uint64(b[36:]), binary.BigEndian.Uint64(b[44:])}
 	copy(h.lastHash[:], b[52:84])
-	n := int(b[84])
+	h.doubt = b[84] == 1
+	n := int(b[85])
 	if n > maxGatewayID || h.boot > maxBoot || h.last.Boot > h.boot || h.reserved > maxSeq || h.last.Seq > maxSeq {
 		return h, errHeader
 	}
-	h.gatewayID = string(b[85 : 85+n])
+	h.gatewayID = string(b[86 : 86+n])
 	if !bytes.Equal(h.encode(), b[:headerBytes]) {
 		return h, errHeader
 	}
@@ -103,6 +111,7 @@ type segment struct {
 	size      int
 	live      int   // statements and gaps that lie here and are needed
 	liveBytes int64 // their bytes
+	doubt     bool  // the disk refused to make it durable
 }
 
 // placed is a record and where it lies in its segment.
@@ -118,6 +127,7 @@ type scan struct {
 	torn    bool     // something other than a clean end stands there
 	behind  []placed // whole records behind that point
 	damaged bool     // one of them says that what is missing had been durable
+	settled int      // offset up to which the records say that all is durable
 }
 
 // scanBudget bounds the bytes that a search behind a bad record may put through
@@ -134,6 +144,9 @@ func scanSegment(data []byte, ordinal uint32) scan {
 			break
 		}
 		s.records = append(s.records, placed{r, s.end, n})
+		if r.flags&flagSettled != 0 {
+			s.settled = s.end
+		}
 		s.end += n
 	}
 	budget := scanBudget

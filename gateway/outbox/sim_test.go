@@ -27,11 +27,13 @@ type simFS struct {
 	durable map[string]*simFile // names as of the last SyncDir
 	changes []func(map[string]*simFile)
 
-	ops   int   // writes, fsyncs, creations, renames and unlinks so far
-	cutAt int   // the power goes at this operation; 0 for never
-	dead  bool  // it went
-	fail  error // unless nil, what writing operations return
-	locks map[string]bool
+	ops    int   // writes, fsyncs, creations, renames and unlinks so far
+	cutAt  int   // the power goes at this operation; 0 for never
+	dead   bool  // it went
+	fail   error // unless nil, what writing operations return
+	failAt int   // only from this operation on
+	stored bool  // what fails happens all the same, and is reported lost
+	locks  map[string]bool
 }
 
 // simFile is a file: its content, what of it is durable, and the writes between.
@@ -56,16 +58,18 @@ func (s *simFS) op() (happens bool, err error) {
 	if s.dead {
 		return false, errCut
 	}
-	if s.fail != nil {
-		return false, s.fail
-	}
 	s.ops++
+	if s.failing() {
+		return s.stored, s.fail
+	}
 	if s.ops == s.cutAt {
 		s.dead = true
 		return true, errCut
 	}
 	return true, nil
 }
+
+func (s *simFS) failing() bool { return s.fail != nil && s.ops >= s.failAt }
 
 func (s *simFS) change(f func(map[string]*simFile)) {
 	f(s.now)
@@ -155,12 +159,12 @@ func (s *simFS) Remove(name string) error {
 }
 
 func (s *simFS) SyncDir(string) error {
-	if _, err := s.op(); err != nil {
-		return err
+	happens, err := s.op()
+	if happens && !s.dead {
+		s.durable = maps.Clone(s.now)
+		s.changes = nil
 	}
-	s.durable = maps.Clone(s.now)
-	s.changes = nil
-	return nil
+	return err
 }
 
 type simHandle struct {
@@ -210,12 +214,20 @@ func (w simWrite) sectors() []simWrite {
 
 func (h *simHandle) Size() (int64, error) { return int64(len(h.f.now)), nil }
 
+// Sync makes durable what was written since the last one. If it fails, the
+// writes are taken for clean and no later Sync writes them, as kernels do.
 func (h *simHandle) Sync() error {
-	if _, err := h.s.op(); err != nil {
+	happens, err := h.s.op()
+	if h.s.dead {
 		return err
 	}
-	h.f.durable, h.f.writes = bytes.Clone(h.f.now), nil
-	return nil
+	if happens {
+		for _, w := range h.f.writes {
+			h.f.durable = w.apply(h.f.durable)
+		}
+	}
+	h.f.writes = nil
+	return err
 }
 
 func (h *simHandle) Close() error { return nil }
@@ -228,19 +240,19 @@ const (
 	kept                  // all of it
 	torn                  // of each file a beginning, up to some sector
 	reordered             // any sectors of any file
-	fates
+	fates                 // how many; as a fate, the process was killed and nothing else
 )
 
-func (f fate) String() string { return [...]string{"lost", "kept", "torn", "reordered"}[f] }
+func (f fate) String() string { return [...]string{"lost", "kept", "torn", "reordered", "a kill"}[f] }
 
 // afterCut returns the file system as the next boot finds it.
 func (s *simFS) afterCut(f fate, rng *rand.Rand) *simFS {
 	next := newSim()
 	names := maps.Clone(s.durable)
 	for i, n := 0, rng.IntN(len(s.changes)+1); i < len(s.changes); i++ {
-		// A journal keeps the order of changes of names, not that between
-		// names and contents.
-		if f == kept || f != lost && i < n {
+		// A journal keeps the order of changes of names, though not that between
+		// names and contents; without one there is no order at all.
+		if f == kept || f == torn && i < n || f == reordered && rng.IntN(2) == 0 {
 			s.changes[i](names)
 		}
 	}

@@ -66,7 +66,7 @@ func (o *Outbox) Stats() Stats {
 		if !p.waits() {
 			continue
 		}
-		if p.number().Compare(o.durable) > 0 {
+		if p.number().Compare(o.durable.Number) > 0 {
 			s.LossWindow++
 		}
 		if !p.is(refused) {

@@ -49,7 +49,7 @@ func (o *Outbox) Pending(after Number, max int) ([]Record, error) {
 }
 
 func (o *Outbox) due(p *place) bool {
-	return p.waits() && !p.is(refused) && (o.state == InMemory || p.number().Compare(o.durable) <= 0)
+	return p.waits() && !p.is(refused) && (o.state == InMemory || p.number().Compare(o.durable.Number) <= 0)
 }
 
 // lose gives a statement up that cannot be read.
@@ -124,7 +124,8 @@ func (o *Outbox) forgetReader() {
 // has verified. The statement is not pending any more; the mark becomes durable
 // with the group. The last 64 receipts stay readable. It returns ErrUnknown for
 // a number that is not in the outbox, ErrTooLarge for a receipt above 16 kB, and
-// nil, changing nothing, if the statement was receipted before.
+// nil, changing nothing, if the statement was receipted before. An empty receipt
+// is not kept, nor its statement.
 func (o *Outbox) Receipted(boot, seq uint64, receipt []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -148,12 +149,17 @@ func (o *Outbox) Receipted(boot, seq uint64, receipt []byte) error {
 	return nil
 }
 
-// receipt enters a receipt that is in the log, and releases the oldest one.
+// receipt enters a receipt that is in the log, and releases the oldest one. A
+// mark whose receipt went (see trimMemory, noted) has nothing to keep.
 func (o *Outbox) receipt(p *place, receipt []byte) {
 	n := p.number()
 	p.len |= receipted
 	p.len &^= refused
 	delete(o.refusals, n)
+	if len(receipt) == 0 {
+		o.released = append(o.released, n)
+		return
+	}
 	o.kept = append(o.kept, keptReceipt{n, receipt})
 	if len(o.kept) > o.opts.keptReceipts {
 		o.released = append(o.released, o.kept[0].number)
