@@ -68,11 +68,20 @@ func (n *Node) conclude(ctx context.Context) error {
 
 func (n *Node) cast(c *concluding, height uint64, cp block.Checkpoint) error {
 	vote, final, err := c.tally.Cast(height, cp, uint64(time.Now().Unix()))
+	n.report(c)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHalted, err)
 	}
 	n.send(vote)
 	return n.finish(c, final)
+}
+
+// report tells of oracles that disagree.
+func (n *Node) report(c *concluding) {
+	for _, conflict := range c.tally.Conflicts() {
+		n.cfg.Log.Error("oracles disagree", "height", conflict.Height, "error", conflict)
+		n.observe(Event{Conflict: conflict})
+	}
 }
 
 func (n *Node) send(v *finality.Vote) {
@@ -88,12 +97,8 @@ func (n *Node) receive(c *concluding, b []byte) error {
 		return nil
 	}
 	final, again, err := c.tally.Receive(v)
-	var conflict *finality.Conflict
+	n.report(c)
 	switch {
-	case errors.As(err, &conflict):
-		n.cfg.Log.Error("oracles disagree", "height", conflict.Height, "error", err)
-		n.observe(Event{Conflict: conflict})
-		return nil
 	case errors.Is(err, finality.ErrVote):
 		n.cfg.Log.Warn("passed over a vote", "error", err)
 		return nil

@@ -2,6 +2,7 @@ package finality
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -40,6 +41,8 @@ type Tally struct {
 	own    uint64            // highest height this oracle voted at
 	voted  bool
 	final  *Final
+
+	conflicts []*Conflict // found and not taken yet
 }
 
 type round struct {
@@ -47,19 +50,29 @@ type round struct {
 	votes []*Vote // verified, at most one of each oracle for each checkpoint
 }
 
-// Conflict is two verified votes of one oracle, or a vote that contradicts this
-// oracle's own block: somebody computes differently or lies.
+// Conflict is two verified votes for different checkpoints of one height: the
+// evidence that somebody computes differently, or lies.
 type Conflict struct {
 	Height uint64
-	Ours   block.Checkpoint
+	Name   string // of the oracle that cast Vote
 	Vote   *Vote
-	Name   string
+	// Against is the other vote: this oracle's own, or another one of Name's.
+	Against *Vote
 }
+
+// Equivocation reports whether both votes are of one oracle. That proves a lie to
+// anybody who has the policy. Votes of two oracles prove that they differ, and
+// not which of them is wrong.
+func (c *Conflict) Equivocation() bool { return c.Vote.KeyID == c.Against.KeyID }
 
 // Error tells both sides.
 func (c *Conflict) Error() string {
-	return fmt.Sprintf("oracle %q voted at height %d for size %d and root %x, this oracle has size %d and root %x",
-		c.Name, c.Height, c.Vote.Checkpoint.Size, c.Vote.Checkpoint.Root, c.Ours.Size, c.Ours.Root)
+	other := "this oracle voted"
+	if c.Equivocation() {
+		other = "it also voted"
+	}
+	return fmt.Sprintf("oracle %q voted at height %d for size %d and root %x, %s for size %d and root %x",
+		c.Name, c.Height, c.Vote.Checkpoint.Size, c.Vote.Checkpoint.Root, other, c.Against.Checkpoint.Size, c.Against.Checkpoint.Root)
 }
 
 // NewTally returns a Tally that signs with keys and counts by policy.
@@ -69,6 +82,14 @@ func NewTally(policy *block.Policy, keys Keys) *Tally {
 
 // Final returns the newest final checkpoint, or nil.
 func (t *Tally) Final() *Final { return t.final }
+
+// Conflicts returns what conflicts were found since the last call, each once: at
+// most three for each oracle and height. Ask after each Cast and Receive.
+func (t *Tally) Conflicts() []*Conflict {
+	c := t.conflicts
+	t.conflicts = nil
+	return c
+}
 
 // Cast signs this oracle's vote for the checkpoint of a height, at a time in
 // Unix seconds. The block must be durable. It returns the vote to send, and the
@@ -98,10 +119,11 @@ func (t *Tally) Cast(height uint64, c block.Checkpoint, seconds uint64) (*Vote, 
 	}
 	v := &Vote{height, c, log, cosigned, t.keys.Cosigner.Public().ID(), receipts, false}
 	r.own, t.own, t.voted = v, height, true
-	r.votes = append(r.votes, v)
-	if height >= keep {
-		delete(t.rounds, height-keep)
+	for _, w := range r.votes { // of oracles that were here before
+		t.compare(w, v)
 	}
+	r.votes = append(r.votes, v)
+	maps.DeleteFunc(t.rounds, func(h uint64, _ *round) bool { return h+keep <= height })
 	final, err := t.count(height, r)
 	return v, final, err
 }
@@ -115,10 +137,20 @@ func (t *Tally) round(height uint64) *round {
 	return r
 }
 
+// compare notes a conflict where two votes of one height are for different
+// checkpoints.
+func (t *Tally) compare(v, against *Vote) {
+	if v.Checkpoint == against.Checkpoint {
+		return
+	}
+	key, _ := t.policy.Witness(v.KeyID)
+	t.conflicts = append(t.conflicts, &Conflict{v.Height, key.Name, v, against})
+}
+
 // Receive takes another oracle's vote. It returns the checkpoint that became
 // final by it, if one did; and again, this oracle's own vote to send once more,
-// if the sender asks for it. A *Conflict is returned as the
-// error where the vote contradicts this oracle's own.
+// if the sender asks for it. A vote that contradicts another is kept as evidence
+// (see Conflicts) and counts for nothing here.
 func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 	if v.Height > t.own+keep || v.Height+keep <= t.own {
 		return nil, nil, nil // too far away to be of use to either
@@ -130,27 +162,38 @@ func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: key %v is no oracle's", ErrVote, v.KeyID)
 	}
-	r := t.round(v.Height)
-	if !slices.ContainsFunc(r.votes, func(w *Vote) bool { return w.KeyID == v.KeyID && w.Checkpoint == v.Checkpoint }) {
-		if r.of(v.KeyID) >= 2 { // one and its contradiction are enough to know
+	r := t.rounds[v.Height]
+	if r == nil || !r.has(v) {
+		if r != nil && r.of(v.KeyID) >= 2 { // one and its contradiction are enough to know
 			return nil, nil, fmt.Errorf("%w: %q voted for two checkpoints at height %d already", ErrVote, key.Name, v.Height)
 		}
 		if err := t.verify(v, key); err != nil {
 			return nil, nil, err
+		}
+		r = t.round(v.Height)
+		for _, w := range r.votes {
+			if w.KeyID == v.KeyID || w == r.own {
+				t.compare(v, w)
+			}
 		}
 		r.votes = append(r.votes, v)
 	}
 	if r.own == nil {
 		return nil, nil, nil // counted when this oracle gets there
 	}
-	if v.Checkpoint != r.own.Checkpoint {
-		return nil, nil, &Conflict{v.Height, r.own.Checkpoint, v, key.Name}
-	}
 	if v.Asking {
 		again = r.own
 	}
+	if v.Checkpoint != r.own.Checkpoint {
+		return nil, again, nil
+	}
 	final, err = t.count(v.Height, r)
 	return final, again, err
+}
+
+// has reports whether the very vote was taken already.
+func (r *round) has(v *Vote) bool {
+	return slices.ContainsFunc(r.votes, func(w *Vote) bool { return w.KeyID == v.KeyID && w.Checkpoint == v.Checkpoint })
 }
 
 // of counts the votes of one oracle.
@@ -163,19 +206,36 @@ func (r *round) of(id signer.KeyID) (n int) {
 	return n
 }
 
+// verify checks a vote's three signatures. The lines go into final checkpoints,
+// so each must be one line and what it is taken for: with more or others below it
+// a final checkpoint would not verify.
 func (t *Tally) verify(v *Vote, key block.VerifierKey) error {
-	note := noteOf(v.Checkpoint, []string{v.Log, v.Cosigned})
-	s, err := t.policy.Open(note)
+	log, err := t.openLine(v, v.Log)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrVote, err)
+		return err
 	}
-	if len(s.Logs) != 1 || len(s.Witnesses) != 1 || s.Witnesses[0].Key.ID() != v.KeyID {
+	cosigned, err := t.openLine(v, v.Cosigned)
+	if err != nil {
+		return err
+	}
+	if len(log.Logs) != 1 || len(cosigned.Witnesses) != 1 || cosigned.Witnesses[0].Key.ID() != v.KeyID {
 		return fmt.Errorf("%w: it lacks a signature of %q as log and as cosigner", ErrVote, key.Name)
 	}
 	if !signer.VerifyRaw(key.Key, block.ReceiptMessage(v.KeyID, v.Checkpoint), v.Receipts) {
 		return fmt.Errorf("%w: %w: receipts of %q", ErrVote, signer.ErrSignature, key.Name)
 	}
 	return nil
+}
+
+func (t *Tally) openLine(v *Vote, line string) (*block.Signed, error) {
+	if strings.Count(line, "\n") != 1 || line[len(line)-1] != '\n' {
+		return nil, fmt.Errorf("%w: %q is not one signature line", ErrVote, line)
+	}
+	s, err := t.policy.Open(noteOf(v.Checkpoint, []string{line}))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrVote, err)
+	}
+	return s, nil
 }
 
 func noteOf(c block.Checkpoint, lines []string) []byte {

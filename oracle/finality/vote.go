@@ -25,6 +25,10 @@ type Vote struct {
 	Asking bool
 }
 
+// Note returns the checkpoint with the vote's two signature lines, as any tool for
+// signed notes verifies them.
+func (v *Vote) Note() []byte { return noteOf(v.Checkpoint, []string{v.Log, v.Cosigned}) }
+
 type wireVote struct {
 	_        struct{} `cbor:",toarray"`
 	Version  uint64
