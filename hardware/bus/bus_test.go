@@ -17,6 +17,7 @@ import (
 
 	"wattmark/hardware"
 	"wattmark/hardware/bus"
+	"wattmark/hardware/emulated"
 	"wattmark/hardware/modbus"
 )
 
@@ -408,9 +409,11 @@ func TestCallerWhoGivesUp(t *testing.T) {
 				t.Errorf("%s: %d failures, want %d", c.limit, s.Failures, c.failures)
 			}
 			// Either way it has used up its part of the bus for now.
-			if err := b.Sense(t.Context(), patient, &batch); !errors.Is(err, bus.ErrHeld) {
+			ctx, cancel = context.WithTimeout(t.Context(), time.Second)
+			if err := b.Sense(ctx, patient, &batch); !errors.Is(err, bus.ErrHeld) {
 				t.Errorf("%s: %v, want ErrHeld", c.limit, err)
 			}
+			cancel()
 		}
 	})
 }
@@ -494,6 +497,55 @@ func TestTransfersOutsideOfJobsAreRefused(t *testing.T) {
 		refused("after Run")
 		if err := b.I2C().SetSpeed(physic.KiloHertz); err == nil || b.I2C().String() != "i2c-1" {
 			t.Errorf("a part set the speed of %s", b.I2C())
+		}
+	})
+}
+
+func TestExchangesOutsideOfJobsAreRefused(t *testing.T) {
+	line := emulated.NewLine()
+	line.Attach(1, emulated.NewMeter("sdm120", 1))
+	b := newBus(t, func(c *bus.Config) { c.Open = bus.Given(line.Conn()) })
+	stop := run(t, b)
+	for range 2 {
+		if err := b.Do(t.Context(), func(context.Context) error { return exchange(b) }); err != nil {
+			t.Errorf("in a job: %v", err)
+		}
+		if err := exchange(b); err == nil {
+			t.Error("an exchange was made between jobs")
+		}
+		if err := b.Do(t.Context(), func(context.Context) error { return b.I2C().Tx(0x61, nil, nil) }); err == nil {
+			t.Error("I2C on a serial line")
+		}
+	}
+	stop()
+	if err := exchange(b); err == nil || line.Requests() != 2 {
+		t.Errorf("after Run: %v, %d requests", err, line.Requests())
+	}
+}
+
+// Two exchanges at a time cannot be: the second is refused, even within a job.
+func TestExchangesNeverInterleave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		line := emulated.NewLine()
+		line.Attach(1, emulated.NewMeter("sdm120", 1))
+		line.SetFaults(1, emulated.Always(emulated.Slow))
+		line.Slowness = 100 * time.Millisecond
+		b := newBus(t, func(c *bus.Config) { c.Open = bus.Given(line.Conn()) })
+		defer run(t, b)()
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if err := b.Do(t.Context(), func(context.Context) error { return exchange(b) }); err != nil {
+				t.Errorf("the job: %v", err)
+			}
+		})
+		synctest.Wait()
+		time.Sleep(50 * time.Millisecond) // in the middle of it
+		if err := exchange(b); err == nil {
+			t.Error("an exchange was made in the middle of another")
+		}
+		calls.Wait()
+		if line.Requests() != 1 {
+			t.Errorf("%d requests", line.Requests())
 		}
 	})
 }
