@@ -504,7 +504,7 @@ func TestTransfersOutsideOfJobsAreRefused(t *testing.T) {
 func TestExchangesOutsideOfJobsAreRefused(t *testing.T) {
 	line := emulated.NewLine()
 	line.Attach(1, emulated.NewMeter("sdm120", 1))
-	b := newBus(t, func(c *bus.Config) { c.Open = bus.Given(line.Conn()) })
+	b := newBus(t, func(c *bus.Config) { c.Open, c.Timeout = bus.Given(line.Conn()), 10*time.Second })
 	stop := run(t, b)
 	for range 2 {
 		if err := b.Do(t.Context(), func(context.Context) error { return exchange(b) }); err != nil {
@@ -613,4 +613,19 @@ func TestPortOfAnUnknownKind(t *testing.T) {
 			t.Error("a job ran on a string")
 		}
 	})
+}
+
+// BenchmarkSense is what the bus adds to a transfer: queue, owner, accounts, copy.
+func BenchmarkSense(b *testing.B) {
+	wires := newBus(b, nil)
+	stop := run(b, wires)
+	dev := onBus(func() *bus.Bus { return wires }, "part", 0x61)
+	var batch hardware.Batch
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := wires.Sense(b.Context(), dev, &batch); err != nil {
+			b.Fatal(err)
+		}
+	}
+	stop()
 }

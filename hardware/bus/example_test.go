@@ -3,6 +3,7 @@ package bus_test
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"wattmark/hardware"
 	"wattmark/hardware/bus"
@@ -20,7 +21,7 @@ func Example() {
 		meter.SetEnergy(12_345_678, 5_004)
 		line.Attach(unit, meter)
 	}
-	b, err := bus.New(bus.Config{Name: "rs485-1", Open: bus.Given(line.Conn())})
+	b, err := bus.New(bus.Config{Name: "rs485-1", Open: bus.Given(line.Conn()), Timeout: time.Second})
 	if err != nil {
 		fmt.Println(err)
 		return

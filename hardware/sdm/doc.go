@@ -7,5 +7,9 @@
 // exponent. A float32 of kWh steps by 2 Wh above 16,384 kWh and by 125 Wh above
 // 1,048,576 kWh, from where it is marked coarse.
 //
+// A meter of another model answers with zeros, or with other quantities, in the same
+// registers. The first sample therefore asks for the meter's code too (holding
+// register 0xFC02); older meters answer that with an exception, and are believed.
+//
 // The meters answer at most 80 registers in a request (SDM72: 60).
 package sdm
