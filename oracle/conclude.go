@@ -15,21 +15,53 @@ import (
 // up to date, at most.
 const publishTiles = time.Second
 
+// maxOwed bounds the receipts that are owed while nothing becomes final. The
+// oldest beyond it are let go, and answered when their gateways send again.
+const maxOwed = 1 << 17
+
 // concluding is what conclude owns.
 type concluding struct {
-	tally   *finality.Tally
-	waiting []*sealed // durable blocks that are not final, oldest first
-	owed    []answer  // for statements on the ledger already, sent again
+	tally  *finality.Tally
+	owed   []answer  // receipts for statements that are on the ledger, oldest first
+	passed uint64    // votes passed over since that was last logged
+	logged time.Time // when that was
+	// asked are those of them that a gateway sent again, each owed once.
+	asked map[answer]bool
+}
+
+// owe notes receipts to be sent.
+func (c *concluding) owe(list ...answer) (lost int) {
+	c.owed = append(c.owed, list...)
+	if lost = len(c.owed) - maxOwed; lost <= 0 {
+		return 0
+	}
+	for _, a := range c.owed[:lost] {
+		delete(c.asked, a)
+	}
+	c.owed = append(c.owed[:0:0], c.owed[lost:]...)
+	return lost
+}
+
+// end is the block at which a chain ends.
+type end struct {
+	height     uint64
+	checkpoint block.Checkpoint
+}
+
+func (n *Node) end() end {
+	h, c, _ := n.ledger.Last()
+	return end{h.Height, c}
 }
 
 // conclude votes for durable blocks, counts votes, and answers gateways when
-// blocks are final.
-func (n *Node) conclude(ctx context.Context) error {
-	c := &concluding{tally: finality.NewTally(n.cfg.Policy, finality.Keys{
-		Name: n.cfg.Name, Log: n.cfg.Keys.Log, Cosigner: n.cfg.Keys.Cosigner,
-	})}
-	header, last, _ := n.ledger.Last()
-	if err := n.cast(c, header.Height, last); err != nil {
+// blocks are final. The block at the end of the chain may have been voted for
+// before a restart: its vote is the same again.
+func (n *Node) conclude(ctx context.Context, begin end) error {
+	c := &concluding{
+		tally: finality.NewTally(n.cfg.Policy, finality.Keys{Name: n.cfg.Name, Log: n.cfg.Keys.Log, Cosigner: n.cfg.Keys.Cosigner}),
+		asked: make(map[answer]bool),
+	}
+	if err := n.cast(c, begin.height, begin.checkpoint); err != nil {
 		return err
 	}
 	resend := time.NewTicker(resendVote)
@@ -40,21 +72,14 @@ func (n *Node) conclude(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case s := <-n.sealed:
-			c.waiting = append(c.waiting, s)
-			err = n.cast(c, s.Header.Height, s.Checkpoint)
+			if lost := c.owe(s.answers...); lost > 0 {
+				n.cfg.Log.Warn("let receipts go until their gateways send again, as nothing becomes final", "statements", lost)
+			}
+			err = n.cast(c, s.height, s.checkpoint)
 		case b := <-n.votes:
 			err = n.receive(c, b)
 		case a := <-n.again:
-			c.owed = append(c.owed, a)
-			for more := true; more && len(c.owed) < wire.MaxItems; {
-				select {
-				case a := <-n.again:
-					c.owed = append(c.owed, a)
-				default:
-					more = false
-				}
-			}
-			n.answer(c)
+			n.takeAgain(c, a)
 		case <-resend.C:
 			if v := c.tally.Pending(); v != nil {
 				n.send(v)
@@ -66,7 +91,27 @@ func (n *Node) conclude(ctx context.Context) error {
 	}
 }
 
+// takeAgain answers what was sent again, with what else waits of that kind.
+func (n *Node) takeAgain(c *concluding, a answer) {
+	for range wire.MaxItems {
+		if !c.asked[a] {
+			c.asked[a] = true
+			c.owe(a)
+		}
+		select {
+		case a = <-n.again:
+			continue
+		default:
+		}
+		break
+	}
+	n.answer(c)
+}
+
 func (n *Node) cast(c *concluding, height uint64, cp block.Checkpoint) error {
+	if n.Halted() != nil {
+		return nil // it does not know any more which history is right
+	}
 	vote, final, err := c.tally.Cast(height, cp, uint64(time.Now().Unix()))
 	n.report(c)
 	if err != nil {
@@ -74,6 +119,16 @@ func (n *Node) cast(c *concluding, height uint64, cp block.Checkpoint) error {
 	}
 	n.send(vote)
 	return n.finish(c, final)
+}
+
+// passOver notes a vote that is not accepted. Whoever may vote can send a great
+// many, so that is logged once a second at most.
+func (n *Node) passOver(c *concluding, err error) {
+	c.passed++
+	if now := time.Now(); now.Sub(c.logged) >= time.Second {
+		n.cfg.Log.Warn("passed over votes", "votes", c.passed, "error", err)
+		c.passed, c.logged = 0, now
+	}
 }
 
 // report tells of oracles that disagree.
@@ -93,14 +148,14 @@ func (n *Node) send(v *finality.Vote) {
 func (n *Node) receive(c *concluding, b []byte) error {
 	v, err := finality.ParseVote(b, n.origin)
 	if err != nil {
-		n.cfg.Log.Warn("passed over a vote", "error", err)
+		n.passOver(c, err)
 		return nil
 	}
 	final, again, err := c.tally.Receive(v)
 	n.report(c)
 	switch {
 	case errors.Is(err, finality.ErrVote):
-		n.cfg.Log.Warn("passed over a vote", "error", err)
+		n.passOver(c, err)
 		return nil
 	case err != nil:
 		return err
@@ -118,10 +173,6 @@ func (n *Node) finish(c *concluding, f *finality.Final) error {
 	}
 	n.final.Store(f)
 	n.observe(Event{Final: f})
-	for len(c.waiting) > 0 && c.waiting[0].Header.Height <= f.Height {
-		c.owed = append(c.owed, c.waiting[0].answers...)
-		c.waiting = c.waiting[1:]
-	}
 	n.answer(c)
 	return nil
 }
@@ -141,6 +192,7 @@ func (n *Node) answer(c *concluding) {
 			later = append(later, a)
 			continue
 		}
+		delete(c.asked, a)
 		p, err := prover.Prove(a.index)
 		if err != nil {
 			n.cfg.Log.Error("did not prove a leaf", "index", a.index, "error", err)

@@ -13,11 +13,12 @@ import (
 	"wattmark/signer"
 )
 
-// sealed is a block that is durable and waits to become final, with the
-// statements in it that this oracle took in and has to answer for.
+// sealed is a block that is durable and waits for this oracle's vote, with what
+// this oracle took in of it and has to answer for.
 type sealed struct {
-	*ledger.Block
-	answers []answer
+	height     uint64
+	checkpoint block.Checkpoint
+	answers    []answer
 }
 
 // answer is a receipt owed to a gateway.
@@ -47,6 +48,8 @@ func (n *Node) execute(ctx context.Context) error {
 	c := collecting{clocks: make(map[signer.KeyID]bool)}
 	var limits cutLimits
 	n.height.Store(n.readLimits(&limits))
+	_, _, last := n.ledger.Last()
+	caughtUp := n.catchUp(last.Sequence, false)
 	for {
 		select {
 		case <-ctx.Done():
@@ -63,6 +66,7 @@ func (n *Node) execute(ctx context.Context) error {
 			}
 			cut := len(c.clocks) >= n.quorum
 			c.items = append(c.items, d.items...)
+			caughtUp = n.catchUp(d.seq, caughtUp)
 			if len(c.items) < limits.leaves && c.bytes < limits.bytes && !cut {
 				if c.work && n.waiting.Load() == 0 {
 					n.waiting.Store(time.Now().UnixNano())
@@ -96,12 +100,29 @@ func (n *Node) execute(ctx context.Context) error {
 
 type cutLimits struct{ leaves, bytes int }
 
+// mostLeaves and mostBytes bound a block whatever the members vote: an oracle
+// must be able to hold it, and the store to take it with its outcomes.
+const (
+	mostLeaves = 1 << 16
+	mostBytes  = 64 << 20
+)
+
 func (n *Node) readLimits(l *cutLimits) (height uint64) {
 	n.ledger.View(func(s *state.State) {
-		l.leaves, l.bytes = int(s.Setting(entry.ParamCutLeaves)), int(s.Setting(entry.ParamCutBytes))
+		l.leaves = int(min(s.Setting(entry.ParamCutLeaves), mostLeaves))
+		l.bytes = int(min(s.Setting(entry.ParamCutBytes), mostBytes))
 		height = s.Height()
 	})
 	return height
+}
+
+// catchUp has gateways listened to once everything is there that was in the order
+// at the start. It reports whether that is so.
+func (n *Node) catchUp(seq uint64, already bool) bool {
+	if !already && seq >= n.behind {
+		close(n.caughtUp)
+	}
+	return seq >= n.behind
 }
 
 // clockOf returns the clock in a verified statement of an oracle, or nil.
@@ -136,7 +157,7 @@ func (n *Node) seal(ctx context.Context, c *collecting, order ledger.Order) (*se
 		return nil, err
 	}
 	n.observe(Event{Block: b})
-	return &sealed{b, n.settle(b, inputs, hashes)}, nil
+	return &sealed{b.Header.Height, b.Checkpoint, n.settle(b, inputs, hashes)}, nil
 }
 
 // settle finds what this oracle owes its gateways for a block.

@@ -108,6 +108,13 @@ type Node struct {
 
 	final  atomic.Pointer[finality.Final]
 	halted atomic.Pointer[haltError]
+
+	// behind is the last message of the order when Run began. From then on this
+	// oracle listens to gateways, which execute says by closing caughtUp: before,
+	// it would judge statements by a state of long ago.
+	behind   uint64
+	caughtUp chan struct{}
+	stop     context.CancelFunc // stops whatever writes, when the node halts
 }
 
 type haltError struct{ error }
@@ -137,6 +144,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 		cfg: cfg, ledger: l, verifier: signer.NewVerifier(), oracles: make(map[signer.KeyID]bool),
 		delivered: make(chan *delivery, 8), sealed: make(chan *sealed, 64),
 		wish: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
+		caughtUp: make(chan struct{}),
 	}
 	if err := n.checkKeys(); err != nil {
 		return nil, report, errors.Join(err, l.Close())
@@ -176,6 +184,11 @@ func (n *Node) checkKeys() error {
 	if string(o.Key) != string(k.Statement.Public().Bytes()) || o.Log != log.String() || o.Cosigner != cosigner.String() {
 		return fmt.Errorf("the keys given are not those of oracle %q in the charter of %s: check which key files this oracle uses", o.Name, n.origin)
 	}
+	_, isLog := n.cfg.Policy.Log(k.Log.Public().ID())
+	_, isWitness := n.cfg.Policy.Witness(k.Cosigner.Public().ID())
+	if !isLog || !isWitness {
+		return fmt.Errorf("the policy for %s does not know the keys of oracle %q: no checkpoint that it signs could become final", n.origin, o.Name)
+	}
 	return nil
 }
 
@@ -204,9 +217,15 @@ func (n *Node) Halted() error {
 var ErrHalted = errors.New("this oracle has halted")
 
 // Run works until ctx ends, and then closes the ledger. A node that halts keeps
-// running, without writing, and says so by Halted, its log and an event.
-func (n *Node) Run(ctx context.Context) error {
-	defer n.ledger.Close()
+// running, without writing to the ledger or the order and without casting votes,
+// and says so by Halted, its log and an event. Run is called once.
+func (n *Node) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, n.ledger.Close()) }()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	writing, stop := context.WithCancel(ctx)
+	defer stop()
+	n.stop = stop
 	if err := n.checkOrder(ctx); err != nil {
 		if !errors.Is(err, ErrHalted) {
 			return err
@@ -215,16 +234,11 @@ func (n *Node) Run(ctx context.Context) error {
 		<-ctx.Done()
 		return nil
 	}
-	frames, err := n.cfg.Frames.QueueSubscribe(n.subjects.Up("*"), wire.QueueGroup, func(m *nats.Msg) {
-		n.ingest.Offer(n.subjects.Gateway(m.Subject), m.Data)
-	})
+	_, last, err := n.cfg.Order.Bounds(ctx)
 	if err != nil {
-		return fmt.Errorf("listening to gateways: %w", err)
+		return fmt.Errorf("asking how far the order reaches: %w", err)
 	}
-	defer frames.Unsubscribe()
-	if err := frames.SetPendingLimits(1<<17, 256<<20); err != nil {
-		return fmt.Errorf("listening to gateways: %w", err)
-	}
+	n.behind = last
 	votes, err := n.cfg.Conn.Subscribe(n.subjects.Vote(), func(m *nats.Msg) {
 		select {
 		case n.votes <- m.Data:
@@ -235,11 +249,16 @@ func (n *Node) Run(ctx context.Context) error {
 		return fmt.Errorf("listening to votes: %w", err)
 	}
 	defer votes.Unsubscribe()
+	packs, err := n.cfg.Conn.Subscribe(n.subjects.Pack(), n.givePack)
+	if err != nil {
+		return fmt.Errorf("listening to requests for packs: %w", err)
+	}
+	defer packs.Unsubscribe()
 
+	// Where the chain ends now, before execute adds to it.
+	begin := n.end()
 	var wg sync.WaitGroup
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	for _, part := range []func(context.Context) error{n.ingest.Run, n.deliver, n.execute, n.conclude, n.clock, n.publish} {
+	run := func(ctx context.Context, part func(context.Context) error) {
 		wg.Go(func() {
 			err := part(ctx)
 			switch {
@@ -250,6 +269,11 @@ func (n *Node) Run(ctx context.Context) error {
 			}
 		})
 	}
+	for _, part := range []func(context.Context) error{n.listen, n.ingest.Run, n.deliver, n.execute, n.clock} {
+		run(writing, part)
+	}
+	run(ctx, func(ctx context.Context) error { return n.conclude(ctx, begin) })
+	run(ctx, n.publish)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -257,8 +281,33 @@ func (n *Node) Run(ctx context.Context) error {
 	return nil
 }
 
+// listen takes gateways' frames, once this oracle knows what is in the order.
+func (n *Node) listen(ctx context.Context) error {
+	select {
+	case <-n.caughtUp:
+	case <-ctx.Done():
+		return nil
+	}
+	frames, err := n.cfg.Frames.QueueSubscribe(n.subjects.Up("*"), wire.QueueGroup, func(m *nats.Msg) {
+		n.ingest.Offer(n.subjects.Gateway(m.Subject), m.Data)
+	})
+	if err != nil {
+		return fmt.Errorf("listening to gateways: %w", err)
+	}
+	defer frames.Unsubscribe() // so that frames reach the other oracles
+	if err := frames.SetPendingLimits(1<<17, 256<<20); err != nil {
+		return fmt.Errorf("listening to gateways: %w", err)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// halt stops all writing, for good.
 func (n *Node) halt(err error) {
-	n.halted.Store(&haltError{err})
+	if !n.halted.CompareAndSwap(nil, &haltError{err}) {
+		return // what else fails now follows from the first
+	}
+	n.stop()
 	n.cfg.Log.Error("halted: writing has stopped, reads go on", "oracle", n.cfg.Name, "error", err,
 		"remedy", "compare this oracle's last block with the others' before anything else; do not delete the ledger")
 	n.observe(Event{Halted: err})
@@ -274,6 +323,8 @@ func (n *Node) checkOrder(ctx context.Context) error {
 	switch {
 	case errors.Is(err, orderer.ErrTrimmed):
 		return nil // older than what the order keeps: the blocks hold it
+	case errors.Is(err, orderer.ErrDiverged):
+		return fmt.Errorf("%w: %w", ErrHalted, err)
 	case errors.Is(err, orderer.ErrBeyond):
 		return fmt.Errorf("%w: the order was rewound: the chain rests on message %d, which the order does not have", ErrHalted, last.Sequence)
 	case err != nil:

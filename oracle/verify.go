@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"time"
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
@@ -34,41 +33,26 @@ type delivery struct {
 
 // deliver takes messages from the order, from where the chain ends, verifies
 // what is in them, and hands them on in order.
+//
+// The message that the chain ends with is taken once more: it must be the one that
+// was executed, and from then on the orderer itself sees an order that was
+// exchanged, however quiet it is.
 func (n *Node) deliver(ctx context.Context) error {
 	_, _, last := n.ledger.Last()
-	err := n.cfg.Order.Deliver(ctx, last.Sequence+1, func(first uint64, msgs [][]byte) error {
-		out := make([]*delivery, len(msgs))
-		for i, m := range msgs {
-			out[i] = &delivery{seq: first + uint64(i), digest: sha256.Sum256(m)}
-			statements, err := ingest.ParseBundle(m)
-			if err != nil {
-				// Whoever may write to the order can write nonsense; it is in
-				// the order for every oracle alike and means nothing.
-				n.cfg.Log.Warn("passed over a message of the order", "sequence", first+uint64(i), "error", err)
-				continue
+	err := n.cfg.Order.Deliver(ctx, max(last.Sequence, 1), func(first uint64, msgs [][]byte) error {
+		if first == last.Sequence {
+			if sha256.Sum256(msgs[0]) != last.Digest {
+				return fmt.Errorf("%w: message %d is not the one that the chain rests on", orderer.ErrDiverged, first)
 			}
-			out[i].items = make([]item, len(statements))
-			for k, s := range statements {
-				out[i].items[k] = item{leaf: block.LeafHash(s), size: len(s)}
-				n.open(&out[i].items[k], s)
-			}
+			first, msgs = first+1, msgs[1:]
 		}
-		n.verify(out)
-		for _, d := range out {
-			if err := n.fetchPacks(ctx, d.items); err != nil {
-				return err
-			}
-			for i := range d.items {
-				d.items[i].input.Read()
-			}
-			select {
-			case n.delivered <- d:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		return nil
+		return n.take(ctx, first, msgs)
 	})
+	if errors.Is(err, orderer.ErrTrimmed) { // at least that one was; the next may be there
+		err = n.cfg.Order.Deliver(ctx, last.Sequence+1, func(first uint64, msgs [][]byte) error {
+			return n.take(ctx, first, msgs)
+		})
+	}
 	switch {
 	case ctx.Err() != nil:
 		return nil
@@ -76,6 +60,41 @@ func (n *Node) deliver(ctx context.Context) error {
 		return fmt.Errorf("%w: %w", ErrHalted, err)
 	}
 	return err
+}
+
+// take verifies messages of the order and hands them on.
+func (n *Node) take(ctx context.Context, first uint64, msgs [][]byte) error {
+	out := make([]*delivery, len(msgs))
+	for i, m := range msgs {
+		out[i] = &delivery{seq: first + uint64(i), digest: sha256.Sum256(m)}
+		statements, err := ingest.ParseBundle(m)
+		if err != nil {
+			// Whoever may write to the order can write nonsense; it is in
+			// the order for every oracle alike and means nothing.
+			n.cfg.Log.Warn("passed over a message of the order", "sequence", first+uint64(i), "error", err)
+			continue
+		}
+		out[i].items = make([]item, len(statements))
+		for k, s := range statements {
+			out[i].items[k] = item{leaf: block.LeafHash(s), size: len(s)}
+			n.open(&out[i].items[k], s)
+		}
+	}
+	n.verify(out)
+	for _, d := range out {
+		if err := n.fetchPacks(ctx, d.items); err != nil {
+			return err
+		}
+		for i := range d.items {
+			d.items[i].input.Read()
+		}
+		select {
+		case n.delivered <- d:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // open reads a statement, or takes what this oracle's own ingest has verified.
@@ -141,41 +160,4 @@ func (n *Node) late(items []item) {
 			it.input.Opened = o
 		}
 	})
-}
-
-// fetchPacks gets the packs of committed statements. A pack is durable before
-// its statement is ordered, so waiting for it ends; the block is not executed
-// without it.
-func (n *Node) fetchPacks(ctx context.Context, items []item) error {
-	for i := range items {
-		it := &items[i]
-		if it.input.Opened.IsZero() || it.input.Pack != nil {
-			continue
-		}
-		m := it.input.Opened.Message()
-		if !m.Hidden() {
-			continue
-		}
-		digest := [32]byte(m.Payload)
-		for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-			pack, err := n.cfg.Packs.Get(ctx, digest)
-			if err == nil {
-				it.input.Pack = pack
-				break
-			}
-			if pack := n.ledger.Pack(digest[:]); pack != nil {
-				it.input.Pack = pack
-				break
-			}
-			if wait >= time.Second {
-				n.cfg.Log.Warn("waiting for a committed pack", "digest", fmt.Sprintf("%x", digest[:8]), "error", err)
-			}
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-time.After(wait):
-			}
-		}
-	}
-	return nil
 }

@@ -71,7 +71,7 @@ func (c *Conflict) Error() string {
 	if c.Equivocation() {
 		other = "it also voted"
 	}
-	return fmt.Sprintf("oracle %q voted at height %d for size %d and root %x, %s for size %d and root %x",
+	return fmt.Sprintf("oracle %q voted at height %d for size %d and root %v, %s for size %d and root %v",
 		c.Name, c.Height, c.Vote.Checkpoint.Size, c.Vote.Checkpoint.Root, other, c.Against.Checkpoint.Size, c.Against.Checkpoint.Root)
 }
 

@@ -34,6 +34,10 @@ func (s Subjects) Refusal(gateway string) string { return s.prefix + "refusal." 
 // Vote is where oracles exchange their votes. Gateways have no right to it.
 func (s Subjects) Vote() string { return s.prefix + "vote" }
 
+// Pack is where oracles ask one another for the pack of a committed statement,
+// by its hash. Gateways have no right to it.
+func (s Subjects) Pack() string { return s.prefix + "pack" }
+
 // Gateway returns the last part of a subject, the gateway's name.
 func (s Subjects) Gateway(subject string) string {
 	return subject[strings.LastIndexByte(subject, '.')+1:]

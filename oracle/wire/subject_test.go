@@ -25,6 +25,7 @@ func TestSubjects(t *testing.T) {
 		{s.Receipt("home-1"), "wattmark.v1.2da5951ac35d3f9f.receipt.home-1"},
 		{s.Refusal("home-1"), "wattmark.v1.2da5951ac35d3f9f.refusal.home-1"},
 		{s.Vote(), "wattmark.v1.2da5951ac35d3f9f.vote"},
+		{s.Pack(), "wattmark.v1.2da5951ac35d3f9f.pack"},
 		{s.Gateway(s.Up("home-1")), "home-1"},
 		{wire.Topic(s.Up("home-1")), "wattmark/v1/2da5951ac35d3f9f/up/home-1"},
 	} {
