@@ -5,3 +5,6 @@ func CharBits(m Mode) (int, error) {
 	m, err := m.normal()
 	return m.charBits(), err
 }
+
+// OpenError is what an Opener returns for a port that cannot be opened.
+func OpenError(err error) error { return openError("port", err, "") }

@@ -4,11 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"syscall"
 
-	"periph.io/x/conn/v3/driver/driverreg"
-	"periph.io/x/conn/v3/i2c/i2creg"
 	"periph.io/x/host/v3/sysfs"
 
 	"wattmark/hardware"
@@ -34,20 +33,23 @@ func (given) Close() error { return nil }
 
 // I2C is an Opener of the machine's I2C bus of that name or number: "/dev/i2c-1",
 // "I2C1" or "1". Its speed is set where the kernel configures the bus.
+//
+// periph's registry is not asked: it loads all drivers for all that a board has, and
+// fails when one of them lacks another.
 func I2C(name string) Opener {
 	return func() (io.Closer, error) {
-		if _, err := driverreg.Init(); err != nil {
-			return nil, &hardware.Error{Class: hardware.ErrAbsent, Op: "loading I2C drivers", Err: err}
+		digits := strings.TrimPrefix(strings.TrimPrefix(name, "/dev/i2c-"), "I2C")
+		number, err := strconv.ParseUint(digits, 10, 16)
+		if err != nil {
+			return nil, openError(name, err, "name the bus as in \"/dev/i2c-1\"")
 		}
-		b, err := i2creg.Open(name)
+		b, err := sysfs.NewI2C(int(number))
 		if err != nil {
 			return nil, openError(name, err, "enable I2C and add the user to the group of its device file")
 		}
 		return b, nil
 	}
 }
-
-var _ = sysfs.NewI2C // sysfs registers itself with driverreg
 
 // openError gives a failure to open a port its class.
 func openError(name string, err error, remedy string) error {

@@ -3,8 +3,10 @@
 package bus_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,9 +14,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/creack/pty"
+
 	"wattmark/hardware"
 	"wattmark/hardware/bus"
 	"wattmark/hardware/emulated"
+	"wattmark/hardware/modbus"
 	"wattmark/hardware/sdm"
 )
 
@@ -209,4 +214,73 @@ func TestDeadMeterCostsItsNeighboursNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A deadline holds on the port, what nobody asked for can be dropped, and closing
+// the port ends a read in it: so a line that is given up is free at once.
+func TestSerialPortByItself(t *testing.T) {
+	master, slave, err := pty.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer master.Close()
+	defer slave.Close()
+	opened, err := bus.Serial(slave.Name(), bus.Mode{Baud: 115200})()
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := opened.(interface {
+		modbus.Conn
+		modbus.Discarder
+	})
+	buffer := make([]byte, 1000)
+	if err := port.SetDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := port.Read(buffer); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("nothing came: %d, %v", n, err)
+	}
+	if n, err := port.Discard(); n != 0 || err != nil {
+		t.Errorf("nothing to drop: %d, %v", n, err)
+	}
+
+	// The first byte that can be read says that all have arrived: they came together.
+	noise := bytes.Repeat([]byte("noise"), 100)
+	if _, err := master.Write(noise); err != nil {
+		t.Fatal(err)
+	}
+	if err := port.SetDeadline(time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := port.Read(buffer[:1]); n != 1 || err != nil {
+		t.Errorf("noise: %d, %v", n, err)
+	}
+	if n, err := port.Discard(); n != len(noise)-1 || err != nil {
+		t.Errorf("dropped %d of %d, %v", n, len(noise)-1, err)
+	}
+	if _, err := port.Write([]byte("hello")); err != nil {
+		t.Error(err)
+	}
+	if n, err := io.ReadFull(master, buffer[:5]); string(buffer[:n]) != "hello" {
+		t.Errorf("sent %q, %v", buffer[:n], err)
+	}
+
+	ended := make(chan error)
+	go func() {
+		_, err := port.Read(make([]byte, 1))
+		ended <- err
+	}()
+	if err := port.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-ended; err == nil {
+		t.Error("a read of nothing succeeded")
+	}
+	again, err := bus.Serial(slave.Name(), bus.Mode{})()
+	if err != nil {
+		t.Fatalf("after it was closed: %v", err)
+	}
+	if err := again.Close(); err != nil {
+		t.Error(err)
+	}
 }
