@@ -11,17 +11,17 @@ import (
 	"runtime/pprof"
 	"sort"
 	"strings"
-	"syscall"
-	"time"
+	"sync"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"wattmark/signer"
 )
 
 func newBench() *cobra.Command {
 	return noun("bench", "Measure this machine and the real path on it",
-		newBenchIngest(), newBenchFloor(), newBenchLimits())
+		newBenchIngest(), newBenchFloor(), newBenchLimits(), newBenchGenerate())
 }
 
 // benchFlags are what every bench of statements takes.
@@ -67,13 +67,20 @@ func (f *benchFlags) add(c *cobra.Command) {
 	c.Flags().BoolVar(&f.asJSON, "json", false, "print one JSON object")
 }
 
+// maxSize is what a pack of the most records comes to, about.
+const maxSize = 20_000
+
 func (f *benchFlags) check() error {
 	switch {
 	case f.statements < 1 || f.statements > 2_000_000:
 		return fmt.Errorf("--statements %d is not between 1 and 2000000", f.statements)
-	case f.size < 400 || f.size > 60_000:
-		return fmt.Errorf("--size %d is not between 400 and 60000 bytes", f.size)
-	case f.oracles < 0 || f.oracles > 16:
+	case f.size < 300 || f.size > maxSize:
+		return fmt.Errorf("--size %d is not between 300 and %d bytes", f.size, maxSize)
+	case f.rate < 0 || f.rate > 1_000_000:
+		return fmt.Errorf("--rate %d is not between 0 and 1000000", f.rate)
+	case f.transport == direct && f.rate > 0:
+		return errors.New("--rate needs a transport: behind the broker nobody waits for a receipt")
+	case f.oracles < 1 || f.oracles > 16:
 		return fmt.Errorf("--oracles %d is not between 1 and 16", f.oracles)
 	case f.gateways < 1 || f.gateways > 512:
 		return fmt.Errorf("--gateways %d is not between 1 and 512", f.gateways)
@@ -93,15 +100,6 @@ func (f *benchFlags) tempDir() (string, func(), error) {
 	}
 	d, err := os.MkdirTemp("", "wattmark-bench-")
 	return d, func() { os.RemoveAll(d) }, err
-}
-
-// cpuTime is the processor time that this process has used.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // loadAverage is the machine's, as the kernel words it, or empty.
@@ -134,8 +132,59 @@ func printResult(w io.Writer, asJSON bool, v any, text func(io.Writer)) error {
 	return nil
 }
 
+// progress returns where a bench says what it is doing: nowhere for a program that
+// reads its result, unless a person looks on.
+func (f *benchFlags) progress(stderr io.Writer) io.Writer {
+	if file, ok := stderr.(*os.File); f.asJSON && !(ok && term.IsTerminal(int(file.Fd()))) {
+		return io.Discard
+	}
+	return stderr
+}
+
+// benchLog keeps the warnings of broker and oracles for the error of a bench that
+// fails. Where it does not fail its result says what came of them.
 func benchLog(w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelWarn}))
+}
+
+// explain words the error of a bench for a person.
+func (b *bench) explain(ctx context.Context, err error) error {
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		return errors.New("interrupted: nothing was measured")
+	}
+	if said := strings.TrimSpace(b.said.String()); said != "" {
+		return fmt.Errorf("%w\nBroker and oracles said last:\n%s", err, said)
+	}
+	return err
+}
+
+// lastLines keeps the end of what is written to it.
+type lastLines struct {
+	mu   sync.Mutex // guards the field below
+	kept []byte
+}
+
+const keptLines = 4 << 10
+
+// Write keeps b's end.
+func (l *lastLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.kept = append(l.kept, b...)
+	if n := len(l.kept) - keptLines; n > 0 {
+		l.kept = append(l.kept[:0], l.kept[n:]...)
+	}
+	return len(b), nil
+}
+
+// String returns what was kept.
+func (l *lastLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return string(l.kept)
 }
 
 func newBenchIngest() *cobra.Command {
@@ -146,19 +195,22 @@ func newBenchIngest() *cobra.Command {
 		Long: `Ingest runs the real path: gateways publish signed statements over TLS to the
 embedded broker, oracles verify, order, execute, make durable and cosign, and a
 statement counts when its receipt has been verified at the gateway. Statements
-are signed before the clock starts.
+are signed before the clock starts, and the gateways are a process of their own,
+so that cpu_us_per_statement is that of broker and oracles.
 
 In the same run, alternating, it measures the same statements handed to ingest
 behind the broker, the broker alone (same frames to a plain subscriber) and the
 floor (batch verification, leaf hash and chain, group commit), and prints the
-ratios. With --rate it offers that many a second instead, and the latency counts
-from when a statement was due.`,
+ratios. A statement whose receipt does not come is sent again, and counted.
+
+With --rate it offers that many a second instead, and the latency counts from
+when a statement was due.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := f.check(); err != nil {
 				return err
 			}
-			if f.transport != "mqtt" && f.transport != "nats" && f.transport != "direct" {
+			if f.transport != "mqtt" && f.transport != "nats" && f.transport != direct {
 				return fmt.Errorf("--transport %q is not mqtt, nats or direct", f.transport)
 			}
 			r, err := benchIngest(cmd.Context(), &f, cmd.ErrOrStderr())
@@ -175,13 +227,16 @@ from when a statement was due.`,
 	return c
 }
 
-// ingestResult is what bench ingest prints. Rates are statements a second.
+// ingestResult is what bench ingest prints: medians of the rounds. Rates are
+// statements a second, CPU is in microseconds a statement.
 type ingestResult struct {
 	Statements  int     `json:"statements"`
 	Size        int     `json:"size_bytes"`
+	Bytes       int     `json:"statement_bytes"` // as signed
 	Oracles     int     `json:"oracles"`
 	Algorithm   string  `json:"alg"`
 	Transport   string  `json:"transport"`
+	Rounds      int     `json:"rounds"`
 	Offered     int     `json:"offered_per_s,omitempty"`
 	PerSecond   float64 `json:"statements_per_s"`
 	Behind      float64 `json:"behind_broker_per_s"`
@@ -191,92 +246,131 @@ type ingestResult struct {
 	OverFloor   float64 `json:"ratio_behind_to_floor"`
 	WorstBroker float64 `json:"worst_ratio_to_broker_alone"`
 	WorstFloor  float64 `json:"worst_ratio_behind_to_floor"`
-	CPU         float64 `json:"cpu_us_per_statement"`
-	P50         float64 `json:"receipt_p50_ms"`
-	P99         float64 `json:"receipt_p99_ms"`
-	DiskBytes   float64 `json:"disk_bytes_per_statement"`
-	Load        string  `json:"load_average"`
+	// CPU is that of broker and oracles, all oracles together; the gateways are a
+	// process of their own. Without a broker it is what one process does.
+	CPU          float64 `json:"cpu_us_per_statement"`
+	GeneratorCPU float64 `json:"generator_cpu_us_per_statement"`
+	BrokerCPU    float64 `json:"broker_alone_cpu_us_per_statement"`
+	BehindCPU    float64 `json:"behind_broker_cpu_us_per_statement"`
+	FloorCPU     float64 `json:"floor_cpu_us_per_statement"`
+	P50          float64 `json:"receipt_p50_ms"`
+	P99          float64 `json:"receipt_p99_ms"`
+	DiskBytes    float64 `json:"disk_bytes_per_statement"`
+	// RSS is the peak of the process with broker and oracles while it was measured.
+	RSS        float64 `json:"peak_rss_mb"`
+	Resent     int     `json:"resent"`     // statements sent again, in all rounds
+	Reconnects int     `json:"reconnects"` // connections that gateways lost and opened again
+	Load       string  `json:"load_average"`
 }
 
 func (r *ingestResult) text(w io.Writer) {
-	fmt.Fprintf(w, "%d statements of %d bytes, %s, %d oracle(s), over %s\n", r.Statements, r.Size, r.Algorithm, r.Oracles, r.Transport)
+	fmt.Fprintf(w, "%d statements of %d bytes, %s, %d oracle(s), over %s, %d round(s)\n", r.Statements, r.Bytes, r.Algorithm, r.Oracles, r.Transport, r.Rounds)
 	if r.Offered > 0 {
 		fmt.Fprintf(w, "  offered          %8d /s\n", r.Offered)
 	}
-	fmt.Fprintf(w, "  to receipt       %8.0f /s   %.0f µs CPU a statement, generator included\n", r.PerSecond, r.CPU)
-	fmt.Fprintf(w, "  receipt after    %8.0f ms median, %.0f ms at the 99th percentile\n", r.P50, r.P99)
+	fmt.Fprintf(w, "  to receipt       %8.0f /s   %.0f µs CPU a statement", r.PerSecond, r.CPU)
+	if r.GeneratorCPU > 0 {
+		fmt.Fprintf(w, ", and %.0f µs of the gateways", r.GeneratorCPU)
+	}
+	fmt.Fprintf(w, "\n  receipt after    %8.0f ms median, %.0f ms at the 99th percentile\n", r.P50, r.P99)
 	if r.BrokerAlone > 0 {
-		fmt.Fprintf(w, "  broker alone     %8.0f /s   ratio %.2f, worst round %.2f\n", r.BrokerAlone, r.OverBroker, r.WorstBroker)
+		fmt.Fprintf(w, "  broker alone     %8.0f /s   %.0f µs; ratio to receipt %.2f, worst round %.2f\n", r.BrokerAlone, r.BrokerCPU, r.OverBroker, r.WorstBroker)
 	}
 	if r.Floor > 0 {
-		fmt.Fprintf(w, "  behind broker    %8.0f /s\n", r.Behind)
-		fmt.Fprintf(w, "  floor            %8.0f /s   ratio behind broker %.2f, worst round %.2f\n", r.Floor, r.OverFloor, r.WorstFloor)
+		fmt.Fprintf(w, "  behind broker    %8.0f /s   %.0f µs\n", r.Behind, r.BehindCPU)
+		fmt.Fprintf(w, "  floor            %8.0f /s   %.0f µs; ratio behind broker %.2f, worst round %.2f\n", r.Floor, r.FloorCPU, r.OverFloor, r.WorstFloor)
 	}
 	fmt.Fprintf(w, "  on disk          %8.0f bytes a statement and oracle\n", r.DiskBytes)
+	fmt.Fprintf(w, "  memory           %8.0f MB at most, broker and oracles\n", r.RSS)
+	if r.Resent > 0 || r.Reconnects > 0 {
+		fmt.Fprintf(w, "  sent again       %8d statements, %d connections were lost\n", r.Resent, r.Reconnects)
+	}
 	fmt.Fprintf(w, "  load average     %s\n", r.Load)
 }
 
-// benchIngest alternates the rounds and takes medians of pairs.
-func benchIngest(ctx context.Context, f *benchFlags, progress io.Writer) (*ingestResult, error) {
-	r := &ingestResult{Statements: f.statements, Size: f.size, Oracles: f.oracles, Algorithm: f.alg, Transport: f.transport, Offered: f.rate}
+// rounds are the measurements of one thing, one a round.
+type rounds []*measured
+
+func (r rounds) each(f func(*measured) float64) []float64 {
+	out := make([]float64, len(r))
+	for i, m := range r {
+		out[i] = f(m)
+	}
+	return out
+}
+
+func (r rounds) median(f func(*measured) float64) float64 { return median(r.each(f)) }
+
+func perSecond(m *measured) float64 { return m.perSecond }
+func cpuEach(m *measured) float64   { return m.cpu }
+
+// benchIngest alternates the rounds and takes medians, and of each round's pairs
+// the ratios.
+func benchIngest(ctx context.Context, f *benchFlags, stderr io.Writer) (*ingestResult, error) {
 	dir, clean, err := f.tempDir()
 	if err != nil {
 		return nil, err
 	}
 	defer clean()
-	w, err := newWorkload(f, dir)
+	b, err := newBenchRun(f, dir)
 	if err != nil {
 		return nil, err
 	}
-	var path, behind, alone, floor, cpu, p50, p99, disk []float64
-	for i := range f.rounds {
-		note := func(what string) { fmt.Fprintf(progress, "round %d of %d: %s\n", i+1, f.rounds, what) }
-		if f.transport != "direct" && f.rate == 0 {
-			note("broker alone")
-			v, err := w.brokerAlone(ctx, f.transport)
-			if err != nil {
-				return nil, err
-			}
-			alone = append(alone, v)
-		}
-		note("to receipt over " + f.transport)
-		m, err := w.path(ctx, f.transport, f.oracles, f.rate)
+	var path, behind, alone, floor rounds
+	measure := func(into *rounds, round int, what string, fn func() (*measured, error)) {
 		if err != nil {
-			return nil, err
+			return
 		}
-		path, cpu, disk = append(path, m.perSecond), append(cpu, m.cpu), append(disk, m.disk)
-		p50, p99 = append(p50, m.p50), append(p99, m.p99)
-		if f.rate > 0 {
-			continue
+		fmt.Fprintf(f.progress(stderr), "round %d of %d: %s\n", round, f.rounds, what)
+		var m *measured
+		if m, err = fn(); err == nil {
+			*into = append(*into, m)
 		}
-		note("floor")
-		v, err := w.floor()
-		if err != nil {
-			return nil, err
-		}
-		floor = append(floor, v)
-		if f.transport == "direct" {
-			behind = append(behind, m.perSecond)
-			continue
-		}
-		note("behind the broker")
-		if m, err = w.path(ctx, "direct", f.oracles, 0); err != nil {
-			return nil, err
-		}
-		behind = append(behind, m.perSecond)
 	}
-	r.PerSecond, r.Behind, r.BrokerAlone, r.Floor = median(path), median(behind), median(alone), median(floor)
-	r.CPU, r.P50, r.P99, r.DiskBytes, r.Load = median(cpu), median(p50), median(p99), median(disk), loadAverage()
+	for i := 1; i <= f.rounds; i++ {
+		pairs := f.rate == 0 // an open loop is measured for its latency alone
+		if pairs && f.transport != direct {
+			measure(&alone, i, "broker alone", func() (*measured, error) { return b.brokerAlone(ctx, f.transport) })
+		}
+		measure(&path, i, "to receipt over "+f.transport, func() (*measured, error) { return b.path(ctx, f.transport, f.oracles, f.rate) })
+		if pairs {
+			measure(&floor, i, "floor", b.floor)
+		}
+		if pairs && f.transport != direct {
+			measure(&behind, i, "behind the broker", func() (*measured, error) { return b.path(ctx, direct, f.oracles, 0) })
+		}
+		if err != nil {
+			return nil, b.explain(ctx, err)
+		}
+	}
+	if f.transport == direct {
+		behind = path
+	}
+	r := &ingestResult{
+		Statements: f.statements, Size: f.size, Bytes: path[0].bytes, Oracles: f.oracles, Algorithm: f.alg, Transport: f.transport,
+		Rounds: f.rounds, Offered: f.rate, Load: loadAverage(),
+		PerSecond: path.median(perSecond), Behind: behind.median(perSecond), BrokerAlone: alone.median(perSecond), Floor: floor.median(perSecond),
+		CPU: path.median(cpuEach), BehindCPU: behind.median(cpuEach), BrokerCPU: alone.median(cpuEach), FloorCPU: floor.median(cpuEach),
+		GeneratorCPU: path.median(func(m *measured) float64 { return m.generator }),
+		P50:          path.median(func(m *measured) float64 { return m.p50 }),
+		P99:          path.median(func(m *measured) float64 { return m.p99 }),
+		DiskBytes:    path.median(func(m *measured) float64 { return m.disk }),
+		RSS:          path.median(func(m *measured) float64 { return m.rss }),
+	}
+	for _, m := range append(append(rounds{}, path...), alone...) {
+		r.Resent += m.resent
+		r.Reconnects += m.reconnects
+	}
 	r.OverBroker, r.WorstBroker = ratios(path, alone)
 	r.OverFloor, r.WorstFloor = ratios(behind, floor)
 	return r, nil
 }
 
-// ratios pairs each round's figures and returns the median and the worst ratio.
-func ratios(a, b []float64) (mid, worst float64) {
+// ratios pairs each round's rates and returns the median and the worst ratio.
+func ratios(a, b rounds) (mid, worst float64) {
 	var all []float64
 	for i := range min(len(a), len(b)) {
-		all = append(all, a[i]/b[i])
+		all = append(all, a[i].perSecond/b[i].perSecond)
 	}
 	if len(all) == 0 {
 		return 0, 0
