@@ -166,5 +166,5 @@ func Find(src Source, h block.Hash) (uint64, error) {
 			return i, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: none has the hash %x", ErrNoLeaf, h)
+	return 0, fmt.Errorf("%w: none has the hash %x", ErrNoLeaf, h[:])
 }
