@@ -19,7 +19,10 @@ func (r *Report) statement(statement []byte, index uint64, t Trust, e *Evidence)
 		r.fail(CheckSignature, err)
 		return
 	}
-	r.Subject = fmt.Sprintf("%s, %s, sequence %v", shortType(m.Type), c.Issuer, c.Sequence)
+	r.Subject = shortType(m.Type) + ", " + c.Issuer
+	if c.Sequence.Count > 0 {
+		r.Subject += fmt.Sprintf(", sequence %v", c.Sequence)
+	}
 	r.time(&c, m.Type)
 	if t.Policy != nil && c.Audience != t.Policy.Origin() {
 		r.set(CheckSignature, False, "signed for ledger %q, the policy is for %q", c.Audience, t.Policy.Origin())
@@ -139,7 +142,7 @@ func (r *Report) disclosure(m *signer.Message, c *entry.Claims, e *Evidence) {
 			r.fail(CheckDisclosure, err)
 			return
 		}
-		r.set(CheckDisclosure, Holds, "an open pack of %d records", len(p.Records))
+		r.set(CheckDisclosure, Holds, "an open pack of %s", records(len(p.Records)))
 		return
 	}
 	if e != nil {
@@ -159,5 +162,12 @@ func (r *Report) disclosed(c *entry.Committed) {
 		r.fail(CheckDisclosure, err)
 		return
 	}
-	r.set(CheckDisclosure, Holds, "a committed pack of %d records, disclosed", len(p.Records))
+	r.set(CheckDisclosure, Holds, "a committed pack of %s, disclosed", records(len(p.Records)))
+}
+
+func records(n int) string {
+	if n == 1 {
+		return "1 record"
+	}
+	return fmt.Sprintf("%d records", n)
 }
