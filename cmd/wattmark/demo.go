@@ -42,19 +42,19 @@ func newDemo() *cobra.Command {
 	var o demoOptions
 	c := &cobra.Command{
 		Use:   "demo",
-		Short: "Run a whole street in one process: meters, gateways, broker, oracles",
+		Short: "Run a whole street in one process, from meters to oracles",
 		Long: `Demo runs a street in one process, through the code that ships at every step:
 homes with energy meters, a stack with CO2 sensors and the feeder's meter are
-emulated at the level of registers and live by real homes' energy; gateways read,
-sign, keep and send; an embedded broker carries; oracles verify, order, execute
-and cosign; gateways forget only what has a verified receipt.
+emulated at the level of registers and live by real homes' energy; gateways
+read, sign, keep and send; an embedded broker carries; oracles verify, order,
+execute and cosign; gateways forget only what has a verified receipt.
 
 In the first minute one gateway loses its network and catches up, one tampered
 statement is refused, and one receipt is verified as 'wattmark verify' does it.
 
-With --dir the same directory can be stopped, also by kill -9, and started again,
-and goes on. In it are policy, keys.jwks, receipts/, oracles/ and tiles/ for
-whoever wants to check; nothing else in it is meant for other programs.
+With --dir the same directory can be stopped, also by kill -9, and started
+again, and goes on. In it are policy, keys.jwks, receipts/, oracles/ and tiles/
+for whoever wants to check; nothing else in it is meant for other programs.
 
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,

@@ -24,6 +24,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/creack/pty"
 	"github.com/veraison/go-cose"
 )
 
@@ -189,6 +190,7 @@ func testStreet(t *testing.T, s *street) {
 	s.checkNames(t)
 	s.checkPage(t, page, first)
 	s.checkCommands(t, first)
+	s.checkTerminal(t)
 
 	second := s.goOn(t)
 	if *second.Blocks <= *first.Blocks || *second.Leaves <= *first.Leaves {
@@ -563,6 +565,54 @@ func (s *street) checkCommands(t *testing.T, c counted) {
 	if o.code != 0 || strings.Count(o.stdout, "\n") != len(files) {
 		t.Errorf("verifying %d files: status %d, %d lines, %q", len(files), o.code, strings.Count(o.stdout, "\n"), o.stderr)
 	}
+}
+
+// checkTerminal runs what people read in a terminal of 80 columns: every line fits.
+func (s *street) checkTerminal(t *testing.T) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"verify", "--policy", filepath.Join(s.dir, "policy"), s.someFile(t, "feeder-01"), s.someFile(t, "home-01")},
+		{"verify", s.someFile(t, "home-02")},
+		{"ledger", "audit", s.dir}, {"ledger", "check", s.dir}, {"ledger", "show", s.dir}, {"ledger", "show", s.dir, "--block", "2"},
+		{"ledger", "audit", filepath.Join(s.dir, "receipts")}, // holds no ledger
+	} {
+		screen, tty, err := pty.Open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := pty.Setsize(tty, &pty.Winsize{Rows: 24, Cols: 80}); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), s.binary, args...)
+		cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(s.dir), tty, tty
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		tty.Close()
+		shown, _ := io.ReadAll(screen) // ends with an error as the terminal does
+		screen.Close()
+		err = cmd.Wait()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) || len(shown) == 0 {
+			t.Fatalf("wattmark %q: %v, %q", args, err, shown)
+		}
+		for line := range strings.Lines(string(shown)) {
+			line = strings.TrimRight(line[strings.LastIndex(line, "\x1b[K")+1:], "\r\n")
+			if len([]rune(line)) >= 80 && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Errorf("wattmark %q: a line of %d columns: %q", args, len([]rune(line)), line)
+			}
+		}
+	}
+}
+
+// someFile returns the path of a transparent statement of a gateway.
+func (s *street) someFile(t *testing.T, gateway string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.dir, "receipts", gateway, "*.cose"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%s has no receipts: %v", gateway, err)
+	}
+	return files[len(files)-1]
 }
 
 // goOn starts the same street again, tries what is refused meanwhile, and

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -28,23 +29,34 @@ func newLedger() *cobra.Command {
 		newLedgerAudit(), newLedgerCheck(), newLedgerShow(), newLedgerProve())
 }
 
+// oneDir is cobra's check of the arguments of a verb that works on a ledger.
+func oneDir(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("give one DIR with a ledger, not %d", len(args))
+	}
+	return nil
+}
+
 // storesOf returns the stores that a directory stands for: itself, or each of
-// the oracles of a demonstration's directory.
+// the oracles of a demonstration's directory, also one whose leaves are gone.
 func storesOf(dir string) ([]string, error) {
 	if _, err := os.Stat(filepath.Join(dir, "leaves")); err == nil {
 		return []string{dir}, nil
 	}
-	list, err := filepath.Glob(filepath.Join(dir, "oracles", "*", "leaves"))
-	if err != nil {
+	if _, err := os.Stat(dir); err != nil {
 		return nil, err
 	}
-	for i := range list {
-		list[i] = filepath.Dir(list[i])
+	entries, err := os.ReadDir(filepath.Join(dir, "oracles"))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	var list []string
+	for _, e := range entries {
+		if e.IsDir() {
+			list = append(list, filepath.Join(dir, "oracles", e.Name()))
+		}
 	}
 	if len(list) == 0 {
-		if _, err := os.Stat(dir); err != nil {
-			return nil, err
-		}
 		return nil, fmt.Errorf("%s holds no ledger: give an oracle's directory, or the one given to 'wattmark demo --dir'", dir)
 	}
 	sort.Slice(list, func(i, j int) bool { return number(list[i]) < number(list[j]) })
@@ -88,7 +100,7 @@ func finalOf(r *store.Reader, p *block.Policy) (note []byte, s *block.Signed, er
 		return nil, nil, err
 	}
 	if !ok {
-		return nil, nil, errors.New("the store holds no final checkpoint yet")
+		return nil, nil, fmt.Errorf("no final checkpoint is for the leaves that are there: the ledger is young, or has lost its end, which 'wattmark ledger check %s' finds out", r.Dir())
 	}
 	if p == nil {
 		c, err := charterOf(r)
@@ -137,20 +149,46 @@ func checkedFalse(err error) error {
 	return failed(err)
 }
 
+// verdictOf tells by an error whether something was checked and false, or could not
+// be checked.
+func verdictOf(err error) audit.Answer {
+	var exit *exitError
+	switch {
+	case err == nil:
+		return audit.Holds
+	case errors.As(checkedFalse(err), &exit) && exit.code == audit.ExitFalse:
+		return audit.False
+	}
+	return audit.Unchecked
+}
+
+// exitOf is the exit status that a verdict calls for.
+func exitOf(a audit.Answer) int {
+	switch a {
+	case audit.Holds, audit.NotApplicable:
+		return audit.ExitHolds
+	case audit.False:
+		return audit.ExitFalse
+	}
+	return audit.ExitUnchecked
+}
+
 // audited is what an audit prints of a store.
 type audited struct {
-	Dir        string  `json:"dir"`
-	Origin     string  `json:"origin"`
-	Leaves     uint64  `json:"leaves"`
-	Statements uint64  `json:"statements"`
-	Outcomes   uint64  `json:"outcomes"`
-	Blocks     uint64  `json:"blocks"`
-	Opaque     uint64  `json:"unchecked_forgotten"`
-	Root       string  `json:"root"`
-	Checkpoint uint64  `json:"checkpoint_size"`
-	Policy     string  `json:"policy"`
-	Seconds    float64 `json:"seconds"`
-	PerSecond  float64 `json:"leaves_per_s"`
+	Dir        string       `json:"dir"`
+	Verdict    audit.Answer `json:"verdict"`
+	Detail     string       `json:"detail,omitempty"` // why it does not hold
+	Origin     string       `json:"origin"`
+	Leaves     uint64       `json:"leaves"`
+	Statements uint64       `json:"statements"`
+	Outcomes   uint64       `json:"outcomes"`
+	Blocks     uint64       `json:"blocks"`
+	Opaque     uint64       `json:"unchecked_forgotten"`
+	Root       string       `json:"root"`
+	Checkpoint uint64       `json:"checkpoint_size"`
+	Policy     string       `json:"policy"`
+	Seconds    float64      `json:"seconds"`
+	PerSecond  float64      `json:"leaves_per_s"`
 }
 
 func newLedgerAudit() *cobra.Command {
@@ -158,21 +196,22 @@ func newLedgerAudit() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "audit DIR",
-		Short: "Verify a whole ledger again: chain, tree, every signature, every rule",
-		Long: `Audit reads every leaf of a ledger and does all of it again: the Merkle tree, the
-chain of headers, every signature, and the rules, whose outcomes must come out
-the same to the byte. The final checkpoint must satisfy the policy.
+		Short: "Verify a whole ledger again: chain, tree, signatures, rules",
+		Long: `Audit reads every leaf of a ledger and does all of it again: the Merkle tree,
+the chain of headers, every signature, and the rules, whose outcomes must come
+out the same to the byte. The final checkpoint must satisfy the policy.
 
 DIR is an oracle's directory, or that of a demonstration: then every oracle's
 ledger is audited, and they must agree. A running oracle is not disturbed.
 
-Exit status: 0 it holds, 1 it could not be checked, 2 wrong usage, 3 it is false.`,
-		Args: cobra.ExactArgs(1),
+Exit status: 0 it holds, 1 it could not be checked, 2 wrong usage,
+3 it is false.`,
+		Args: oneDir,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAudit(cmd, args[0], policy, asJSON)
 		},
 	}
-	c.Flags().StringVar(&policy, "policy", "", "the C2SP policy `FILE` with the oracles you trust (default: DIR/policy, else the ledger's own charter)")
+	c.Flags().StringVar(&policy, "policy", "", "C2SP policy `FILE` of the oracles you trust (default: DIR/policy, else the ledger's own charter)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a ledger")
 	return c
 }
@@ -189,28 +228,39 @@ func runAudit(cmd *cobra.Command, dir, policy string, asJSON bool) error {
 	if p == nil {
 		from = "none: held against the ledger's own charter"
 	}
-	var all []*audited
+	worst := 0
+	var sound []*audited
 	for _, d := range dirs {
-		a, err := auditStore(cmd.ErrOrStderr(), d, p)
+		a, err := auditStore(cmd.Context(), cmd.ErrOrStderr(), d, p)
 		if err != nil {
-			return checkedFalse(fmt.Errorf("%s: %w", d, err))
+			if cause := cmd.Context().Err(); cause != nil {
+				return failed(fmt.Errorf("auditing %s: interrupted", d))
+			}
+			a = &audited{Dir: d, Verdict: verdictOf(err), Detail: err.Error()}
+		} else {
+			sound = append(sound, a)
 		}
 		a.Policy = from
-		all = append(all, a)
+		worst = worse(worst, exitOf(a.Verdict))
 		if err := printAudited(cmd.OutOrStdout(), a, asJSON); err != nil {
 			return failed(err)
 		}
 	}
-	if err := agree(all); err != nil {
-		return &exitError{audit.ExitFalse, err}
+	if len(sound) > 1 {
+		if err := agree(sound); err != nil {
+			return &exitError{audit.ExitFalse, err}
+		}
+		if !asJSON {
+			fmt.Fprintf(cmd.OutOrStdout(), "%d ledgers agree on every block that they share\n", len(sound))
+		}
 	}
-	if len(all) > 1 && !asJSON {
-		fmt.Fprintf(cmd.OutOrStdout(), "%d ledgers agree on every block that they share\n", len(all))
+	if worst != 0 {
+		return &exitError{code: worst}
 	}
 	return nil
 }
 
-func auditStore(progress io.Writer, dir string, p *block.Policy) (*audited, error) {
+func auditStore(ctx context.Context, progress io.Writer, dir string, p *block.Policy) (*audited, error) {
 	r, _, err := store.OpenReader(dir)
 	if err != nil {
 		return nil, err
@@ -231,7 +281,7 @@ func auditStore(progress io.Writer, dir string, p *block.Policy) (*audited, erro
 	defer closeVault()
 	a := audit.NewAuditor(packs)
 	a.Expect(signed.Checkpoint)
-	out := &audited{Dir: dir, Checkpoint: signed.Size}
+	out := &audited{Dir: dir, Verdict: audit.Holds, Checkpoint: signed.Size}
 	bar := newBar(progress, "auditing "+dir, last.Size)
 	start := time.Now()
 	next := ledger.Leaves(r, 0, last.Size)
@@ -239,6 +289,9 @@ func auditStore(progress io.Writer, dir string, p *block.Policy) (*audited, erro
 	s, err := a.Run(func() ([]byte, error) {
 		if seen++; seen%4096 == 0 {
 			bar.at(seen)
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
 		}
 		return next()
 	})
@@ -257,37 +310,52 @@ func printAudited(w io.Writer, a *audited, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(a)
 	}
-	fmt.Fprintf(w, "%s holds: %s\n", a.Dir, a.Origin)
-	fmt.Fprintf(w, "  %d blocks, %d leaves: %d statements verified, %d outcomes made again\n", a.Blocks, a.Leaves, a.Statements, a.Outcomes)
-	if a.Opaque > 0 {
-		fmt.Fprintf(w, "  %d committed packs are not in the vault: their signatures hold, what follows from their values is not checked\n", a.Opaque)
+	p := newPage(w)
+	switch a.Verdict {
+	case audit.False:
+		p.line(2, "%s is FALSE:", a.Dir)
+		p.line(2, "  %s", a.Detail)
+		return p.err
+	case audit.Unchecked:
+		p.line(2, "%s could not be checked:", a.Dir)
+		p.line(2, "  %s", a.Detail)
+		return p.err
 	}
-	fmt.Fprintf(w, "  final checkpoint of %d leaves; policy: %s\n", a.Checkpoint, a.Policy)
-	_, err := fmt.Fprintf(w, "  %.0f leaves/s, %.1f s\n", a.PerSecond, a.Seconds)
-	return err
+	p.line(2, "%s holds: %s", a.Dir, a.Origin)
+	p.line(2, "  %s, %s: %s verified, %s made again", plural(a.Blocks, "block", "blocks"), plural(a.Leaves, "leaf", "leaves"),
+		plural(a.Statements, "statement", "statements"), plural(a.Outcomes, "outcome", "outcomes"))
+	if a.Opaque > 0 {
+		p.line(2, "  %s not in the vault: signatures hold, what follows from the values is not checked", plural(a.Opaque, "committed pack is", "committed packs are"))
+	}
+	p.line(2, "  final checkpoint of %s; policy: %s", plural(a.Checkpoint, "leaf", "leaves"), a.Policy)
+	p.line(2, "  %.0f leaves/s, %.1f s", a.PerSecond, a.Seconds)
+	return p.err
 }
 
 // agree compares ledgers at the newest block that all of them have: as a root
 // covers everything before it, they then agree on every block up to there.
 func agree(all []*audited) error {
 	height := all[0].Blocks - 1
-	for _, a := range all {
-		height = min(height, a.Blocks-1)
-	}
-	var first block.Hash
-	for i, a := range all {
-		root, err := rootAt(a.Dir, height)
-		if err != nil {
-			return err
-		}
-		if i == 0 {
-			first = root
-		}
+	for _, a := range all[1:] {
 		if a.Origin != all[0].Origin {
 			return fmt.Errorf("%s is of ledger %s, %s of %s", all[0].Dir, all[0].Origin, a.Dir, a.Origin)
 		}
-		if root != first {
-			return fmt.Errorf("%s and %s differ at block %d or before: one of them was changed; both signed checkpoints prove who signed what", all[0].Dir, a.Dir, height)
+		height = min(height, a.Blocks-1)
+	}
+	for _, a := range all[1:] {
+		// The first block whose roots differ; one behind the last if none does.
+		var failure error
+		first := sort.Search(int(height)+1, func(h int) bool {
+			one, err1 := rootAt(all[0].Dir, uint64(h))
+			other, err2 := rootAt(a.Dir, uint64(h))
+			failure = errors.Join(failure, err1, err2)
+			return one != other
+		})
+		switch {
+		case failure != nil:
+			return failure
+		case first <= int(height):
+			return fmt.Errorf("%s and %s differ from block %d on, and both have a final checkpoint: keep both directories, their checkpoints prove which oracles signed two histories", all[0].Dir, a.Dir, first)
 		}
 	}
 	return nil
@@ -307,32 +375,35 @@ func newLedgerCheck() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "check DIR",
-		Short: "Check the files of a ledger: lengths, checksums, tree, indexes, tiles",
+		Short: "Check a ledger's files: lengths, checksums, tree, indexes, tiles",
 		Long: `Check reads every file of a store and compares each with the others. It trusts
 the signatures; 'wattmark ledger audit' verifies those too.
 
-Exit status: 0 all is well, 1 it could not be checked, 2 wrong usage, 3 a fault.`,
-		Args: cobra.ExactArgs(1),
+Exit status: 0 all is well, 1 it could not be checked, 2 wrong usage,
+3 a fault.`,
+		Args: oneDir,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dirs, err := storesOf(args[0])
 			if err != nil {
 				return failed(err)
 			}
-			faults := 0
+			faults, worst := 0, 0
 			for _, d := range dirs {
 				bar := newBar(cmd.ErrOrStderr(), "checking "+d, 0)
 				r, err := store.Check(d, func(done, total uint64) { bar.total = total; bar.at(done) })
 				bar.end()
-				if err != nil {
-					return checkedFalse(fmt.Errorf("%s: %w", d, err))
-				}
-				faults += len(r.Faults)
-				if err := printChecked(cmd.OutOrStdout(), d, &r, asJSON); err != nil {
+				c := newChecked(d, &r, err)
+				faults += len(c.Faults)
+				worst = worse(worst, exitOf(c.Verdict))
+				if err := printChecked(cmd.OutOrStdout(), c, asJSON); err != nil {
 					return failed(err)
 				}
 			}
-			if faults > 0 {
-				return &exitError{audit.ExitFalse, fmt.Errorf("%d faults found", faults)}
+			switch {
+			case faults > 0:
+				return &exitError{audit.ExitFalse, fmt.Errorf("found %s", plural(faults, "fault", "faults"))}
+			case worst != 0:
+				return &exitError{code: worst}
 			}
 			return nil
 		},
@@ -343,51 +414,82 @@ Exit status: 0 all is well, 1 it could not be checked, 2 wrong usage, 3 a fault.
 
 // checked is what a check prints of a store.
 type checked struct {
-	Dir       string   `json:"dir"`
-	OK        bool     `json:"ok"`
-	Leaves    uint64   `json:"leaves"`
-	Blocks    uint64   `json:"blocks"`
-	Sequences uint64   `json:"sequences"`
-	Packs     uint64   `json:"packs"`
-	Checked   []string `json:"checked"`
-	Unchecked []string `json:"unchecked"`
-	Torn      []string `json:"torn"`
-	Faults    []string `json:"faults"`
+	Dir       string       `json:"dir"`
+	OK        bool         `json:"ok"`
+	Verdict   audit.Answer `json:"verdict"`
+	Detail    string       `json:"detail,omitempty"` // why it could not be checked
+	Leaves    uint64       `json:"leaves"`
+	Blocks    uint64       `json:"blocks"`
+	Sequences uint64       `json:"sequences"`
+	Packs     uint64       `json:"packs"`
+	Checked   []string     `json:"checked"`
+	Unchecked []string     `json:"unchecked"`
+	Torn      []string     `json:"torn"`
+	Faults    []string     `json:"faults"`
+
+	faults []store.Fault
 }
 
-func printChecked(w io.Writer, dir string, r *store.CheckReport, asJSON bool) error {
-	c := checked{Dir: dir, OK: r.OK(), Leaves: r.Leaves, Blocks: r.Blocks, Sequences: r.Sequences, Packs: r.Packs, Checked: r.Checked, Unchecked: r.Unchecked}
+func newChecked(dir string, r *store.CheckReport, err error) *checked {
+	c := &checked{
+		Dir: dir, OK: r.OK() && err == nil, Verdict: verdictOf(err), Leaves: r.Leaves, Blocks: r.Blocks, Sequences: r.Sequences, Packs: r.Packs,
+		Checked: r.Checked, Unchecked: r.Unchecked, faults: r.Faults,
+	}
+	if err != nil {
+		c.Detail = err.Error()
+	}
+	if !r.OK() {
+		c.Verdict = audit.False
+	}
 	for _, t := range r.Torn {
 		c.Torn = append(c.Torn, fmt.Sprintf("%s has an unfinished write at byte %d: it is cut off when the oracle starts", t.File, t.Offset))
 	}
 	for i := range r.Faults {
 		c.Faults = append(c.Faults, r.Faults[i].Error())
 	}
+	return c
+}
+
+// checkHang is where a check's lines go on that do not fit.
+const checkHang = 7
+
+func printChecked(w io.Writer, c *checked, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(c)
+	}
+	p := newPage(w)
+	if c.Detail != "" {
+		p.line(2, "%s could not be checked:", c.Dir)
+		p.line(2, "  %s", c.Detail)
+		return p.err
 	}
 	word := "is whole"
 	if !c.OK {
 		word = "is DAMAGED"
 	}
-	fmt.Fprintf(w, "%s %s: %d blocks, %d leaves, %d sequence numbers, %d packs\n", dir, word, c.Blocks, c.Leaves, c.Sequences, c.Packs)
+	p.line(2, "%s %s:", c.Dir, word)
+	p.line(2, "  %s, %s, %s, %s", plural(c.Blocks, "block", "blocks"), plural(c.Leaves, "leaf", "leaves"),
+		plural(c.Sequences, "sequence number", "sequence numbers"), plural(c.Packs, "pack", "packs"))
 	for _, l := range c.Checked {
-		fmt.Fprintf(w, "  ok   %s\n", l)
+		p.line(checkHang, "  ok   %s", l)
 	}
 	for _, l := range c.Unchecked {
-		fmt.Fprintf(w, "  ?    %s\n", l)
+		p.line(checkHang, "  ?    %s", l)
 	}
 	for _, l := range c.Torn {
-		fmt.Fprintf(w, "  -    %s\n", l)
+		p.line(checkHang, "  -    %s", l)
 	}
-	for _, l := range c.Faults {
-		fmt.Fprintf(w, "  NO   %s\n", l)
+	for _, f := range c.faults {
+		remedy := f.Remedy
+		f.Remedy = ""
+		p.line(checkHang, "  NO   %s", strings.TrimSuffix(f.Error(), "; "))
+		p.line(checkHang, "       what to do: %s", remedy)
 	}
-	return nil
+	return p.err
 }
 
 func newLedgerProve() *cobra.Command {
-	var leaf int64
+	var leaf uint64
 	var hash, out, policy string
 	var disclose bool
 	c := &cobra.Command{
@@ -397,18 +499,23 @@ func newLedgerProve() *cobra.Command {
 block, the life of the key that signed it and the final checkpoint; or, where
 FILE ends in .tlog-proof, a C2SP proof. --hash takes the leaf hash in
 hexadecimal. --disclose shows a committed pack to whoever gets the file.`,
-		Args: cobra.ExactArgs(1),
+		Args: oneDir,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (leaf < 0) == (hash == "") {
+			if cmd.Flags().Changed("leaf") == cmd.Flags().Changed("hash") {
 				return errors.New("give either --leaf N or --hash H")
 			}
-			if out == "" {
-				return errors.New("give --out FILE")
+			if hash != "" {
+				if b, err := hex.DecodeString(hash); err != nil || len(b) != 32 {
+					return fmt.Errorf("--hash %q is not 64 hexadecimal digits", hash)
+				}
+			}
+			if !strings.HasSuffix(out, evidenceSuffix) && !strings.HasSuffix(out, proofSuffix) {
+				return fmt.Errorf("give --out FILE, ending in %s or %s", evidenceSuffix, proofSuffix)
 			}
 			return checkedFalse(prove(cmd.OutOrStdout(), args[0], leaf, hash, out, policy, disclose))
 		},
 	}
-	c.Flags().Int64Var(&leaf, "leaf", -1, "index `N` of the leaf")
+	c.Flags().Uint64Var(&leaf, "leaf", 0, "index `N` of the leaf")
 	c.Flags().StringVar(&hash, "hash", "", "leaf hash `H` of the leaf, 64 hexadecimal digits")
 	c.Flags().StringVar(&out, "out", "", "`FILE` to write, ending in .evidence or .tlog-proof")
 	c.Flags().StringVar(&policy, "policy", "", "the C2SP policy `FILE` (default: the one beside the ledger)")
@@ -416,7 +523,10 @@ hexadecimal. --disclose shows a committed pack to whoever gets the file.`,
 	return c
 }
 
-func prove(w io.Writer, dir string, leaf int64, hash, out, policy string, disclose bool) error {
+// evidenceSuffix ends the names of evidence files.
+const evidenceSuffix = ".evidence"
+
+func prove(w io.Writer, dir string, index uint64, hash, out, policy string, disclose bool) error {
 	dirs, err := storesOf(dir)
 	if err != nil {
 		return err
@@ -434,18 +544,17 @@ func prove(w io.Writer, dir string, leaf int64, hash, out, policy string, disclo
 	if err != nil {
 		return err
 	}
-	index := uint64(leaf)
 	if hash != "" {
 		b, err := hex.DecodeString(hash)
-		if err != nil || len(b) != 32 {
-			return &exitError{exitUsage, fmt.Errorf("--hash %q is not 64 hexadecimal digits", hash)}
+		if err != nil || len(b) != len(block.Hash{}) {
+			return fmt.Errorf("--hash %q is not 64 hexadecimal digits", hash)
 		}
 		if index, err = ledger.Find(r, block.Hash(b)); err != nil {
 			return err
 		}
 	}
 	var content []byte
-	if strings.HasSuffix(out, ".tlog-proof") {
+	if strings.HasSuffix(out, proofSuffix) {
 		lp, err := ledger.LogProof(r, note, signed.Checkpoint, index)
 		if err != nil {
 			return err
@@ -469,8 +578,9 @@ func prove(w io.Writer, dir string, leaf int64, hash, out, policy string, disclo
 	if err := writeFile(out, content); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(w, "wrote %s: leaf %d under the checkpoint of %d leaves, %d bytes\n", out, index, signed.Size, len(content))
-	return err
+	lines := newPage(w)
+	lines.line(2, "wrote %s: leaf %d under the checkpoint of %s, %d bytes", out, index, plural(signed.Size, "leaf", "leaves"), len(content))
+	return lines.err
 }
 
 // tempPrefix begins the names of files that are being written.
@@ -480,7 +590,7 @@ const tempPrefix = ".wattmark-"
 func writeFile(name string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), tempPrefix+"*")
 	if err != nil {
-		return err
+		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(content)

@@ -14,6 +14,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // who asks a second time does not want to wait for an orderly end
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -38,20 +40,20 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var exit *exitError
 	switch {
 	case err == nil:
 		return 0
 	case errors.As(err, &exit):
 		if exit.err != nil {
-			fmt.Fprintln(stderr, "wattmark:", exit.err)
+			newPage(stderr).line(2, "wattmark: %v", exit.err)
 		}
 		return exit.code
 	}
 	// What cobra itself refuses is usage; commands wrap their failures.
-	fmt.Fprintln(stderr, "wattmark:", err)
-	fmt.Fprintln(stderr, "Run 'wattmark help' for usage.")
+	newPage(stderr).line(2, "wattmark: %v", err)
+	fmt.Fprintf(stderr, "Run '%s --help' for usage.\n", cmd.CommandPath())
 	return exitUsage
 }
 
@@ -79,6 +81,9 @@ func failed(err error) error {
 	return &exitError{exitFailed, err}
 }
 
+// usageWidth is how wide help is, in columns.
+const usageWidth = 79
+
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "wattmark",
@@ -98,6 +103,7 @@ Start with:  wattmark demo`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", usageWidth)))
 	root.AddCommand(newDemo(), newVerify(), newLedger(), newBench())
 	return root
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -41,14 +42,21 @@ type shownLedger struct {
 }
 
 func newLedgerShow() *cobra.Command {
-	var leaf, height int64
+	var leaf, height uint64
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "show DIR [--leaf N | --block H]",
 		Short: "Show a ledger, one block or one leaf in words",
-		Args:  cobra.ExactArgs(1),
+		Long: `Show puts a ledger into words: who keeps it, how far it has got, its newest
+blocks; with --block or --leaf what stands there. Nothing is verified:
+'wattmark ledger audit' does that. Of a demonstration's directory it is the
+ledger of oracle 1.
+
+Exit status: 0 done, 1 it could not be read, 2 wrong usage, 3 it is damaged.`,
+		Args: oneDir,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if leaf >= 0 && height >= 0 {
+			one, all := cmd.Flags().Changed("leaf"), cmd.Flags().Changed("block")
+			if one && all {
 				return errors.New("give --leaf or --block, not both")
 			}
 			dirs, err := storesOf(args[0])
@@ -62,21 +70,25 @@ func newLedgerShow() *cobra.Command {
 			defer r.Close()
 			w := cmd.OutOrStdout()
 			switch {
-			case leaf >= 0:
-				err = showLeaves(w, r, uint64(leaf), uint64(leaf)+1, asJSON)
-			case height >= 0:
+			case one:
+				err = showLeaves(w, r, leaf, leaf+1, asJSON)
+			case all:
 				var b store.Block
-				if b, err = r.BlockAt(uint64(height)); err == nil {
+				if b, err = r.BlockAt(height); errors.Is(err, store.ErrNotFound) {
+					last, _ := r.Last()
+					err = fmt.Errorf("the ledger ends before block %d: its last is block %d", height, last.Height)
+				}
+				if err == nil {
 					err = showLeaves(w, r, b.First, b.Size, asJSON)
 				}
 			default:
 				err = showLedger(w, r, asJSON)
 			}
-			return failed(err)
+			return checkedFalse(err)
 		},
 	}
-	c.Flags().Int64Var(&leaf, "leaf", -1, "show the leaf with index `N`")
-	c.Flags().Int64Var(&height, "block", -1, "show the leaves of the block at height `H`")
+	c.Flags().Uint64Var(&leaf, "leaf", 0, "show the leaf with index `N`")
+	c.Flags().Uint64Var(&height, "block", 0, "show the leaves of the block at height `H`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -90,12 +102,18 @@ func showLeaves(w io.Writer, r *store.Reader, from, to uint64, asJSON bool) erro
 		if asJSON {
 			return json.NewEncoder(w).Encode(s)
 		}
-		fmt.Fprintf(w, "leaf %d  %s  %s\n", s.Index, s.Kind, s.Summary)
-		for _, l := range s.Lines {
-			fmt.Fprintf(w, "    %s\n", l)
+		p := newPage(w)
+		what := s.Summary
+		if !strings.HasPrefix(what, s.Kind) {
+			what = s.Kind + ", " + what
 		}
-		_, err := fmt.Fprintf(w, "    %d bytes, leaf hash %s\n", s.Bytes, s.Hash)
-		return err
+		p.line(4, "leaf %d: %s", s.Index, what)
+		for _, l := range s.Lines {
+			p.line(6, "    %s", l)
+		}
+		p.line(6, "    %d bytes, leaf hash", s.Bytes)
+		p.line(6, "      %s", s.Hash)
+		return p.err
 	})
 }
 
@@ -131,17 +149,19 @@ func showLedger(w io.Writer, r *store.Reader, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(s)
 	}
-	fmt.Fprintf(w, "%s\n", s.Origin)
+	p := newPage(w)
+	p.line(2, "%s", s.Origin)
+	p.line(2, "  as %s has it", s.Dir)
 	if s.Simulated {
-		fmt.Fprintln(w, "  a demonstration: its clock and sensors are simulated")
+		p.line(2, "  a demonstration: its clock and sensors are simulated")
 	}
-	fmt.Fprintf(w, "  %d oracles, %d make a block final\n", len(s.Oracles), s.Quorum)
-	fmt.Fprintf(w, "  %d blocks, %d leaves, %d of them final\n", s.Height+1, s.Leaves, s.Final)
+	p.line(2, "  %s, %d of them make a block final", plural(len(s.Oracles), "oracle", "oracles"), s.Quorum)
+	p.line(2, "  %s, %s, %d of them final", plural(s.Height+1, "block", "blocks"), plural(s.Leaves, "leaf", "leaves"), s.Final)
 	for _, l := range s.LastBlocks {
-		fmt.Fprintf(w, "  %s\n", l.Summary)
+		p.line(4, "  %s", l.Summary)
 	}
-	_, err = fmt.Fprintf(w, "  root %s\n", s.Root)
-	return err
+	p.line(2, "  root %s", s.Root)
+	return p.err
 }
 
 // describe puts a leaf into words.
@@ -163,7 +183,7 @@ func describe(index uint64, leaf []byte) shownLeaf {
 	case entry.LeafOutcome:
 		var o *entry.Outcome
 		if o, err = entry.ParseOutcome(leaf); err == nil {
-			s.Summary = fmt.Sprintf("%s: %s %s", o.Kind, o.Code, o.Detail)
+			s.Summary = strings.TrimSpace(o.Kind + ": " + o.Code + " " + o.Detail)
 			if o.Kind == entry.OutcomeFlagged {
 				s.Lines = append(s.Lines, fmt.Sprintf("about leaf %d", o.Leaf))
 			} else {
@@ -188,8 +208,8 @@ func (s *shownLeaf) statement(leaf []byte) error {
 	if err != nil {
 		return err
 	}
-	s.Summary = fmt.Sprintf("%s by %s", m.Type, c.Issuer)
-	s.Lines = append(s.Lines, fmt.Sprintf("%v of key %v, signed %s", m.Algorithm, m.KeyID, utc(c.IssuedAt*1000)))
+	s.Summary = fmt.Sprintf("%s by %s", strings.TrimSuffix(strings.TrimPrefix(m.Type, "application/vnd.wattmark."), "+cose"), c.Issuer)
+	s.Lines = append(s.Lines, fmt.Sprintf("%v of key %v", m.Algorithm, m.KeyID), "signed "+time.Unix(c.IssuedAt, 0).UTC().Format(time.RFC3339))
 	if c.Sequence.Count > 0 {
 		s.Lines = append(s.Lines, fmt.Sprintf("metering point %s, sequence %v", c.Subject, c.Sequence))
 	}
@@ -198,23 +218,31 @@ func (s *shownLeaf) statement(leaf []byte) error {
 	}
 	switch {
 	case m.Hidden():
-		s.Lines = append(s.Lines, fmt.Sprintf("committed pack with SHA-256 %x", m.Payload))
+		s.Lines = append(s.Lines, "committed pack, its SHA-256", fmt.Sprintf("  %x", m.Payload))
 	case m.Type == entry.TypeReading:
 		p, err := entry.ParsePack(m.Payload)
 		if err != nil {
 			return err
 		}
-		for _, r := range p.Records {
-			value := r.Text
-			if value == "" {
-				value = r.Value.String() + " " + r.Unit
-			}
-			s.Lines = append(s.Lines, fmt.Sprintf("%s  %s = %s", utc(r.Time), r.Name[len(p.Base):], value))
-		}
+		s.records(p)
 	default:
 		return s.payload(m)
 	}
 	return nil
+}
+
+// records writes a pack's records, a line each below the time they are of.
+func (s *shownLeaf) records(p *entry.Pack) {
+	for i, r := range p.Records {
+		if i == 0 || r.Time != p.Records[i-1].Time {
+			s.Lines = append(s.Lines, "at "+utc(r.Time))
+		}
+		value := r.Text
+		if value == "" {
+			value = strings.TrimSpace(r.Value.String() + " " + r.Unit)
+		}
+		s.Lines = append(s.Lines, fmt.Sprintf("  %s = %s", r.Name[len(p.Base):], value))
+	}
 }
 
 func (s *shownLeaf) payload(m *signer.Message) error {

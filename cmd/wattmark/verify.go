@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -19,40 +20,60 @@ func newVerify() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify [--policy FILE] [--keys FILE] FILE...",
 		Short: "Verify statements, proofs and evidence, offline",
-		Long: `Verify answers each question about a file by itself: signature, key, calibration,
-time, inclusion, quorum, chain, disclosure, rerun. Files are transparent
-statements (*.cose), C2SP proofs (*.tlog-proof) and evidence (*.evidence).
+		Long: `Verify answers each question about a file by itself: signature, key,
+calibration, time, inclusion, quorum, chain, disclosure, rerun. Files are
+transparent statements (*.cose), C2SP proofs (*.tlog-proof) and evidence
+(*.evidence).
 
 Whom to trust as an oracle comes from the policy alone, which is yours: get it
-from somebody you trust, not from whoever gave you the file. Gateways' keys come
-from --keys, else from keys.jwks beside the policy, else from the evidence.
+from somebody you trust, not from whoever gave you the file. Gateways' keys
+come from --keys, else from keys.jwks beside the policy, else from evidence.
 
 Exit status: 0 everything that applies holds, 1 something could not be checked,
 2 wrong usage, 3 something was checked and is false.`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(cmd *cobra.Command, files []string) error {
-			t, err := loadTrust(policy, keys)
-			if err != nil {
-				return failed(err)
-			}
-			code := 0
-			for _, f := range files {
-				r := verifyFile(f, t)
-				code = worse(code, r.Exit())
-				if err := printReport(cmd.OutOrStdout(), r, asJSON); err != nil {
-					return failed(err)
-				}
-			}
-			if code != 0 {
-				return &exitError{code: code}
+		Args: func(_ *cobra.Command, files []string) error {
+			if len(files) == 0 {
+				return errors.New("give at least one FILE to verify")
 			}
 			return nil
+		},
+		RunE: func(cmd *cobra.Command, files []string) error {
+			return verifyFiles(cmd.OutOrStdout(), files, policy, keys, asJSON)
 		},
 	}
 	c.Flags().StringVar(&policy, "policy", "", "the C2SP policy `FILE` with the oracles you trust")
 	c.Flags().StringVar(&keys, "keys", "", "a JWK set `FILE` with gateways' keys")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a file")
 	return c
+}
+
+// verifyFiles reports on each file, and says in its error what the worst came to.
+func verifyFiles(w io.Writer, files []string, policy, keys string, asJSON bool) error {
+	t, err := loadTrust(policy, keys)
+	if err != nil {
+		return failed(err)
+	}
+	worst := 0
+	came := make(map[int]int) // number of files by what they came to
+	for _, f := range files {
+		r := verifyFile(f, t)
+		worst = worse(worst, r.Exit())
+		came[r.Exit()]++
+		if err := printReport(w, r, asJSON); err != nil {
+			return failed(err)
+		}
+	}
+	if len(files) > 1 && !asJSON {
+		p := newPage(w)
+		p.line(2, "%d files: %d hold, %d could not be checked, %d false", len(files), came[audit.ExitHolds], came[audit.ExitUnchecked], came[audit.ExitFalse])
+		if p.err != nil {
+			return failed(p.err)
+		}
+	}
+	if worst != 0 {
+		return &exitError{code: worst}
+	}
+	return nil
 }
 
 // maxFile bounds what verify reads of one file, in bytes.
@@ -91,7 +112,7 @@ func loadTrust(policy, keys string) (t audit.Trust, err error) {
 			return t, fmt.Errorf("reading policy: %w", err)
 		}
 		if t.Policy, err = block.ParsePolicy(b); err != nil {
-			return t, fmt.Errorf("%s: %w", policy, err)
+			return t, fmt.Errorf("%s: %w: give --policy a C2SP tlog-policy", policy, err)
 		}
 	}
 	if keys == "" && policy != "" {
@@ -108,25 +129,49 @@ func loadTrust(policy, keys string) (t audit.Trust, err error) {
 		return t, fmt.Errorf("reading keys: %w", err)
 	}
 	if t.Keys, err = audit.ParseKeys(b); err != nil {
-		return t, fmt.Errorf("%s: %w", keys, err)
+		return t, fmt.Errorf("%s: %w: give --keys a JWK set", keys, err)
 	}
 	return t, nil
 }
+
+// Where a report's details begin, and how many of its answers may be the same
+// before they are given at once.
+const (
+	detailColumn = 20
+	sameAnswers  = 5
+)
 
 func printReport(w io.Writer, r *audit.Report, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
-	fmt.Fprintf(w, "%s: %s\n", r.File, r.Kind)
+	p := newPage(w)
+	p.line(2, "%s: %s", r.File, r.Kind)
 	if r.Subject != "" {
-		fmt.Fprintf(w, "  %s\n", r.Subject)
+		p.line(2, "  %s", r.Subject)
 	}
+	count := make(map[audit.Verdict]int)
 	for _, v := range r.Verdicts {
-		fmt.Fprintf(w, "  %-4s %-12s %s\n", sign(v.Verdict), v.Check, detail(v))
+		count[audit.Verdict{Verdict: v.Verdict, Detail: v.Detail}]++
 	}
-	_, err := fmt.Fprintf(w, "  %d hold, %d not checked, %d false, %d do not apply\n",
+	var same *audit.Verdict // a file that does not read is told of once, not nine times
+	for i, v := range r.Verdicts {
+		if v.Verdict == audit.Unchecked && count[audit.Verdict{Verdict: v.Verdict, Detail: v.Detail}] > sameAnswers {
+			same = &r.Verdicts[i]
+			continue
+		}
+		p.line(detailColumn, "  %-4s %-12s %s", sign(v.Verdict), v.Check, detail(v))
+	}
+	if same != nil {
+		rest := "all else"
+		if r.Count(audit.Unchecked) == len(r.Verdicts) {
+			rest = "everything"
+		}
+		p.line(detailColumn, "  %-4s %-12s %s", sign(same.Verdict), rest, detail(*same))
+	}
+	p.line(2, "  %d hold, %d not checked, %d false, %d do not apply",
 		r.Count(audit.Holds), r.Count(audit.Unchecked), r.Count(audit.False), r.Count(audit.NotApplicable))
-	return err
+	return p.err
 }
 
 // sign is a verdict in four letters or fewer, to be told apart without colour.
