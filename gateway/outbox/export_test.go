@@ -1,6 +1,7 @@
 package outbox
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 )
@@ -65,3 +66,87 @@ func Check(o *Outbox) error {
 	}
 	return nil
 }
+
+// RecodeHeader decodes a segment's header and encodes it again; it returns nil for
+// what is none.
+func RecodeHeader(b []byte) []byte {
+	h, err := decodeHeader(b)
+	if err != nil {
+		return nil
+	}
+	return h.encode()
+}
+
+// RecodeState does the same with a state file.
+func RecodeState(b []byte) []byte {
+	f, err := decodeState(b)
+	if err != nil {
+		return nil
+	}
+	return encodeState(f)
+}
+
+// RecodePayload does the same with what a record of a kind holds, with the boot
+// and sequence of its head.
+func RecodePayload(k, flag byte, boot, seq uint64, payload []byte) []byte {
+	r := logRecord{kind: kind(k), flags: flag & flagNoted, boot: boot, seq: seq, payload: payload}
+	switch r.kind {
+	case kindStatement:
+		if rec, note, err := decodeStatement(&r); err == nil {
+			if note.kind == 0 {
+				return statementPayload(rec.Statement, rec.Pack, nil)
+			}
+			return statementPayload(rec.Statement, rec.Pack, &note)
+		}
+	case kindGap:
+		if g, err := decodeGap(&r); err == nil {
+			back := gapRecord(g)
+			return back.payload
+		}
+	case kindMark:
+		if m, err := decodeMark(payload); err == nil {
+			return m.encode()
+		}
+	}
+	return nil
+}
+
+// RecodeSegment reads the records of a segment and writes them into the places
+// where they were, over a copy.
+func RecodeSegment(data []byte, ordinal uint32) []byte {
+	out := bytes.Clone(data)
+	s := scanSegment(data, ordinal)
+	for _, p := range slices.Concat(s.records, s.behind) {
+		b := appendRecord(nil, ordinal, p.off, &p.logRecord)
+		if len(b) != p.size || p.off+p.size > len(out) {
+			return nil
+		}
+		copy(out[p.off:], b)
+	}
+	return out
+}
+
+// A RawRecord is a record of any content.
+type RawRecord struct {
+	Kind, Flags byte
+	Boot, Seq   uint64
+	Payload     []byte
+}
+
+// MakeSegment writes the file of a segment that holds the records. Its header
+// says nothing but the ordinal.
+func MakeSegment(gateway string, ordinal uint32, size int, records []RawRecord) []byte {
+	h := header{size: uint32(size), ordinal: ordinal, gatewayID: gateway}
+	b := h.encode()
+	for _, r := range records {
+		rec := logRecord{kind(r.Kind), r.Flags & flags, r.Boot, r.Seq, r.Payload}
+		if len(b)+rec.size() > size {
+			break
+		}
+		b = appendRecord(b, ordinal, len(b), &rec)
+	}
+	return append(b, make([]byte, size-len(b))...)
+}
+
+// SegmentName is the name of a segment's file.
+func SegmentName(ordinal uint32) string { return segmentName(ordinal, Number{1, 1}) }

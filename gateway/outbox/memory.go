@@ -174,9 +174,10 @@ func (o *Outbox) trimMemory() {
 		return false
 	})
 	o.counts.dropped += uint64(len(dropped))
+	slices.SortFunc(dropped, Number.Compare)
 	for len(dropped) > 0 {
 		g := Gap{Range{dropped[0].Boot, dropped[0].Seq, dropped[0].Seq}, 0, Full}
-		for len(dropped) > 0 && dropped[0].Boot == g.Boot {
+		for len(dropped) > 0 && dropped[0].Boot == g.Boot && o.nothingWaits(Range{g.Boot, g.Last + 1, dropped[0].Seq}) {
 			g.Last, g.Count = dropped[0].Seq, g.Count+1
 			dropped = dropped[1:]
 		}

@@ -18,8 +18,8 @@ const (
 )
 
 const (
-	groupRecords = 64        // an fsync at the latest after so many records,
-	groupBytes   = 256 << 10 // or so many bytes
+	groupRecords = 64        // an fsync at the latest after so many statements,
+	groupBytes   = 256 << 10 // or so many bytes of anything
 	keptReceipts = 64
 	reserveBlock = 256
 	spareDead    = 2 // dead segments kept to be written again
@@ -119,6 +119,7 @@ type Outbox struct {
 
 	group     []logRecord // logged and not durable; in memory mode all there is
 	groupSize int         // its bytes
+	unsynced  int         // statements appended since the last sync
 	released  []Number    // to be forgotten once the group is durable
 	dropped   []*gap      // likewise
 
@@ -175,6 +176,7 @@ func (o *Outbox) Append(rec Record) error {
 	n := rec.Number()
 	o.logStatement(n, statementPayload(rec.Statement, rec.Pack, nil))
 	o.last, o.accounted = link{n, sha256.Sum256(rec.Statement)}, n.Seq
+	o.unsynced++
 	o.counts.appended++
 	o.counts.payload += uint64(len(rec.Statement) + len(rec.Pack))
 	o.coverAll(n, rec.Covers)
@@ -206,8 +208,10 @@ func (o *Outbox) check(rec *Record) error {
 	return nil
 }
 
+// groupFull tells whether the group is to be synced. Marks alone do not fill it:
+// those that a power cut takes are made again, as their statements are sent again.
 func (o *Outbox) groupFull() bool {
-	return o.state == OnDisk && (len(o.group) >= groupRecords || o.groupSize >= groupBytes)
+	return o.state == OnDisk && (o.unsynced >= groupRecords || o.groupSize >= groupBytes)
 }
 
 // Flush makes durable what was logged before. Callers flush at an interval's
@@ -257,7 +261,7 @@ func (o *Outbox) commit() error {
 // waited for that is forgotten.
 func (o *Outbox) settle() {
 	clear(o.group)
-	o.group, o.groupSize = o.group[:0], 0
+	o.group, o.groupSize, o.unsynced = o.group[:0], 0, 0
 	if o.durable != o.last {
 		o.durable = o.last
 		o.signal()

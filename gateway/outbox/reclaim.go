@@ -141,6 +141,11 @@ type moved struct {
 func (o *Outbox) copyForward(s *segment) error {
 	var moves []moved
 	var lost []Number
+	// Gaps first: one of a full outbox would take statements behind it for dropped.
+	gaps, err := o.writeGaps(o.gapsIn(s))
+	if err != nil {
+		return err
+	}
 	for i := range o.index.places {
 		p := &o.index.places[i]
 		if p.seg != s.ordinal || p.is(gone) {
@@ -161,7 +166,7 @@ func (o *Outbox) copyForward(s *segment) error {
 		}
 		moves = append(moves, moved{number: p.number(), at: at, size: r.size()})
 	}
-	gaps, err := o.rewriteGaps(s, lost)
+	unread, err := o.writeGaps(gapsOf(lost))
 	if err != nil {
 		return err
 	}
@@ -174,7 +179,7 @@ func (o *Outbox) copyForward(s *segment) error {
 		p.seg, p.off, p.len = m.at.seg, m.at.off, p.len&^lengthBits|uint32(m.size)
 		o.keep(p.seg, 1, m.size)
 	}
-	o.applyGaps(gaps)
+	o.applyGaps(slices.Concat(gaps, unread))
 	for _, n := range lost {
 		o.forget(n)
 		o.counts.lost++
@@ -205,21 +210,21 @@ func (o *Outbox) noted(rec Record, p *place) logRecord {
 	return r
 }
 
-// rewriteGaps writes the gaps that lie in a segment again, and gaps for
-// statements that turned out to be unreadable.
-func (o *Outbox) rewriteGaps(s *segment, lost []Number) ([]moved, error) {
+// gapsIn lists the gaps that lie in a segment.
+func (o *Outbox) gapsIn(s *segment) []*gap {
+	return slices.DeleteFunc(slices.Concat(o.gaps, o.dropped), func(g *gap) bool { return g.seg != s.ordinal })
+}
+
+// gapsOf makes gaps of statements that turned out to be unreadable.
+func gapsOf(lost []Number) []*gap {
 	var all []*gap
-	for _, g := range slices.Concat(o.gaps, o.dropped) {
-		if g.seg == s.ordinal {
-			all = append(all, g)
-		}
-	}
 	for _, n := range lost {
 		all = append(all, &gap{Gap: Gap{Range{n.Boot, n.Seq, n.Seq}, 1, Corrupt}})
 	}
-	return o.writeGaps(all)
+	return all
 }
 
+// writeGaps writes gaps at the head, and which statements say them.
 func (o *Outbox) writeGaps(gaps []*gap) ([]moved, error) {
 	var moves []moved
 	for _, g := range gaps {

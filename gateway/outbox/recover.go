@@ -102,6 +102,8 @@ func (r *recovery) run() error {
 			r.tidy = append(r.tidy, name)
 		case ok && strings.HasSuffix(name, corruptSuffix):
 			corrupt = append(corrupt, name)
+		case ok && r.segment(ordinal) != nil:
+			r.note("Segment %s has the place of another one and is left alone.", name)
 		case ok && strings.HasSuffix(name, segmentSuffix):
 			found, err := r.readSegment(name, ordinal)
 			if err != nil {
