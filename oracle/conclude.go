@@ -21,10 +21,11 @@ const maxOwed = 1 << 17
 
 // concluding is what conclude owns.
 type concluding struct {
-	tally  *finality.Tally
-	owed   []answer  // receipts for statements that are on the ledger, oldest first
-	passed uint64    // votes passed over since that was last logged
-	logged time.Time // when that was
+	tally     *finality.Tally
+	owed      []answer  // receipts for statements that are on the ledger, oldest first
+	conflicts int       // found so far
+	passed    uint64    // votes passed over since that was last logged
+	logged    time.Time // when that was
 	// asked are those of them that a gateway sent again, each owed once.
 	asked map[answer]bool
 }
@@ -131,10 +132,15 @@ func (n *Node) passOver(c *concluding, err error) {
 	}
 }
 
-// report tells of oracles that disagree.
+// report tells of oracles that disagree, and keeps what proves it.
 func (n *Node) report(c *concluding) {
 	for _, conflict := range c.tally.Conflicts() {
 		n.cfg.Log.Error("oracles disagree", "height", conflict.Height, "error", conflict)
+		if c.conflicts++; c.conflicts <= maxConflicts {
+			if err := n.keepConflict(conflict); err != nil {
+				n.cfg.Log.Warn("did not keep the votes of a conflict", "height", conflict.Height, "error", err)
+			}
+		}
 		n.observe(Event{Conflict: conflict})
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -380,6 +381,23 @@ func TestLyingOracleStopsNobody(t *testing.T) {
 		}
 	}
 	g.once(s.nodes[2])
+	s.stop(0, 1, 2)
+	for i := range 3 {
+		dir := os.DirFS(filepath.Join(s.oracleDir(i), oracle.ConflictsDir))
+		names, err := fs.Glob(dir, fmt.Sprintf("%d/*.note", height.Height))
+		if err != nil || len(names) != 3 { // this oracle's vote, and two lies
+			t.Errorf("oracle %d keeps %v and error %v, want three votes", i+1, names, err)
+		}
+		for _, name := range names {
+			note, err := fs.ReadFile(dir, name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if signed, err := s.Policy.Open(note); err != nil || len(signed.Logs) != 1 || len(signed.Witnesses) != 1 {
+				t.Errorf("%s: got %+v and error %v, want a signed checkpoint", name, signed, err)
+			}
+		}
+	}
 }
 
 func (s *street) vote(i int, height uint64, cp block.Checkpoint) *finality.Vote {

@@ -43,6 +43,8 @@ type street struct {
 	began             time.Time
 	broker            *broker.Broker
 	subjects          wire.Subjects
+	// listen, if set, opens ports of the broker.
+	listen func(*broker.Config)
 	// order and packs, if set, come between a node and the broker.
 	order func(i int, o orderer.Orderer) orderer.Orderer
 	packs func(i int, p oracle.Packs) oracle.Packs
@@ -78,6 +80,14 @@ type node struct {
 // newStreet founds a ledger of n oracles, of which none runs yet.
 func newStreet(t *testing.T, n int) *street {
 	t.Helper()
+	s := foundStreet(t, n)
+	s.startBroker()
+	return s
+}
+
+// foundStreet is newStreet without a broker.
+func foundStreet(t *testing.T, n int) *street {
+	t.Helper()
 	s := &street{
 		Chain: ledgertest.New(t, n), t: t, dir: t.TempDir(), began: time.Now(), subjects: wire.For(ledgertest.Origin),
 		nodes: make([]*node, n), changed: make(chan struct{}), votes: make(map[promise]block.Checkpoint), liars: make(map[signer.KeyID]bool),
@@ -87,7 +97,6 @@ func newStreet(t *testing.T, n int) *street {
 			t.Fatal(err)
 		}
 	}
-	s.startBroker()
 	t.Cleanup(s.end)
 	return s
 }
@@ -96,7 +105,11 @@ func (s *street) oracleDir(i int) string { return filepath.Join(s.dir, fmt.Sprin
 
 func (s *street) startBroker() {
 	s.t.Helper()
-	b, err := broker.Start(broker.Config{StoreDir: filepath.Join(s.dir, "broker")})
+	cfg := broker.Config{StoreDir: filepath.Join(s.dir, "broker")}
+	if s.listen != nil {
+		s.listen(&cfg)
+	}
+	b, err := broker.Start(cfg)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -224,7 +237,9 @@ func (s *street) end() {
 	for _, c := range s.conns {
 		c.Close()
 	}
-	s.broker.Close()
+	if s.broker != nil {
+		s.broker.Close()
+	}
 	var first [][]byte
 	for i := range s.nodes {
 		report, err := store.Check(s.oracleDir(i), nil)
