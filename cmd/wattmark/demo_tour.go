@@ -26,8 +26,8 @@ const (
 
 	atVerify = 15
 	atPull   = 25
+	atTamper = 35 // before the plug: catching up takes as long as it takes
 	atPlug   = 45
-	atTamper = 60
 )
 
 // tour shows in the first minute what the street stands for: a receipt verified, a
@@ -49,7 +49,7 @@ func (d *demo) tour(ctx context.Context) error {
 		at  time.Duration
 		run func(context.Context) error
 	}{
-		{atVerify, d.verifyOne}, {atPull, d.pullOne}, {atPlug, d.plugOne}, {atTamper, d.tamperOne},
+		{atVerify, d.verifyOne}, {atPull, d.pullOne}, {atTamper, d.tamperOne}, {atPlug, d.plugOne},
 	} {
 		if length < tourLeast && station.at != atVerify && station.at != atTamper {
 			continue

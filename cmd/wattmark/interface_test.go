@@ -169,6 +169,12 @@ func testStreet(t *testing.T, s *street) {
 	page := s.watchPage(t, "http://"+address+"/")
 	s.watchReplaced(t)
 	first := parseCounted(t, p.wait(t))
+	if u, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		t.Logf("the demonstration took %d MB of memory at most", u.Maxrss>>10)
+		if u.Maxrss>>10 > 300 {
+			t.Error("that is more than 300 MB")
+		}
+	}
 	if got := first.Refused["bad_signature"]; got != 1 {
 		t.Errorf("refused %v, want one bad_signature", first.Refused)
 	}
@@ -630,6 +636,11 @@ func (s *street) goOn(t *testing.T) counted {
 	await(t, "a receipt of each gateway in a later boot", func() bool {
 		return !slices.ContainsFunc(s.gateways(t), func(g string) bool { return s.newestBoot(t, g) < 2 })
 	})
+	for _, verb := range []string{"audit", "check"} { // nobody has to stop an oracle to look at it
+		if o := s.run(t, "ledger", verb, s.dir); o.code != 0 {
+			t.Errorf("ledger %s of a running street: status %d, %s%s", verb, o.code, o.stdout, o.stderr)
+		}
+	}
 	s.refused(t, "another --dir", "demo", "--json", "--dir", s.dir, "--http", "off")
 	if err := p.cmd.Process.Signal(syscall.SIGINT); err != nil {
 		t.Fatal(err)

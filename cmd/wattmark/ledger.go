@@ -92,6 +92,26 @@ func policyFor(given, dir string) (*block.Policy, string, error) {
 	return nil, "", nil
 }
 
+// errNoFinal says that a store has no final checkpoint for the leaves that it has.
+var errNoFinal = errors.New("no final checkpoint is for the leaves that are there")
+
+// openFinal opens a store to read it, with its final checkpoint. The oracle that
+// writes it may have gone on between the two, so that a later one is tried again.
+func openFinal(dir string, p *block.Policy) (r *store.Reader, note []byte, s *block.Signed, err error) {
+	for range 3 {
+		if r, _, err = store.OpenReader(dir); err != nil {
+			return nil, nil, nil, err
+		}
+		if note, s, err = finalOf(r, p); err == nil {
+			return r, note, s, nil
+		}
+		if cerr := r.Close(); cerr != nil || !errors.Is(err, errNoFinal) {
+			return nil, nil, nil, errors.Join(err, cerr)
+		}
+	}
+	return nil, nil, nil, err
+}
+
 // finalOf returns a store's final checkpoint, verified by a policy, or by the
 // ledger's own charter where there is none, which proves less and is said.
 func finalOf(r *store.Reader, p *block.Policy) (note []byte, s *block.Signed, err error) {
@@ -100,7 +120,7 @@ func finalOf(r *store.Reader, p *block.Policy) (note []byte, s *block.Signed, er
 		return nil, nil, err
 	}
 	if !ok {
-		return nil, nil, fmt.Errorf("no final checkpoint is for the leaves that are there: the ledger is young, or has lost its end, which 'wattmark ledger check %s' finds out", r.Dir())
+		return nil, nil, fmt.Errorf("%w: the ledger is young, or has lost its end, which 'wattmark ledger check %s' finds out", errNoFinal, r.Dir())
 	}
 	if p == nil {
 		c, err := charterOf(r)
@@ -261,19 +281,12 @@ func runAudit(cmd *cobra.Command, dir, policy string, asJSON bool) error {
 }
 
 func auditStore(ctx context.Context, progress io.Writer, dir string, p *block.Policy) (*audited, error) {
-	r, _, err := store.OpenReader(dir)
+	r, _, signed, err := openFinal(dir, p)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
-	last, ok := r.Last()
-	if !ok {
-		return nil, errors.New("the ledger holds no block yet")
-	}
-	_, signed, err := finalOf(r, p)
-	if err != nil {
-		return nil, err
-	}
+	last, _ := r.Last() // there is one: a checkpoint is for it or one before
 	packs, closeVault, err := packsOf(dir)
 	if err != nil {
 		return nil, err
@@ -287,11 +300,11 @@ func auditStore(ctx context.Context, progress io.Writer, dir string, p *block.Po
 	next := ledger.Leaves(r, 0, last.Size)
 	seen := uint64(0)
 	s, err := a.Run(func() ([]byte, error) {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		if seen++; seen%4096 == 0 {
 			bar.at(seen)
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
 		}
 		return next()
 	})
@@ -535,15 +548,11 @@ func prove(w io.Writer, dir string, index uint64, hash, out, policy string, disc
 	if err != nil {
 		return err
 	}
-	r, _, err := store.OpenReader(dirs[0])
+	r, note, signed, err := openFinal(dirs[0], p)
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	note, signed, err := finalOf(r, p)
-	if err != nil {
-		return err
-	}
 	if hash != "" {
 		b, err := hex.DecodeString(hash)
 		if err != nil || len(b) != len(block.Hash{}) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"wattmark/ledger"
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
@@ -57,10 +59,12 @@ const drawn = `
 //	fork/    oracles/1 and 2 with two histories, each signed by a quorum
 //	torn/    a store whose last write was cut off by a crash
 //	changed/ a store whose leaves somebody wrote again with a reading changed
-//	few.*    a statement and a proof with two of the three signatures wanted
+//	few.*    a statement, a proof and evidence with two of the three signatures wanted
 //	bare.cose  a statement as it was logged; none.cose  the same with an empty
 //	           list of receipts in label 394
-//	others   the policy of other oracles; keys/ a copy of keys.jwks and no policy
+//	others   the policy of other oracles under the ledger's origin; elsewhere the
+//	         one of another ledger
+//	keys/    a copy of keys.jwks and no policy
 func holds(t *testing.T, dir string) {
 	c := ledgertest.New(t, 4).Draw(drawn)
 	street := filepath.Join(dir, "street")
@@ -90,7 +94,13 @@ func holds(t *testing.T, dir string) {
 	}
 	write(t, filepath.Join(dir, "bare.cose"), bare)
 	write(t, filepath.Join(dir, "none.cose"), withoutReceipts(t, bare))
-	write(t, filepath.Join(dir, "others"), othersPolicy(t))
+	evidence, err := ledger.Evidence(c, c.Note(0, 1), c.Last().Checkpoint, 14, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, "few.evidence"), evidence.Encode())
+	write(t, filepath.Join(dir, "others"), othersPolicy(t, ledgertest.Origin))
+	write(t, filepath.Join(dir, "elsewhere"), othersPolicy(t, "elsewhere.example/street"))
 
 	c.Save(filepath.Join(dir, "fork", "oracles", "1"))
 	write(t, filepath.Join(dir, "fork", "policy"), []byte(c.Policy.String()))
@@ -123,10 +133,9 @@ func withoutReceipts(t *testing.T, bare []byte) []byte {
 	return append([]byte{0xd2}, b...)
 }
 
-// othersPolicy is a policy of oracles that are none of the drawn ledger's, under its
-// origin.
-func othersPolicy(t *testing.T) []byte {
-	log := block.VerifierKey{Name: ledgertest.Origin, Key: ledgertest.Key(t, signer.EdDSA, "other log").Public()}
+// othersPolicy is a policy of oracles that are none of the drawn ledger's.
+func othersPolicy(t *testing.T, origin string) []byte {
+	log := block.VerifierKey{Name: origin, Key: ledgertest.Key(t, signer.EdDSA, "other log").Public()}
 	cosigner := block.VerifierKey{Name: "other.example/oracle", Key: ledgertest.Key(t, signer.EdDSA, "other cosigner").Public(), Cosigner: true}
 	p, err := block.NewPolicy([]block.VerifierKey{log}, []block.VerifierKey{cosigner}, 1)
 	if err != nil {
@@ -155,6 +164,33 @@ func TestDrawnLeaves(t *testing.T) {
 	}
 	if want := "ch" + "sssssss" + "h" + "ssssssss" + "oo" + "h" + "ssssss" + "h"; got.String() != want {
 		t.Errorf("the leaves are %s, want %s: change the list and the scripts", &got, want)
+	}
+}
+
+// TestInterruptedAudit audits for somebody who has lost patience.
+func TestInterruptedAudit(t *testing.T) {
+	dir := t.TempDir()
+	ledgertest.New(t, 4).Draw(drawn).Save(dir)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var stdout, stderr bytes.Buffer
+	if code := run(ctx, []string{"ledger", "audit", dir}, &stdout, &stderr); code != exitFailed || stdout.Len() > 0 || !strings.Contains(stderr.String(), "interrupted") {
+		t.Errorf("got status %d, %q and %q, want %d and that it was interrupted", code, &stdout, &stderr, exitFailed)
+	}
+}
+
+// TestMakeDemo looks at what make demo passes on.
+func TestMakeDemo(t *testing.T) {
+	if _, err := exec.LookPath("make"); err != nil {
+		if os.Getenv("WATTMARK_REQUIRE_ALL") == "1" {
+			t.Fatal(err)
+		}
+		t.Skip("make is not installed: make demo is not looked at")
+	}
+	cmd := exec.CommandContext(t.Context(), "make", "-n", "-C", "../..", "demo", "WATTMARK_DEMO_ARGS=--duration 30s")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "run ./cmd/wattmark demo --duration 30s\n") {
+		t.Errorf("make demo would run %q: %v", out, err)
 	}
 }
 
