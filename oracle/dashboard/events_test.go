@@ -326,7 +326,11 @@ func TestStreamRequests(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	a := get(d, "/events")
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel() // a stream that there should not be ends at once
+	w := httptest.NewRecorder()
+	d.ServeHTTP(w, httptest.NewRequest("GET", "/events", nil).WithContext(ctx))
+	a := answer{w.Code, w.Header(), w.Body.String()}
 	if a.status != http.StatusServiceUnavailable || a.header.Get("Retry-After") != "10" {
 		t.Errorf("one stream too many: %d %v", a.status, a.header)
 	}
@@ -451,6 +455,18 @@ func TestNewsOfRows(t *testing.T) {
 	}
 	if got := heads(); got != nil {
 		t.Errorf("news of nothing: %v", got)
+	}
+	leaf := uint64(5)
+	d.Notice(dashboard.Notice{Text: "three", Leaf: &leaf})
+	leaf = 6
+	for _, m := range next(false) {
+		answer{body: m.Update.Rows[0].HTML}.has(t, "leaf 5")
+	}
+	for h := range uint64(44) { // more than are remembered as news
+		d.Block(dashboard.Block{Height: 100 + h})
+	}
+	if got := heads(); len(got) != dashboard.ShownRows || got[dashboard.ShownRows-1] != "block block-143 pending" {
+		t.Errorf("news of many blocks: %v", got)
 	}
 	for range 1_000 {
 		d.Receipt(dashboard.Receipt{Gateway: "home-1"})

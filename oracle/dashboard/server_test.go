@@ -272,7 +272,7 @@ func TestHostileText(t *testing.T) {
 	leaf := uint64(3)
 	d.Notice(dashboard.Notice{Text: nasty, Leaf: &leaf})
 	s.set(func(v *dashboard.View) {
-		v.Homes[0].State, v.Oracles[0].State, v.Refusals[0].Count = dashboard.StateSilent, dashboard.StateSilent, 4
+		v.Homes[6].State, v.Oracles[0].State, v.Refusals[0].Count = dashboard.StateHalted, dashboard.StateSilent, 4
 	})
 	var rows int
 	for _, m := range next(true) {
@@ -291,8 +291,9 @@ func TestHostileText(t *testing.T) {
 	}
 	for _, path := range []string{"/", "/ledger", "/ledger/leaf/3", "/ledger/block/1", "/ledger?block=" + strings.ReplaceAll("<script>alert(1)</script>\"'", "\"", "%22"), "/%3Cscript%3Ealert(1)"} {
 		text := checkHTML(t, path, get(d, path).body)
-		// Homes, oracles, a reason with sender and remedy, receipt, notice and origin.
-		if n := strings.Count(text, "</title></td><script>alert(1)"); path == "/" && n != 12+4+3+1+1+1 {
+		// Homes and the silent one again, oracles, a reason with sender and remedy,
+		// receipt, notice and origin.
+		if n := strings.Count(text, "</title></td><script>alert(1)"); path == "/" && n != 12+1+4+3+1+1+1 {
 			t.Errorf("the hostile text is there %d times:\n%s", n, text)
 		}
 	}

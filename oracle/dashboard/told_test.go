@@ -127,18 +127,18 @@ func TestHistory(t *testing.T) {
 			t.Fatal("there are samples before the first")
 		}
 		at, wall := noon, noon
-		for range rapid.IntRange(1, 400).Draw(t, "samples") {
+		for i := range int64(rapid.IntRange(1, 400).Draw(t, "samples")) {
 			step := time.Duration(rapid.OneOf(rapid.Int64Range(0, 10_000), rapid.Int64Range(-1_000, 700_000)).Draw(t, "street ms")) * time.Millisecond
 			ours := time.Duration(rapid.OneOf(rapid.Just(int64(500)), rapid.Int64Range(1, 20_000)).Draw(t, "our ms")) * time.Millisecond
 			at, wall = at.Add(step), wall.Add(ours)
 			before := h.Samples()
-			h.Add(at, 700, 300, wall)
+			h.Add(at, 700+i, 300+i, wall)
 			samples := h.Samples()
 			if n := len(samples); n > 134 {
 				t.Fatalf("%d samples are kept", n)
 			}
 			last := samples[len(samples)-1]
-			if !last.At.Equal(at) || last.Using != 700 || last.Made != 300 {
+			if !last.At.Equal(at) || last.Using != 700+i || last.Made != 300+i {
 				t.Fatalf("the newest sample is %+v", last)
 			}
 			for i, s := range samples {
