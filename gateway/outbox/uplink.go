@@ -48,6 +48,23 @@ func (o *Outbox) Pending(after Number, max int) ([]Record, error) {
 	return out, failed
 }
 
+// Statement returns the statement of a number as long as it is in the outbox:
+// while it waits for a receipt, refused or not, and, with waits false, while its
+// receipt is among those that are kept. It returns ErrUnknown otherwise.
+func (o *Outbox) Statement(n Number) (rec Record, waits bool, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	p, err := o.markable(n, 0, 0)
+	if err != nil {
+		return Record{}, false, err
+	}
+	rec, err = o.read(p)
+	if errors.Is(err, errBad) {
+		return Record{}, false, fmt.Errorf("statement %s cannot be read any more: %w", n, ErrUnknown)
+	}
+	return rec, p.waits(), err
+}
+
 func (o *Outbox) due(p *place) bool {
 	return p.waits() && !p.is(refused) && (o.state == InMemory || p.number().Compare(o.durable.Number) <= 0)
 }

@@ -57,8 +57,8 @@ func (u *Uplink) receipts(body []byte) {
 // receipt takes one item of accepted receipts.
 func (u *Uplink) receipt(r *wire.Receipts, a *wire.Accepted, it *wire.ReceiptItem) {
 	n := outbox.Number{Boot: it.Boot, Seq: it.Count}
-	rec, ok := u.waiting(n)
-	if !ok {
+	rec, waits, ok := u.find(n)
+	if !ok || !waits {
 		u.count(func(s *Stats) { s.Repeated++ })
 		return
 	}
@@ -85,38 +85,26 @@ func (u *Uplink) receipt(r *wire.Receipts, a *wire.Accepted, it *wire.ReceiptIte
 	}
 	u.mu.Lock()
 	u.flights.remove(n)
+	room := len(u.flights.byNumber) == window-1
 	u.stats.Receipts++
 	u.stats.LastReceipt = time.Now()
 	u.mu.Unlock()
+	if room {
+		u.wake() // the backlog waits for it
+	}
 	if u.cfg.OnReceipt != nil {
 		u.cfg.OnReceipt(done)
 	}
 }
 
-// waiting returns a statement that has no receipt, refused or not.
-func (u *Uplink) waiting(n outbox.Number) (outbox.Record, bool) {
-	rec, ok, err := u.statement(n)
-	if err != nil {
+// find returns the statement of a number if the outbox has it, and whether it waits
+// for a receipt, refused or not.
+func (u *Uplink) find(n outbox.Number) (rec outbox.Record, waits, ok bool) {
+	rec, waits, err := u.cfg.Outbox.Statement(n)
+	if err != nil && !errors.Is(err, outbox.ErrUnknown) {
 		u.cfg.Log.Warn("did not read statement", "statement", n.String(), "error", err)
 	}
-	if ok || err != nil {
-		return rec, ok
-	}
-	list := u.cfg.Outbox.Refusals()
-	i := slices.IndexFunc(list, func(r outbox.Refusal) bool { return r.Number == n })
-	if i < 0 {
-		return rec, false
-	}
-	// The outbox gives out what is not refused: take the refusal back, look, and
-	// refuse it again.
-	if err := u.cfg.Outbox.Resend(n.Boot, n.Seq); err != nil {
-		return rec, false
-	}
-	rec, ok, err = u.statement(n)
-	if err := errors.Join(err, u.cfg.Outbox.Refused(n.Boot, n.Seq, list[i].Reason)); err != nil {
-		u.cfg.Log.Warn("did not read refused statement", "statement", n.String(), "error", err)
-	}
-	return rec, ok
+	return rec, waits, err == nil
 }
 
 // refusal takes a refusal.
@@ -131,13 +119,15 @@ func (u *Uplink) refusal(body []byte) {
 		return
 	}
 	out := Refusal{Number: outbox.Number{Boot: r.Boot, Seq: r.Count}, Reason: r.Reason, Leaf: r.Leaf}
-	rec, ok, err := u.statement(out.Number)
-	if err != nil {
-		u.cfg.Log.Warn("did not read statement", "statement", out.Number.String(), "error", err)
+	rec, waits, ok := u.find(out.Number)
+	out.Ours = ok && block.LeafHash(rec.Statement) == r.Leaf
+	if out.Ours && !waits {
+		u.count(func(s *Stats) { s.Repeated++ }) // a quorum signed a receipt for it
 		return
 	}
-	out.Ours = ok && block.LeafHash(rec.Statement) == r.Leaf
-	if out.Ours && lasting(r.Reason) && u.agreed(out.Number, body) {
+	if out.Ours && slices.ContainsFunc(u.cfg.Outbox.Refusals(), func(x outbox.Refusal) bool { return x.Number == out.Number }) {
+		out.Lasting = true // enough oracles said so before
+	} else if out.Ours && lasting(r.Reason) && u.agreed(out.Number, body) {
 		if err := u.cfg.Outbox.Refused(r.Boot, r.Count, string(r.Reason)); err != nil {
 			u.cfg.Log.Warn("did not mark statement as refused", "statement", out.Number.String(), "error", err)
 		} else {

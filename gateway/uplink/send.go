@@ -15,6 +15,10 @@ import (
 // batch is how many statements go before fresh ones are looked for again.
 const batch = 64
 
+// window is how many statements may be without an answer before the backlog waits:
+// it bounds the memory that a silent oracle costs. Seven days of packs fit in.
+const window = 1 << 14
+
 // idle is how long nothing is looked for when nothing is known to come.
 const idle = time.Minute
 
@@ -57,15 +61,18 @@ func (u *Uplink) sendFresh(ctx context.Context, conn Conn) (bool, error) {
 
 // sendBacklog sends what is from before the connection and was not sent yet.
 func (u *Uplink) sendBacklog(ctx context.Context, conn Conn) (bool, error) {
-	if u.backlog.Compare(u.backlogEnd) >= 0 {
+	if u.backlog.Compare(u.backlogEnd) >= 0 || u.unanswered() >= window {
 		return false, nil
 	}
 	list, err := u.pending(u.backlog, batch)
 	if err != nil {
 		return false, err
 	}
-	bytes := 0
+	bytes, whole := 0, true
 	for i := range list {
+		if whole = !u.enough(bytes); !whole {
+			break
+		}
 		n := list[i].Number()
 		if n.Compare(u.backlogEnd) > 0 {
 			list = list[:i]
@@ -79,11 +86,21 @@ func (u *Uplink) sendBacklog(ctx context.Context, conn Conn) (bool, error) {
 		}
 		u.backlog = n
 	}
-	if len(list) < batch {
+	if whole && len(list) < batch {
 		u.backlog = u.backlogEnd
 	}
 	u.pace(bytes)
 	return true, nil
+}
+
+// enough reports whether so many bytes take the line a second: then fresh
+// statements are looked for again, whatever the size of a batch.
+func (u *Uplink) enough(bytes int) bool { return u.cfg.MaxRate > 0 && bytes >= u.cfg.MaxRate }
+
+func (u *Uplink) unanswered() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.flights.byNumber)
 }
 
 // pace gives the line time for what was sent, at half of its rate.
@@ -107,6 +124,9 @@ func (u *Uplink) sendAgain(ctx context.Context, conn Conn) (bool, error) {
 	u.mu.Unlock()
 	bytes := 0
 	for _, n := range due {
+		if u.enough(bytes) {
+			break // the others stay due
+		}
 		rec, ok, err := u.statement(n)
 		if err != nil {
 			return false, err

@@ -69,7 +69,7 @@ type Uplink struct {
 	cfg      Config
 	subjects wire.Subjects
 	incoming chan message
-	again    chan struct{} // holds one: a statement was made due
+	again    chan struct{} // holds one: there is something to send
 
 	// Owned by the goroutine of Run: everything up to live was sent once or lies
 	// behind in the backlog, which goes from backlog up to backlogEnd.
@@ -97,7 +97,7 @@ type Stats struct {
 	Resent      uint64 // of these, not for the first time
 	InFlight    int    // sent and without receipt
 	Receipts    uint64 // verified, of statements that waited for one
-	Repeated    uint64 // receipts for what is not waiting any more, or is not ours
+	Repeated    uint64 // answers for what is not waiting any more, or is not ours
 	Unverified  uint64 // receipts that do not verify
 	Refusals    map[entry.Reason]uint64
 	Foreign     uint64    // refusals of something else in this gateway's name
@@ -245,11 +245,16 @@ func (u *Uplink) Resend(n outbox.Number) error {
 	u.mu.Lock()
 	u.flights.put(&flight{number: n, due: time.Now()})
 	u.mu.Unlock()
+	u.wake()
+	return nil
+}
+
+// wake makes Run look for something to send.
+func (u *Uplink) wake() {
 	select {
 	case u.again <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // Stats returns the counts up to now.
