@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"path/filepath"
 	"sync"
@@ -313,43 +311,6 @@ func (d *demo) enrol(ctx context.Context) error {
 		return err
 	}
 	return d.cluster.enrol(ctx, list)
-}
-
-// openPage starts the page, unless it is off. Where nobody chose the port and it is
-// taken, another one does.
-func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
-	wg.Go(func() { d.page.Run(ctx) })
-	if d.http == "off" || d.http == "" {
-		return nil
-	}
-	l, err := net.Listen("tcp", d.http)
-	if err != nil && !d.given("http") {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
-	if err != nil {
-		return fmt.Errorf("the page: %w: give another --http ADDRESS, or --http off", err)
-	}
-	d.pageURL = "http://" + l.Addr().String() + "/"
-	server := &http.Server{
-		Handler: d.page, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
-		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
-		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
-	}
-	wg.Go(func() {
-		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			d.log.Error("the page has ended", "error", err)
-		}
-	})
-	wg.Go(func() {
-		<-ctx.Done()
-		goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
-		defer cancel()
-		if server.Shutdown(goodbye) != nil {
-			server.Close()
-		}
-	})
-	d.screen.say("page       " + d.pageURL)
-	return nil
 }
 
 // observe takes what an oracle says of itself; it returns at once.

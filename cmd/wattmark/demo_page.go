@@ -2,8 +2,16 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"math"
+	"net"
+	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"time"
 
 	"wattmark/gateway/uplink"
@@ -11,6 +19,62 @@ import (
 	"wattmark/oracle"
 	"wattmark/oracle/dashboard"
 )
+
+// openPage starts the page, unless it is off. Where nobody chose the port and it is
+// taken, another one does.
+func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
+	wg.Go(func() { d.page.Run(ctx) })
+	if d.http == "off" || d.http == "" {
+		return nil
+	}
+	l, err := net.Listen("tcp", d.http)
+	if err != nil && !d.given("http") {
+		l, err = net.Listen("tcp", "127.0.0.1:0")
+	}
+	if err != nil {
+		return fmt.Errorf("the page: %w: give another --http ADDRESS, or --http off", err)
+	}
+	name, _, _ := net.SplitHostPort(d.http)
+	d.pageURL = "http://" + l.Addr().String() + "/"
+	server := &http.Server{
+		Handler: byAddress(l.Addr(), name, d.page), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
+		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
+	wg.Go(func() {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			d.log.Error("the page has ended", "error", err)
+		}
+	})
+	wg.Go(func() {
+		<-ctx.Done()
+		goodbye, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if server.Shutdown(goodbye) != nil {
+			server.Close()
+		}
+	})
+	d.screen.say("page       " + d.pageURL)
+	return nil
+}
+
+// byAddress serves whoever asks for an address, for localhost or for the name that
+// the page was given: a page elsewhere whose name was made to lead here (DNS
+// rebinding) reads nothing.
+func byAddress(listen net.Addr, name string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		host = strings.Trim(host, "[]")
+		if net.ParseIP(host) == nil && !strings.EqualFold(host, "localhost") && !strings.EqualFold(host, name) {
+			http.Error(w, "This page is at http://"+listen.String()+"/ and not known by another name.", http.StatusMisdirectedRequest)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
 
 // silentAfter is how long a gateway may be without a receipt before the page calls
 // it silent.
