@@ -73,7 +73,11 @@ func number(dir string) int {
 func policyFor(given, dir string) (*block.Policy, string, error) {
 	candidates := []string{given}
 	if given == "" {
-		candidates = []string{filepath.Join(dir, "policy"), filepath.Join(dir, "..", "..", "policy")}
+		candidates = []string{filepath.Join(dir, "policy")}
+		// Whose policy lies above a store that is not an oracle's there nobody knows.
+		if abs, err := filepath.Abs(dir); err == nil && filepath.Base(filepath.Dir(abs)) == "oracles" {
+			candidates = append(candidates, filepath.Join(dir, "..", "..", "policy"))
+		}
 	}
 	for _, c := range candidates {
 		b, err := readLimited(c, 1<<20)
