@@ -206,7 +206,7 @@ func (s *site) serve(t *testing.T, b *box, via uplink.Transport, change func(*up
 }
 
 // until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) {
+func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

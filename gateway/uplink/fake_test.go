@@ -181,6 +181,7 @@ type air struct {
 	dials   int
 	sent    []entry.Sequence
 	deliver func(string, []byte)
+	took    chan struct{} // unless nil, gets a value for each publish
 }
 
 type airConn struct {
@@ -260,6 +261,9 @@ func (c *airConn) Publish(_ context.Context, _ string, b []byte) error {
 	c.air.mu.Lock()
 	defer c.air.mu.Unlock()
 	c.air.sent = append(c.air.sent, claims.Sequence)
+	if c.air.took != nil {
+		c.air.took <- struct{}{}
+	}
 	return nil
 }
 
