@@ -147,17 +147,67 @@ func (n *Node) seal(ctx context.Context, c *collecting, order ledger.Order) (*se
 	if err := n.fetchPacks(ctx, c.items); err != nil {
 		return nil, err
 	}
-	inputs := make([]state.Input, len(c.items))
-	hashes := make([]block.Hash, len(c.items))
-	for i := range c.items {
-		inputs[i], hashes[i] = c.items[i].input, c.items[i].leaf
+	items, answers, err := n.unrepeated(c.items)
+	if err != nil {
+		return nil, err
+	}
+	inputs := make([]state.Input, len(items))
+	hashes := make([]block.Hash, len(items))
+	for i := range items {
+		inputs[i], hashes[i] = items[i].input, items[i].leaf
 	}
 	b, err := n.ledger.Append(inputs, hashes, order)
 	if err != nil {
 		return nil, err
 	}
 	n.observe(Event{Block: b})
-	return &sealed{b.Header.Height, b.Checkpoint, n.settle(b, inputs, hashes)}, nil
+	return &sealed{b.Header.Height, b.Checkpoint, append(answers, n.settle(b, inputs, hashes)...)}, nil
+}
+
+// unrepeated leaves out copies of statements that are on the ledger, or in the same
+// block before: a gateway that waited for its receipt for too long sent them again,
+// to another oracle, and nobody is to blame. The rules would refuse them, and the
+// ledger say of one statement that it was accepted and refused. Of copies that this
+// oracle took in it returns the receipts owed; of those in the same block settle
+// does.
+func (n *Node) unrepeated(items []item) ([]item, []answer, error) {
+	used := make([]bool, len(items))
+	n.ledger.View(func(s *state.State) {
+		for i := range items {
+			if in := &items[i].input; !in.Opened.IsZero() {
+				in.Read() // those that late opened were not
+				used[i] = s.Used(in.Opened.Key().ID(), in.Sequence())
+			}
+		}
+	})
+	var answers []answer
+	out := items[:0]
+	here := make(map[block.Hash]bool, len(items))
+	for i := range items {
+		it := items[i]
+		q := it.input.Sequence()
+		if used[i] {
+			id := it.input.Opened.Key().ID()
+			at, leaf, ok := n.ledger.Logged(id, q)
+			if !ok { // going on would make another block than the other oracles make
+				return nil, nil, fmt.Errorf("the leaf of key %v with sequence number %v, which is used, cannot be read", id, q)
+			}
+			if block.LeafHash(leaf) == it.leaf {
+				if f, ok := n.ingest.Take(it.leaf); ok {
+					answers = append(answers, answer{f.Gateway, q, at})
+				}
+				continue
+			}
+		}
+		if q.Count > 0 {
+			if here[it.leaf] {
+				continue
+			}
+			here[it.leaf] = true
+		}
+		out = append(out, it)
+	}
+	return out, answers, nil
 }
 
 // settle finds what this oracle owes its gateways for a block.
@@ -177,13 +227,6 @@ func (n *Node) settle(b *ledger.Block, inputs []state.Input, hashes []block.Hash
 		if reason == "" {
 			out = append(out, answer{f.Gateway, q, at})
 			continue
-		}
-		if reason == entry.ReasonSequenceUsed {
-			// Another oracle took in the same statement, sent twice.
-			if at, leaf, ok := n.ledger.Logged(f.Input.Opened.Key().ID(), q); ok && block.LeafHash(leaf) == hashes[i] {
-				out = append(out, answer{f.Gateway, q, at})
-				continue
-			}
 		}
 		n.refuse(f.Gateway, wire.Refusal{Leaf: hashes[i], Boot: q.Boot, Count: q.Count, Reason: reason})
 	}

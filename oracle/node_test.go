@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -12,8 +13,9 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/oracle"
+	"wattmark/oracle/ingest"
+	"wattmark/oracle/orderer/jetstream"
 	"wattmark/oracle/wire"
-	"wattmark/signer"
 )
 
 // The whole way: four oracles, readings open and committed, receipts that verify,
@@ -157,18 +159,59 @@ func TestTwoOraclesTakeInOneStatement(t *testing.T) {
 		defer s.mu.Unlock()
 		return len(g.places) == 5
 	})
-	leaves := 0
-	n := s.nodes[2]
 	s.level(2, 0)
-	err := n.Ledger().Store().Leaves(0, n.Ledger().Store().Size(), func(_ uint64, leaf []byte) error {
-		if m, err := signer.Parse(leaf); err == nil && m.Type == entry.TypeReading {
-			leaves++
-		}
-		return nil
-	})
-	if err != nil || leaves != 5 {
-		t.Errorf("%d readings on the ledger and error %v, want 5", leaves, err)
+	g.once(s.nodes[2])
+}
+
+// Copies that were ordered, in one block with the first and later, leave nothing
+// on the ledger; another statement with the same number leaves its refusal.
+func TestCopiesInTheOrderLeaveNothing(t *testing.T) {
+	s := newStreet(t, 4)
+	s.start(0, 1, 2, 3)
+	g := s.enrol("home-1", entry.ModeOpen)
+	frames := g.read(3)
+	f, err := wire.ParseFrame(frames[0])
+	if err != nil {
+		t.Fatal(err)
 	}
+	three := ingest.EncodeBundle([][]byte{f.Statement, f.Statement, f.Statement})
+	for i := range s.nodes {
+		if err := s.nodes[i].Submit(context.Background(), f.Statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.submit(three); err != nil {
+		t.Fatal(err)
+	}
+	g.deliver(frames...)
+	if err := s.submit(append(three, ingest.EncodeBundle([][]byte{f.Statement})[1:]...)); err != nil {
+		t.Fatal(err)
+	}
+	g.deliver(g.read(2)...)
+	s.level(0, 1, 2, 3)
+	g.once(s.nodes[1])
+
+	lie := s.Reading("home-1", ledgertest.Record("home-1", "energy", 7, s.now().UnixMilli()))
+	lie.Claims.Sequence.Count = 1
+	statement, _ := lie.Sign(t)
+	if err := s.nodes[2].Submit(context.Background(), statement); err != nil {
+		t.Fatal(err)
+	}
+	s.until("the refusal of another statement with the number", func() bool {
+		return s.seen(3, func(e oracle.Event) bool {
+			return e.Block != nil && slices.Contains(e.Block.Result.Reasons, entry.ReasonSequenceUsed)
+		}) == 1
+	})
+}
+
+// submit puts a message into the order.
+func (s *street) submit(msg []byte) error {
+	s.t.Helper()
+	o, err := jetstream.Open(context.Background(), s.connect(), jetstream.Config{Ledger: wire.ShortName(ledgertest.Origin)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return o.Submit(context.Background(), msg)
 }
 
 // answered counts the receipts that a node sent.

@@ -43,6 +43,7 @@ type street struct {
 	began             time.Time
 	broker            *broker.Broker
 	subjects          wire.Subjects
+	cutAfter          time.Duration
 	// listen, if set, opens ports of the broker.
 	listen func(*broker.Config)
 	// order and packs, if set, come between a node and the broker.
@@ -58,6 +59,8 @@ type street struct {
 	events  []event
 	votes   map[promise]block.Checkpoint
 	liars   map[signer.KeyID]bool // whose votes are not looked at
+	// restarted are those of whom a vote was heard since they were started last.
+	restarted map[signer.KeyID]bool
 }
 
 type event struct {
@@ -78,19 +81,19 @@ type node struct {
 }
 
 // newStreet founds a ledger of n oracles, of which none runs yet.
-func newStreet(t *testing.T, n int) *street {
+func newStreet(t *testing.T, n int, parameters ...entry.Parameter) *street {
 	t.Helper()
-	s := foundStreet(t, n)
+	s := foundStreet(t, n, parameters...)
 	s.startBroker()
 	return s
 }
 
 // foundStreet is newStreet without a broker.
-func foundStreet(t *testing.T, n int) *street {
+func foundStreet(t *testing.T, n int, parameters ...entry.Parameter) *street {
 	t.Helper()
 	s := &street{
-		Chain: ledgertest.New(t, n), t: t, dir: t.TempDir(), began: time.Now(), subjects: wire.For(ledgertest.Origin),
-		nodes: make([]*node, n), changed: make(chan struct{}), votes: make(map[promise]block.Checkpoint), liars: make(map[signer.KeyID]bool),
+		Chain: ledgertest.New(t, n, parameters...), t: t, dir: t.TempDir(), began: time.Now(), subjects: wire.For(ledgertest.Origin),
+		nodes: make([]*node, n), changed: make(chan struct{}), cutAfter: 5 * time.Millisecond, restarted: make(map[signer.KeyID]bool), votes: make(map[promise]block.Checkpoint), liars: make(map[signer.KeyID]bool),
 	}
 	for i := range n {
 		if err := ledger.Create(s.oracleDir(i), s.Charter); err != nil {
@@ -146,6 +149,7 @@ func (s *street) voted(m *nats.Msg) {
 		s.t.Errorf("oracle %v voted at height %d for %v and for %v", v.KeyID, v.Height, old, v.Checkpoint)
 	}
 	s.votes[p] = v.Checkpoint
+	s.restarted[v.KeyID] = true
 	s.tell()
 }
 
@@ -176,7 +180,7 @@ func (s *street) start(list ...int) {
 		o := &s.Oracles[i]
 		cfg := oracle.Config{
 			Name: o.Name, Keys: oracle.Keys{Statement: o.Statement, Log: o.Log, Cosigner: o.Cosigner},
-			Dir: s.oracleDir(i), Conn: conns[0], Order: order, Packs: packs, Policy: s.Policy, Now: s.now, CutAfter: 5 * time.Millisecond,
+			Dir: s.oracleDir(i), Conn: conns[0], Order: order, Packs: packs, Policy: s.Policy, Now: s.now, CutAfter: s.cutAfter,
 			Log: slog.New(slog.NewTextHandler(&lines{t: s.t, prefix: o.Name}, nil)), Observe: func(e oracle.Event) { s.observed(i, e) },
 		}
 		if s.order != nil {
@@ -188,6 +192,9 @@ func (s *street) start(list ...int) {
 		if n.Node, _, err = oracle.Open(cfg); err != nil {
 			s.t.Fatal(err)
 		}
+		s.mu.Lock()
+		delete(s.restarted, o.Cosigner.Public().ID())
+		s.mu.Unlock()
 		done := make(chan error, 1)
 		go func() { done <- n.Run(ctx) }()
 		n.stop = func() {
