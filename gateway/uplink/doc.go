@@ -12,6 +12,9 @@
 // jitter), so that the return of a broker is no stampede. Networks run in real
 // time, so all of this is real time, whatever clock the samples go by.
 //
+// The backlog takes half of the line: a second of it at most goes at once, then
+// fresh statements are looked for. It waits while 16,384 statements have no answer.
+//
 // What a broker acknowledges makes room for the next publish and means nothing
 // else.
 //
