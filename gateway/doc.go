@@ -11,7 +11,7 @@
 // said in a signed statement (see the packages sampler and outbox).
 //
 // Signing is serial, in one goroutine: a statement takes the next sequence number,
-// names the hash of the one before, and is logged before the next is signed. A
+// names the identity of the one before, and is logged before the next is signed. A
 // number that was handed out and not signed is skipped, and the next statement says
 // so (entry.Claims.Skipped); numbers whose statements the outbox lost are told as
 // records "outbox.gap" of the next statement's pack, with the text

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -52,7 +53,9 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 		return nil, report, fmt.Errorf("gateway: %w", err)
 	}
 	g = &Gateway{cfg: cfg, modes: make(map[string]string)}
-	g.outbox, report, err = outbox.Open(outbox.Disk, filepath.Join(cfg.Dir, "outbox"), outbox.Options{GatewayID: cfg.Name, MaxBytes: cfg.OutboxBytes})
+	g.outbox, report, err = outbox.Open(outbox.Disk, filepath.Join(cfg.Dir, "outbox"), outbox.Options{
+		GatewayID: cfg.Name, MaxBytes: cfg.OutboxBytes, Identity: identity,
+	})
 	if err != nil {
 		return nil, report, fmt.Errorf("gateway %s: %w", cfg.Name, err)
 	}
@@ -77,6 +80,16 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 		Resend: cfg.Resend, Reconnect: cfg.Reconnect, MaxRate: cfg.MaxRate, OnReceipt: cfg.OnReceipt, OnRefusal: cfg.OnRefusal, Log: cfg.Log,
 	})
 	return g, report, err
+}
+
+// identity is what the next statement calls this one: the SHA-256 of what was signed
+// (ledger/entry/FORMAT.md section 2).
+func identity(statement []byte) [32]byte {
+	m, err := signer.Parse(statement)
+	if err != nil {
+		return sha256.Sum256(statement) // no statement of ours
+	}
+	return m.Hash()
 }
 
 func (g *Gateway) openSampler(since map[string]time.Time) error {

@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"path/filepath"
 	"slices"
@@ -170,8 +169,8 @@ func TestFromRegisterToOutbox(t *testing.T) {
 		if !slices.Equal(c.Previous, previous) {
 			t.Errorf("statement %v names %x before it, want %x", c.Sequence, c.Previous, previous)
 		}
-		sum := sha256.Sum256(s.Statement)
-		previous = sum[:]
+		hash := m.Hash()
+		previous = hash[:]
 		if m.Type != entry.TypeReading || !m.Hidden() || m.PreimageType != entry.ContentSalted {
 			t.Errorf("statement %v is of type %q, hidden %v, preimage %q", c.Sequence, m.Type, m.Hidden(), m.PreimageType)
 		}
@@ -229,8 +228,8 @@ func TestStartedAgain(t *testing.T) {
 	if c.Sequence != (entry.Sequence{Boot: 2, Count: 1}) {
 		t.Errorf("the first statement after another boot has sequence %v, want 2-1", c.Sequence)
 	}
-	sum := sha256.Sum256(first[len(first)-1].Statement)
-	if !slices.Equal(c.Previous, sum[:]) {
+	last, _, _ := opened(t, key, first[len(first)-1])
+	if hash := last.Hash(); !slices.Equal(c.Previous, hash[:]) {
 		t.Error("the link to the statement before does not span boots")
 	}
 	gap := find(p, "active_power.gap")

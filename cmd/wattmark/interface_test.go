@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -340,9 +339,8 @@ func (s *street) checkLog(t *testing.T, o *outsider, leaves [][]byte) map[string
 	return all
 }
 
-// follows checks claim -65538 of a statement, which names the one before, by its
-// identity or by the hash of all its bytes: entry/FORMAT.md section 3 has the
-// former, gateways sign the latter.
+// follows checks claim -65538 of a statement, which names the identity of the one
+// before.
 func follows(st, previous *statement) error {
 	if previous == nil {
 		if st.previous != nil {
@@ -350,9 +348,8 @@ func follows(st, previous *statement) error {
 		}
 		return nil
 	}
-	whole := sha256.Sum256(previous.leaf)
-	if !bytes.Equal(st.previous, previous.identity) && !bytes.Equal(st.previous, whole[:]) {
-		return fmt.Errorf("it names %x as the statement before, which is %x, of the hash %x", st.previous, previous.identity, whole)
+	if !bytes.Equal(st.previous, previous.identity) {
+		return fmt.Errorf("it names %x as the statement before, which is %x", st.previous, previous.identity)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package outbox
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"time"
@@ -102,7 +101,7 @@ func (o *Outbox) resume() error {
 		o.keep(places[i].seg, 1, 0) // or a segment filled here would be taken for dead
 		if r.kind == kindStatement {
 			if rec, _, bad := decodeStatement(r); bad == nil && r.number().Compare(o.base.Number) > 0 {
-				o.base = link{r.number(), sha256.Sum256(rec.Statement)}
+				o.base = link{r.number(), o.opts.Identity(rec.Statement)}
 			}
 		}
 	}

@@ -1,7 +1,6 @@
 package outbox
 
 import (
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -58,6 +57,9 @@ type Options struct {
 	MemoryBytes int
 	// FsyncEach makes each statement durable before Append returns.
 	FsyncEach bool
+	// Identity is what a statement calls the one before it; nil is the SHA-256 of
+	// its bytes. It must always be the same for one directory.
+	Identity func(statement []byte) [32]byte
 
 	segmentBytes int // less than usual in tests
 	keptReceipts int
@@ -175,7 +177,7 @@ func (o *Outbox) Append(rec Record) error {
 	}
 	n := rec.Number()
 	o.logStatement(n, statementPayload(rec.Statement, rec.Pack, nil))
-	o.last, o.accounted = link{n, sha256.Sum256(rec.Statement)}, n.Seq
+	o.last, o.accounted = link{n, o.opts.Identity(rec.Statement)}, n.Seq
 	o.unsynced++
 	o.counts.appended++
 	o.counts.payload += uint64(len(rec.Statement) + len(rec.Pack))
@@ -300,7 +302,7 @@ func (o *Outbox) Close() error {
 	return errors.Join(err, o.lock.Close())
 }
 
-// Last returns the number and the SHA-256 of the statement appended last, to
+// Last returns the number and the identity of the statement appended last, to
 // which the next one links. It is false for an empty outbox. After a power cut
 // it is the last statement on disk.
 func (o *Outbox) Last() (n Number, hash [32]byte, ok bool) {

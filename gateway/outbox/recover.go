@@ -50,6 +50,9 @@ func (opts *Options) complete() error {
 	if opts.MemoryBytes == 0 {
 		opts.MemoryBytes = 2 << 20
 	}
+	if opts.Identity == nil {
+		opts.Identity = func(statement []byte) [32]byte { return sha256.Sum256(statement) }
+	}
 	if opts.segmentBytes == 0 {
 		opts.segmentBytes, opts.keptReceipts, opts.reserveBlock = segmentBytes, keptReceipts, reserveBlock
 	}
@@ -254,7 +257,7 @@ func (r *recovery) statement(s *segment, p *placed, rec *Record, note *mark) {
 	n := rec.Number()
 	if n.Compare(r.last.Number) > 0 {
 		r.followed(n)
-		r.last = link{n, sha256.Sum256(rec.Statement)}
+		r.last = link{n, r.opts.Identity(rec.Statement)}
 		if n.Boot > r.boot {
 			r.number(n.Boot, 0)
 		}

@@ -66,7 +66,7 @@ type Claims struct {
 	IssuedAt int64        // 6 iat: Unix seconds UTC of signing
 	Uptime   uint64       // 261 uptime: seconds since boot (RFC 9711)
 	Sequence Sequence     // 267 bootcount (RFC 9711) and -65537
-	Previous []byte       // -65538: SHA-256 of the signer's previous statement, or nil
+	Previous []byte       // -65538: identity of the signer's previous statement (SHA-256 of its Sig_structure), or nil
 	Time     *TimeQuality // -65539
 	Skipped  *Range       // -65540: sequence counts of this boot that were never signed
 }
