@@ -12,7 +12,10 @@
 //   - conclude casts this oracle's vote, counts the others', and when a block is
 //     final answers the gateways (conclude.go). Tiles follow at their own pace.
 //
-// Between them are bounded queues; a full one slows what fills it.
+// Between them are bounded queues; a full one slows what fills it. Gateways are
+// listened to once the oracle has caught up with the order. An oracle that cannot
+// know which history is right halts: it writes nothing more, and can be read.
+// DESIGN.md says why all this is so, and what bounds it.
 //
 // Nodes share nothing but the broker, whether they run in one process or in
 // four organisations.

@@ -9,6 +9,9 @@
 // called; casting again for the same checkpoint is harmless, for another one at
 // that height it is refused.
 //
+// Votes that contradict others count for nothing and are told once, as evidence
+// (see [Conflict]). What liars can make a Tally keep is bounded.
+//
 // The package does no networking: the oracle hands in votes as bytes and sends
 // out what it is given.
 package finality

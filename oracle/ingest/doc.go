@@ -8,6 +8,9 @@
 // to 512 statements. A statement that is on its way already is dropped, one that
 // is on the ledger already is answered with its receipt.
 //
+// The queue and what is on its way have bounds in number and in bytes. What goes
+// beyond is dropped and counted: the gateway keeps it, and sends it again.
+//
 // What ingest says counts for nothing: every oracle verifies again what it
 // takes from the order, except what it has just verified itself, which it finds
 // here by leaf hash.
