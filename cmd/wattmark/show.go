@@ -11,10 +11,9 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
-	"wattmark/ledger/entry"
 	"wattmark/ledger/store"
-	"wattmark/signer"
 )
 
 // shownLeaf is a leaf as show prints it.
@@ -144,7 +143,13 @@ func showLedger(w io.Writer, r *store.Reader, asJSON bool) error {
 		if err != nil {
 			return err
 		}
-		s.LastBlocks = append(s.LastBlocks, describe(b.Size-1, leaf))
+		header, err := block.ParseHeader(leaf)
+		if err != nil {
+			return err
+		}
+		shown := describe(b.Size-1, leaf)
+		shown.Summary = fmt.Sprintf("block %d at %s, leaves %d to %d", header.Height, utc(header.Time), header.First, header.Size)
+		s.LastBlocks = append(s.LastBlocks, shown)
 	}
 	if asJSON {
 		return json.NewEncoder(w).Encode(s)
@@ -166,120 +171,29 @@ func showLedger(w io.Writer, r *store.Reader, asJSON bool) error {
 
 // describe puts a leaf into words.
 func describe(index uint64, leaf []byte) shownLeaf {
-	h := block.LeafHash(leaf)
-	s := shownLeaf{Index: index, Kind: entry.KindOf(leaf).String(), Hash: hex.EncodeToString(h[:]), Bytes: len(leaf)}
-	var err error
-	switch entry.KindOf(leaf) {
-	case entry.LeafHeader:
-		var h *block.Header
-		if h, err = block.ParseHeader(leaf); err == nil {
-			s.Summary = fmt.Sprintf("block %d at %s, leaves %d to %d", h.Height, utc(h.Time), h.First, h.Size)
+	d := audit.Describe(index, leaf)
+	s := shownLeaf{Index: index, Kind: d.Kind.String(), Hash: hex.EncodeToString(d.Hash[:]), Bytes: d.Bytes, Summary: d.Summary}
+	for _, f := range d.Fields {
+		if line := f.Name + ": " + f.Value; len(line) < 74 {
+			s.Lines = append(s.Lines, line)
+		} else { // a hash fits a terminal on a line of its own
+			s.Lines = append(s.Lines, f.Name, "  "+f.Value)
 		}
-	case entry.LeafCharter:
-		var c *entry.Charter
-		if c, err = entry.ParseCharter(leaf); err == nil {
-			s.Summary = fmt.Sprintf("charter of %s, %d oracles, quorum %d", c.Origin, len(c.Oracles), c.Quorum)
-		}
-	case entry.LeafOutcome:
-		var o *entry.Outcome
-		if o, err = entry.ParseOutcome(leaf); err == nil {
-			s.Summary = strings.TrimSpace(o.Kind + ": " + o.Code + " " + o.Detail)
-			if o.Kind == entry.OutcomeFlagged {
-				s.Lines = append(s.Lines, fmt.Sprintf("about leaf %d", o.Leaf))
-			} else {
-				s.Lines = append(s.Lines, fmt.Sprintf("about %x", o.Hash))
-			}
-		}
-	case entry.LeafStatement:
-		err = s.statement(leaf)
 	}
-	if err != nil {
-		s.Summary = "does not read: " + err.Error()
+	if d.Hidden != nil {
+		s.Lines = append(s.Lines, "committed pack, its SHA-256", fmt.Sprintf("  %x", d.Hidden))
 	}
-	return s
-}
-
-func (s *shownLeaf) statement(leaf []byte) error {
-	m, err := signer.Parse(leaf)
-	if err != nil {
-		return err
-	}
-	c, err := entry.ParseClaims(m.Claims)
-	if err != nil {
-		return err
-	}
-	s.Summary = fmt.Sprintf("%s by %s", strings.TrimSuffix(strings.TrimPrefix(m.Type, "application/vnd.wattmark."), "+cose"), c.Issuer)
-	s.Lines = append(s.Lines, fmt.Sprintf("%v of key %v", m.Algorithm, m.KeyID), "signed "+time.Unix(c.IssuedAt, 0).UTC().Format(time.RFC3339))
-	if c.Sequence.Count > 0 {
-		s.Lines = append(s.Lines, fmt.Sprintf("metering point %s, sequence %v", c.Subject, c.Sequence))
-	}
-	if c.Time != nil {
-		s.Lines = append(s.Lines, "clock "+c.Time.Quality)
-	}
-	switch {
-	case m.Hidden():
-		s.Lines = append(s.Lines, "committed pack, its SHA-256", fmt.Sprintf("  %x", m.Payload))
-	case m.Type == entry.TypeReading:
-		p, err := entry.ParsePack(m.Payload)
-		if err != nil {
-			return err
-		}
-		s.records(p)
-	default:
-		return s.payload(m)
-	}
-	return nil
-}
-
-// records writes a pack's records, a line each below the time they are of.
-func (s *shownLeaf) records(p *entry.Pack) {
-	for i, r := range p.Records {
-		if i == 0 || r.Time != p.Records[i-1].Time {
+	for i, r := range d.Records {
+		if i == 0 || r.Time != d.Records[i-1].Time {
 			s.Lines = append(s.Lines, "at "+utc(r.Time))
 		}
 		value := r.Text
 		if value == "" {
 			value = strings.TrimSpace(r.Value.String() + " " + r.Unit)
 		}
-		s.Lines = append(s.Lines, fmt.Sprintf("  %s = %s", r.Name[len(p.Base):], value))
+		s.Lines = append(s.Lines, fmt.Sprintf("  %s = %s", r.Name, value))
 	}
-}
-
-func (s *shownLeaf) payload(m *signer.Message) error {
-	switch m.Type {
-	case entry.TypeClock:
-		c, err := entry.ParseClock(m.Payload)
-		if err != nil {
-			return err
-		}
-		s.Lines = append(s.Lines, fmt.Sprintf("clock of block %d: %s", c.Height, utc(c.Time)))
-	case entry.TypeEnrolment:
-		e, err := entry.ParseEnrolment(m.Payload)
-		if err != nil {
-			return err
-		}
-		k, err := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key)
-		if err != nil {
-			return err
-		}
-		s.Lines = append(s.Lines, fmt.Sprintf("gateway %s, key %v (%v)", e.Gateway, k.ID(), k.Algorithm()))
-		for _, p := range e.Points {
-			s.Lines = append(s.Lines, fmt.Sprintf("metering point %s, %s, %d channels", p.Subject, p.Mode, len(p.Channels)))
-		}
-	case entry.TypeRevocation:
-		r, err := entry.ParseRevocation(m.Payload)
-		if err != nil {
-			return err
-		}
-		s.Lines = append(s.Lines, fmt.Sprintf("key %x ends: %q", r.KeyID, r.Reason))
-	case entry.TypeVote:
-		v, err := entry.ParseVote(m.Payload)
-		if err != nil {
-			return err
-		}
-		s.Lines = append(s.Lines, fmt.Sprintf("%s = %d from block %d", v.Proposal.Parameter, v.Proposal.Value, v.Proposal.Height))
-	}
-	return nil
+	return s
 }
 
 func utc(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"time"
 
+	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
 	"wattmark/oracle/dashboard/chart"
 )
@@ -38,7 +39,7 @@ const MostW = mostW
 // Describe returns what the pages say of a leaf: its summary, its facts and its
 // records.
 func Describe(index uint64, leaf []byte) (summary string, facts map[string]string, records []entry.Record) {
-	d := describe(index, leaf)
+	d := audit.Describe(index, leaf)
 	facts = make(map[string]string)
 	for _, f := range d.Fields {
 		facts[f.Name] = f.Value

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/store"
 )
@@ -112,7 +113,7 @@ type blockPage struct {
 	State                stateWord
 	Newest               uint64
 	Kinds                []kindCount
-	Lines                []described
+	Lines                []*audit.Description
 	More                 uint64 // leaves that are not listed
 	Cosigners            []string
 }
@@ -163,13 +164,13 @@ func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
 			d.unreadable(w, err)
 			return
 		}
-		line := describe(i, leaf)
-		kinds[line.Kind]++
+		line := audit.Describe(i, leaf)
+		kinds[line.Kind.String()]++
 		if i < to {
 			p.Lines = append(p.Lines, line)
 		}
 		if i == b.Size-1 {
-			p.Hash = line.Hash
+			p.Hash = hexOf(line.Hash)
 		}
 	}
 	for k, n := range kinds {
@@ -180,7 +181,7 @@ func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
 }
 
 type leafPage struct {
-	described
+	*audit.Description
 	Height uint64
 	State  stateWord
 	Raw    []hexLine
@@ -216,7 +217,7 @@ func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
 	}
 	_, final, any := l.Final()
 	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Data: leafPage{
-		described: describe(index, leaf), Height: height, State: finality(any && height <= final),
+		Description: audit.Describe(index, leaf), Height: height, State: finality(any && height <= final),
 		Raw: hexDump(leaf), Last: last.Size - 1,
 		Prove: fmt.Sprintf("wattmark ledger prove %s \\\n  --leaf %d --out leaf-%d.evidence", quoted(d.options.Dir), index, index),
 	}})

@@ -31,7 +31,7 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 		return ""
 	},
 	"clock": clock, "date": date, "stamp": stamp, "took": took, "power": power,
-	"shorten": shorten, "breakable": breakable, "reading": reading,
+	"shorten": shorten, "breakable": breakable, "reading": reading, "hash": hexOf,
 	"millis":      func(ms int64) string { return stamp(time.UnixMilli(ms)) },
 	"millisClock": func(ms int64) string { return clock(time.UnixMilli(ms)) },
 }).ParseFS(templateFiles, "templates/*.html"))

@@ -1,0 +1,210 @@
+package audit
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// Description is a leaf in words, for people. It says what the leaf says and
+// verifies nothing.
+type Description struct {
+	Index   uint64
+	Kind    entry.LeafKind
+	Hash    block.Hash // the leaf hash
+	Bytes   int
+	Summary string // one line
+	Fields  []Field
+	// Records are the readings of an open pack, without their base name.
+	Records []entry.Record
+	// Hidden is the digest that stands for a committed pack, else nil.
+	Hidden []byte
+	// Err says why the leaf does not read; Summary then says so too.
+	Err error
+}
+
+// Field is a fact with its name. Times are RFC 3339 in UTC, numbers plain digits.
+type Field struct{ Name, Value string }
+
+// Describe puts a leaf into words. It never fails: what does not read is described
+// as that.
+func Describe(index uint64, leaf []byte) *Description {
+	d := &Description{Index: index, Kind: entry.KindOf(leaf), Hash: block.LeafHash(leaf), Bytes: len(leaf)}
+	switch d.Kind {
+	case entry.LeafHeader:
+		d.Err = d.header(leaf)
+	case entry.LeafCharter:
+		d.Err = d.charter(leaf)
+	case entry.LeafOutcome:
+		d.Err = d.outcome(leaf)
+	case entry.LeafStatement:
+		d.Err = d.statement(leaf)
+	default:
+		d.Err = errors.New("no kind of leaf starts like this")
+	}
+	if d.Err != nil {
+		d.Summary = "does not read: " + d.Err.Error()
+	}
+	return d
+}
+
+func (d *Description) add(name string, value any) {
+	d.Fields = append(d.Fields, Field{name, fmt.Sprint(value)})
+}
+
+func (d *Description) header(leaf []byte) error {
+	h, err := block.ParseHeader(leaf)
+	if err != nil {
+		return err
+	}
+	d.Summary = fmt.Sprintf("header of block %d", h.Height)
+	d.add("ledger", h.Origin)
+	d.add("height", h.Height)
+	d.add("time of the block", instant(h.Time))
+	d.add("leaves before it", fmt.Sprintf("%d to %d", h.First, h.Size))
+	d.add("root before it", hex.EncodeToString(h.Root[:]))
+	d.add("header before", hex.EncodeToString(h.Prev[:]))
+	return nil
+}
+
+func (d *Description) charter(leaf []byte) error {
+	c, err := entry.ParseCharter(leaf)
+	if err != nil {
+		return err
+	}
+	d.Summary = "charter of " + c.Origin
+	d.add("ledger", c.Origin)
+	d.add("time", instant(c.Time))
+	d.add("oracles that make a block final", fmt.Sprintf("%d of %d", c.Quorum, len(c.Oracles)))
+	d.add("oracles that make a change", fmt.Sprintf("%d of %d", c.Governance, len(c.Oracles)))
+	if c.Simulated {
+		d.add("simulated", "yes: clock and sensors are not the world's")
+	}
+	for _, o := range c.Oracles {
+		d.add("oracle", o.Name)
+	}
+	for _, p := range c.Parameters {
+		d.add("parameter "+p.Name, p.Value)
+	}
+	return nil
+}
+
+func (d *Description) outcome(leaf []byte) error {
+	o, err := entry.ParseOutcome(leaf)
+	if err != nil {
+		return err
+	}
+	d.Summary = strings.TrimSpace(o.Kind + ": " + o.Code + " " + o.Detail)
+	d.add("outcome", o.Kind)
+	d.add("code", o.Code)
+	if o.Detail != "" {
+		d.add("concerns", o.Detail)
+	}
+	switch o.Kind {
+	case entry.OutcomeFlagged:
+		d.add("about leaf", o.Leaf)
+	case entry.OutcomeRefused:
+		d.add("statement", hex.EncodeToString(o.Hash[:]))
+		d.add("remedy", entry.Reason(o.Code).Remedy())
+	default:
+		d.add("proposal", hex.EncodeToString(o.Hash[:]))
+	}
+	return nil
+}
+
+func (d *Description) statement(leaf []byte) error {
+	m, err := signer.Parse(leaf)
+	if err != nil {
+		return err
+	}
+	c, err := entry.ParseClaims(m.Claims)
+	if err != nil {
+		return err
+	}
+	d.Summary = shortType(m.Type) + " by " + c.Issuer
+	d.add("statement", shortType(m.Type))
+	d.add("signed by", c.Issuer)
+	d.add("key", m.KeyID)
+	d.add("algorithm", m.Algorithm)
+	d.add("signed at", time.Unix(c.IssuedAt, 0).UTC().Format(time.RFC3339))
+	if c.Sequence.Count > 0 {
+		d.add("metering point", c.Subject)
+		d.add("sequence number", c.Sequence)
+	}
+	if c.Skipped != nil {
+		d.add("numbers never signed", fmt.Sprintf("%d to %d", c.Skipped.First, c.Skipped.Last))
+	}
+	if c.Time != nil {
+		d.add("clock", c.Time.Quality)
+	}
+	if m.Hidden() {
+		d.Hidden = m.Payload
+		return nil
+	}
+	return d.payload(m)
+}
+
+func (d *Description) payload(m *signer.Message) error {
+	switch m.Type {
+	case entry.TypeReading:
+		p, err := entry.ParsePack(m.Payload)
+		if err != nil {
+			return err
+		}
+		d.Records = p.Records
+		for i := range d.Records {
+			d.Records[i].Name = strings.TrimPrefix(d.Records[i].Name, p.Base)
+		}
+	case entry.TypeClock:
+		c, err := entry.ParseClock(m.Payload)
+		if err != nil {
+			return err
+		}
+		d.add("wishes to close block", c.Height)
+		d.add("its clock shows", instant(c.Time))
+	case entry.TypeEnrolment:
+		return d.enrolment(m.Payload)
+	case entry.TypeRevocation:
+		r, err := entry.ParseRevocation(m.Payload)
+		if err != nil {
+			return err
+		}
+		d.add("ends key", hex.EncodeToString(r.KeyID))
+		d.add("because", r.Reason)
+	case entry.TypeVote:
+		v, err := entry.ParseVote(m.Payload)
+		if err != nil {
+			return err
+		}
+		d.add("votes for", fmt.Sprintf("%s = %d from block %d", v.Proposal.Parameter, v.Proposal.Value, v.Proposal.Height))
+	}
+	return nil
+}
+
+func (d *Description) enrolment(payload []byte) error {
+	e, err := entry.ParseEnrolment(payload)
+	if err != nil {
+		return err
+	}
+	k, err := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key)
+	if err != nil {
+		return err
+	}
+	d.add("enrols gateway", e.Gateway)
+	d.add("with key", fmt.Sprintf("%v (%v)", k.ID(), k.Algorithm()))
+	for _, p := range e.Points {
+		d.add("metering point", fmt.Sprintf("%s, %s, %d channels", p.Subject, p.Mode, len(p.Channels)))
+	}
+	return nil
+}
+
+// instant writes Unix milliseconds.
+func instant(ms int64) string {
+	return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z07:00")
+}
