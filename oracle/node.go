@@ -122,6 +122,7 @@ type haltError struct{ error }
 const (
 	defaultCutAfter = 100 * time.Millisecond
 	resendVote      = 250 * time.Millisecond
+	leaveWithin     = time.Second // the broker has to take note that an oracle leaves
 )
 
 // Open opens the node's ledger and checks that the keys are those of the
@@ -294,7 +295,10 @@ func (n *Node) listen(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening to gateways: %w", err)
 	}
-	defer frames.Unsubscribe() // so that frames reach the other oracles
+	defer func() { // so that frames reach the other oracles from here on
+		frames.Unsubscribe()
+		n.cfg.Frames.FlushTimeout(leaveWithin)
+	}()
 	if err := frames.SetPendingLimits(1<<17, 256<<20); err != nil {
 		return fmt.Errorf("listening to gateways: %w", err)
 	}

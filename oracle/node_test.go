@@ -118,7 +118,6 @@ func TestSentTwiceIsLoggedOnce(t *testing.T) {
 	frames := g.read(10)
 	g.deliver(frames...)
 	s.level(0, 1, 2, 3)
-	height := s.nodes[0].Final().Height
 	for range 3 {
 		g.publish(frames...)
 	}
@@ -133,8 +132,12 @@ func TestSentTwiceIsLoggedOnce(t *testing.T) {
 		return true
 	})
 	g.once(s.nodes[0])
-	if got := s.nodes[0].Final().Height; got != height {
-		t.Errorf("copies of what is on the ledger made blocks %d to %d", height+1, got)
+	copies := uint64(0)
+	for _, n := range s.nodes {
+		copies += n.Ingest().Stats().Duplicates
+	}
+	if copies < uint64(len(frames)) {
+		t.Errorf("%d copies are counted, want %d or more", copies, len(frames))
 	}
 }
 
@@ -246,11 +249,13 @@ func TestRefusalsAreSigned(t *testing.T) {
 		{Leaf: block.LeafHash(statement), Boot: 1, Count: 1, Reason: entry.ReasonFuture}: true,
 		{Leaf: block.LeafHash([]byte("no frame")), Reason: entry.ReasonMalformed}:        true,
 	}
+	s.mu.Lock()
 	for _, r := range g.refusals {
 		if !want[r] {
 			t.Errorf("got refusal %+v", r)
 		}
 	}
+	s.mu.Unlock()
 	counted := uint64(0)
 	for _, n := range s.nodes {
 		for _, c := range n.Ingest().Stats().Refused {

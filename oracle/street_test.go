@@ -274,10 +274,13 @@ func (s *street) end() {
 	}
 }
 
-// until waits for what must come to be, and looks whenever something happened.
+// until waits for what must come to be, and looks whenever something happened, and
+// now and then.
 func (s *street) until(what string, is func() bool) {
 	s.t.Helper()
 	limit := time.After(patient)
+	look := time.NewTicker(20 * time.Millisecond) // for what makes no event
+	defer look.Stop()
 	for {
 		s.mu.Lock()
 		changed := s.changed
@@ -287,6 +290,7 @@ func (s *street) until(what string, is func() bool) {
 		}
 		select {
 		case <-changed:
+		case <-look.C:
 		case <-limit:
 			s.t.Fatalf("waited %v for: %s", patient, what)
 		}
