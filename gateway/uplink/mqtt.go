@@ -2,6 +2,7 @@ package uplink
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net"
@@ -15,8 +16,10 @@ import (
 	"wattmark/oracle/wire"
 )
 
-// mqttLink is MQTT 3.1.1: QoS 1, a session that the broker keeps, so that receipts
-// wait for the gateway, and no store of the client's.
+// mqttLink is MQTT 3.1.1: publishes with QoS 1, a clean session, and no store of the
+// client's. A session that the broker keeps would keep nothing, as receipts come from
+// NATS publishers; and its client id, which must be known and stay, would let every
+// other client that the broker admits close this one's connection.
 type mqttLink struct{ link }
 
 // MQTT returns the transport over MQTT 3.1.1.
@@ -54,10 +57,10 @@ func (m *mqttLink) Connect(ctx context.Context, listen []string, deliver func(st
 	subjects := make(map[string]string, len(listen))
 	filters := make(map[string]byte, len(listen))
 	for _, s := range listen {
-		subjects[wire.Topic(s)], filters[wire.Topic(s)] = s, 1
+		subjects[wire.Topic(s)], filters[wire.Topic(s)] = s, 0 // what is missed is answered again
 	}
-	o := mqtt.NewClientOptions().AddBroker("tcp://" + m.address).SetClientID(m.ClientID).SetProtocolVersion(4)
-	o.SetCleanSession(false).SetStore(mqtt.NewMemoryStore()).SetOrderMatters(true)
+	o := mqtt.NewClientOptions().AddBroker("tcp://" + m.address).SetClientID(m.ClientID + "-" + rand.Text()).SetProtocolVersion(4)
+	o.SetCleanSession(true).SetStore(mqtt.NewMemoryStore()).SetOrderMatters(true)
 	o.SetAutoReconnect(false).SetConnectRetry(false)
 	o.SetKeepAlive(keepAlive).SetPingTimeout(m.Timeout).SetConnectTimeout(m.Timeout).SetWriteTimeout(m.Timeout)
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return m.wire(ctx, true) })

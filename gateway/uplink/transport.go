@@ -46,7 +46,7 @@ type Link struct {
 	// TLS has the client certificate and the consortium's roots. Nil for a plain
 	// connection.
 	TLS *tls.Config
-	// ClientID names the connection, and the session of an MQTT client.
+	// ClientID names the connection for people; over MQTT something random is added.
 	ClientID string
 	// Dial opens the network connection; nil is the system's. What it returns is
 	// closed by the uplink.
