@@ -61,7 +61,7 @@ func newConsortium(t *testing.T, cfg gateway.Config) *consortium {
 		StoreDir: filepath.Join(dir, "broker"), ClientListen: "127.0.0.1:0", MQTTListen: "127.0.0.1:0", Certificate: certificate, Roots: roots,
 		Gateways: []broker.Gateway{{
 			Name: name, Identity: broker.GatewayIdentity(wire.ShortName(origin), name),
-			Publish: []string{sub.Up(name)}, Subscribe: []string{sub.Receipt(name), sub.Refusal(name)},
+			Publish: sub.Ups(name, 1), Subscribe: []string{sub.Receipt(name), sub.Refusal(name)},
 		}},
 	})
 	must(err)

@@ -93,6 +93,7 @@ type Node struct {
 	verifier *signer.Verifier
 	oracles  map[signer.KeyID]bool // statement keys of the charter
 	quorum   int                   // of oracles, that make a block final
+	position int                   // of this oracle in the charter
 
 	delivered chan *delivery
 	sealed    chan *sealed
@@ -179,6 +180,7 @@ func (n *Node) checkKeys() error {
 	if at < 0 {
 		return fmt.Errorf("the charter of %s names no oracle %q", n.origin, n.cfg.Name)
 	}
+	n.position = at
 	o, k := charter.Oracles[at], n.cfg.Keys
 	log := block.VerifierKey{Name: n.origin, Key: k.Log.Public()}
 	cosigner := block.VerifierKey{Name: n.cfg.Name, Cosigner: true, Key: k.Cosigner.Public()}
@@ -289,18 +291,24 @@ func (n *Node) listen(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	frames, err := n.cfg.Frames.QueueSubscribe(n.subjects.Up("*"), wire.QueueGroup, func(m *nats.Msg) {
-		n.ingest.Offer(n.subjects.Gateway(m.Subject), m.Data)
-	})
+	take := func(m *nats.Msg) { n.ingest.Offer(n.subjects.Gateway(m.Subject), m.Data) }
+	shared, err := n.cfg.Frames.QueueSubscribe(n.subjects.Up("*"), wire.QueueGroup, take)
 	if err != nil {
 		return fmt.Errorf("listening to gateways: %w", err)
 	}
 	defer func() { // so that frames reach the other oracles from here on
-		frames.Unsubscribe()
+		shared.Unsubscribe()
 		n.cfg.Frames.FlushTimeout(leaveWithin)
 	}()
-	if err := frames.SetPendingLimits(1<<17, 256<<20); err != nil {
+	own, err := n.cfg.Frames.Subscribe(n.subjects.UpTo("*", n.position), take)
+	if err != nil {
 		return fmt.Errorf("listening to gateways: %w", err)
+	}
+	defer own.Unsubscribe()
+	for _, frames := range []*nats.Subscription{shared, own} {
+		if err := frames.SetPendingLimits(1<<17, 256<<20); err != nil {
+			return fmt.Errorf("listening to gateways: %w", err)
+		}
 	}
 	<-ctx.Done()
 	return nil

@@ -179,7 +179,7 @@ func (c *cluster) startBroker() (err error) {
 	for _, g := range c.gateways {
 		cfg.Gateways = append(cfg.Gateways, broker.Gateway{
 			Name: g, Identity: broker.GatewayIdentity(short, g),
-			Publish: []string{sub.Up(g)}, Subscribe: []string{sub.Receipt(g), sub.Refusal(g)},
+			Publish: sub.Ups(g, c.oracles), Subscribe: []string{sub.Receipt(g), sub.Refusal(g)},
 		})
 	}
 	if c.listen {

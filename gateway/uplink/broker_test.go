@@ -55,7 +55,7 @@ func openSite(t *testing.T) *site {
 		StoreDir: t.TempDir(), ClientListen: "127.0.0.1:0", MQTTListen: "127.0.0.1:0", Certificate: cert, Roots: roots,
 		Gateways: []broker.Gateway{{
 			Name: gatewayName, Identity: broker.GatewayIdentity(wire.ShortName(ledgertest.Origin), gatewayName),
-			Publish: []string{subjects.Up(gatewayName)}, Subscribe: []string{subjects.Receipt(gatewayName), subjects.Refusal(gatewayName)},
+			Publish: subjects.Ups(gatewayName, 4), Subscribe: []string{subjects.Receipt(gatewayName), subjects.Refusal(gatewayName)},
 		}},
 	}}
 	if s.Broker, err = broker.Start(s.cfg); err != nil {
@@ -67,9 +67,14 @@ func openSite(t *testing.T) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
-	_, err = conn.QueueSubscribe(subjects.Up("*"), wire.QueueGroup, func(m *nats.Msg) { s.oracle(t, conn, m) })
-	if err != nil {
+	hear := func(m *nats.Msg) { s.oracle(t, conn, m) }
+	if _, err = conn.QueueSubscribe(subjects.Up("*"), wire.QueueGroup, hear); err != nil {
 		t.Fatal(err)
+	}
+	for i := range 4 {
+		if _, err = conn.Subscribe(subjects.UpTo("*", i), hear); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)

@@ -6,11 +6,14 @@
 // A statement is published when the outbox gives it out, which is when it is
 // durable. Fresh statements go before the backlog of an earlier time, and both
 // before statements that were sent and have no receipt: those are sent again in the
-// order of their numbers, one to two steps after the last time, where the first step is
-// 30 s and each further one twice as long, up to 15 minutes. A lost connection is
-// opened again after up to a step, from 1 s to 5 minutes, drawn evenly (full
-// jitter), so that the return of a broker is no stampede. Networks run in real
-// time, so all of this is real time, whatever clock the samples go by.
+// order of their numbers, one to two steps after the last time, where the first step
+// is 30 s and each further one twice as long, up to 15 minutes. What is sent again
+// goes to one oracle after the other and not to any that is free, as one of them may
+// be swallowing frames.
+//
+// A lost connection is opened again after up to a step, from 1 s to 5 minutes, drawn
+// evenly (full jitter), so that the return of a broker is no stampede. Networks run
+// in real time, so all of this is real time, whatever clock the samples go by.
 //
 // The backlog takes half of the line: a second of it at most goes at once, then
 // fresh statements are looked for. It waits while 16,384 statements have no answer.

@@ -175,13 +175,14 @@ func statement(t testing.TB, key signer.Signer, boot, seq uint64) []byte {
 
 // air is a transport without a network.
 type air struct {
-	mu      sync.Mutex // guards the fields below
-	down    bool
-	conn    *airConn
-	dials   int
-	sent    []entry.Sequence
-	deliver func(string, []byte)
-	took    chan struct{} // unless nil, gets a value for each publish
+	mu       sync.Mutex // guards the fields below
+	down     bool
+	conn     *airConn
+	dials    int
+	sent     []entry.Sequence
+	subjects []string // where it was sent
+	deliver  func(string, []byte)
+	took     chan struct{} // unless nil, gets a value for each publish
 }
 
 type airConn struct {
@@ -240,7 +241,7 @@ func (a *air) published() (counts []uint64) {
 	return counts
 }
 
-func (c *airConn) Publish(_ context.Context, _ string, b []byte) error {
+func (c *airConn) Publish(_ context.Context, subject string, b []byte) error {
 	select {
 	case <-c.done:
 		return errCut
@@ -261,6 +262,7 @@ func (c *airConn) Publish(_ context.Context, _ string, b []byte) error {
 	c.air.mu.Lock()
 	defer c.air.mu.Unlock()
 	c.air.sent = append(c.air.sent, claims.Sequence)
+	c.air.subjects = append(c.air.subjects, subject)
 	if c.air.took != nil {
 		c.air.took <- struct{}{}
 	}

@@ -155,10 +155,22 @@ func (u *Uplink) nextDue() time.Duration {
 	return idle
 }
 
+// subject is where the next sending of a statement goes: at first to whichever oracle
+// is free, then to one oracle after the other.
+func (u *Uplink) subject(n outbox.Number) string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f := u.flights.byNumber[n]
+	if f == nil || f.sends == 0 {
+		return u.subjects.Up(u.cfg.Gateway)
+	}
+	return u.subjects.UpTo(u.cfg.Gateway, (u.firstOracle+f.sends-1)%len(u.cfg.OracleKeys))
+}
+
 // publish sends one statement and notes when it is to be sent again.
 func (u *Uplink) publish(ctx context.Context, conn Conn, rec *outbox.Record) error {
 	frame := wire.Frame{Statement: rec.Statement, Pack: rec.Pack}
-	if err := conn.Publish(ctx, u.subjects.Up(u.cfg.Gateway), frame.Encode()); err != nil {
+	if err := conn.Publish(ctx, u.subject(rec.Number()), frame.Encode()); err != nil {
 		return fmt.Errorf("publishing statement %s: %w", rec.Number(), err)
 	}
 	u.mu.Lock()

@@ -68,8 +68,11 @@ type Refusal struct {
 type Uplink struct {
 	cfg      Config
 	subjects wire.Subjects
-	incoming chan message
-	again    chan struct{} // holds one: there is something to send
+	// firstOracle is the one that hears first what is sent again, drawn so that not
+	// every gateway asks the same.
+	firstOracle int
+	incoming    chan message
+	again       chan struct{} // holds one: there is something to send
 
 	// Owned by the goroutine of Run: everything up to live was sent once or lies
 	// behind in the backlog, which goes from backlog up to backlogEnd.
@@ -130,7 +133,7 @@ func New(cfg Config) (*Uplink, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Uplink{
-		cfg: cfg, subjects: wire.For(cfg.Origin),
+		cfg: cfg, subjects: wire.For(cfg.Origin), firstOracle: int(cfg.Jitter() * float64(len(cfg.OracleKeys))),
 		incoming: make(chan message, 16), again: make(chan struct{}, 1),
 		flights: newFlights(),
 		stats:   Stats{Broker: cfg.Transport.String(), Refusals: make(map[entry.Reason]uint64), Since: time.Now()},

@@ -3,6 +3,7 @@ package uplink_test
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,6 +89,30 @@ func (r *rig) sent(want ...uint64) {
 	if diff := cmp.Diff(want, r.air.published()); diff != "" {
 		r.t.Errorf("published (-want +got):\n%s", diff)
 	}
+}
+
+// What gets no answer goes to one oracle after the other: one of them may be taking
+// all frames and answering none.
+func TestSentAgainToEachOracle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, nil)
+		r.box.add(t, 1)
+		r.start()
+		defer r.end()
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		r.air.mu.Lock()
+		got := slices.Clone(r.air.subjects)
+		r.air.mu.Unlock()
+		s := wire.For(ledgertest.Origin)
+		want := []string{s.Up(gatewayName)}
+		for i := range 5 { // four oracles, the third of which is drawn to be the first
+			want = append(want, s.UpTo(gatewayName, (2+i)%4))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("sent to (-want +got):\n%s", diff)
+		}
+	})
 }
 
 func TestSentAgainUntilReceipted(t *testing.T) {

@@ -6,7 +6,8 @@
 // Subjects are NATS subjects; an MQTT client uses the same with slashes
 // ([Topic]). They carry the version, so that an oracle can speak two at once:
 //
-//	wattmark.v1.<ledger>.up.<gateway>        gateway → oracles: Frame
+//	wattmark.v1.<ledger>.up.<gateway>        gateway → any one oracle: Frame
+//	wattmark.v1.<ledger>.up.<gateway>.<n>    gateway → oracle n: Frame, sent again
 //	wattmark.v1.<ledger>.receipt.<gateway>   oracle → gateway: Receipts
 //	wattmark.v1.<ledger>.refusal.<gateway>   oracle → gateway: Refusal, signed
 //

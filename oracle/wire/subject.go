@@ -3,6 +3,7 @@ package wire
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strconv"
 	"strings"
 )
 
@@ -25,6 +26,22 @@ func ShortName(origin string) string {
 // Up is where a gateway publishes its frames.
 func (s Subjects) Up(gateway string) string { return s.prefix + "up." + gateway }
 
+// UpTo is where a gateway publishes a frame for the oracle at a position in the
+// charter, from 0. What was sent once without an answer is sent again this way, to
+// one oracle after another, so that none can swallow what the queue group deals out.
+func (s Subjects) UpTo(gateway string, oracle int) string {
+	return s.Up(gateway) + "." + strconv.Itoa(oracle)
+}
+
+// Ups lists all that a gateway publishes on, where there are so many oracles.
+func (s Subjects) Ups(gateway string, oracles int) []string {
+	out := []string{s.Up(gateway)}
+	for i := range oracles {
+		out = append(out, s.UpTo(gateway, i))
+	}
+	return out
+}
+
 // Receipt is where receipts for a gateway appear.
 func (s Subjects) Receipt(gateway string) string { return s.prefix + "receipt." + gateway }
 
@@ -38,15 +55,21 @@ func (s Subjects) Vote() string { return s.prefix + "vote" }
 // by its hash. Gateways have no right to it.
 func (s Subjects) Pack() string { return s.prefix + "pack" }
 
-// Gateway returns the last part of a subject, the gateway's name.
+// Gateway returns the gateway that a subject names, empty where it names none.
 func (s Subjects) Gateway(subject string) string {
-	return subject[strings.LastIndexByte(subject, '.')+1:]
+	rest, ours := strings.CutPrefix(subject, s.prefix)
+	_, rest, named := strings.Cut(rest, ".")
+	if !ours || !named {
+		return ""
+	}
+	gateway, _, _ := strings.Cut(rest, ".")
+	return gateway
 }
 
 // Topic returns the MQTT topic of a subject. Subjects of this package hold no
 // character that would need more than this.
 func Topic(subject string) string { return strings.ReplaceAll(subject, ".", "/") }
 
-// QueueGroup is the name under which oracles share the gateways' frames: each
+// QueueGroup is the name under which oracles share what gateways publish on Up: each
 // frame reaches one of them.
 const QueueGroup = "ingest"

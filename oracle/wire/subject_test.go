@@ -26,7 +26,13 @@ func TestSubjects(t *testing.T) {
 		{s.Refusal("home-1"), "wattmark.v1.2da5951ac35d3f9f.refusal.home-1"},
 		{s.Vote(), "wattmark.v1.2da5951ac35d3f9f.vote"},
 		{s.Pack(), "wattmark.v1.2da5951ac35d3f9f.pack"},
+		{s.UpTo("home-1", 3), "wattmark.v1.2da5951ac35d3f9f.up.home-1.3"},
+		{strings.Join(s.Ups("home-1", 2), " "), s.Up("home-1") + " " + s.UpTo("home-1", 0) + " " + s.UpTo("home-1", 1)},
 		{s.Gateway(s.Up("home-1")), "home-1"},
+		{s.Gateway(s.UpTo("home-1", 3)), "home-1"},
+		{s.Gateway(s.Receipt("home-1")), "home-1"},
+		{s.Gateway(s.Vote()), ""},
+		{s.Gateway("wattmark.v1.0000000000000000.up.home-1"), ""},
 		{wire.Topic(s.Up("home-1")), "wattmark/v1/2da5951ac35d3f9f/up/home-1"},
 	} {
 		if c.got != c.want {
