@@ -22,10 +22,9 @@ const maxOwed = 1 << 17
 // concluding is what conclude owns.
 type concluding struct {
 	tally     *finality.Tally
-	owed      []answer  // receipts for statements that are on the ledger, oldest first
-	conflicts int       // found so far
-	passed    uint64    // votes passed over since that was last logged
-	logged    time.Time // when that was
+	owed      []answer // receipts for statements that are on the ledger, oldest first
+	conflicts int      // found so far
+	passed    seldom   // votes passed over
 	// asked are those of them that a gateway sent again, each owed once.
 	asked map[answer]bool
 }
@@ -125,10 +124,8 @@ func (n *Node) cast(c *concluding, height uint64, cp block.Checkpoint) error {
 // passOver notes a vote that is not accepted. Whoever may vote can send a great
 // many, so that is logged once a second at most.
 func (n *Node) passOver(c *concluding, err error) {
-	c.passed++
-	if now := time.Now(); now.Sub(c.logged) >= time.Second {
-		n.cfg.Log.Warn("passed over votes", "votes", c.passed, "error", err)
-		c.passed, c.logged = 0, now
+	if votes, ok := c.passed.again(); ok {
+		n.cfg.Log.Warn("passed over votes", "votes", votes, "error", err)
 	}
 }
 

@@ -21,6 +21,7 @@ import (
 	"wattmark/oracle/orderer"
 	"wattmark/oracle/orderer/jetstream"
 	"wattmark/oracle/wire"
+	"wattmark/signer"
 )
 
 // An oracle that was away while the others went on catches up, with a quorum's
@@ -375,6 +376,43 @@ func TestWrongPackIsNotTaken(t *testing.T) {
 
 // An oracle that votes for something else, and for two things, leaves evidence
 // and stops nobody; so does rubbish.
+// One oracle orders a reading that it signed itself, with a pack that nobody has: the
+// rules refuse it in any case, and nobody waits.
+func TestPackThatMakesNoDifference(t *testing.T) {
+	s := newStreet(t, 4)
+	s.start(0, 1, 2)
+	g := s.enrol("home-1", entry.ModeOpen)
+	g.deliver(g.read(1)...)
+	c := entry.Claims{Issuer: "urn:x", Audience: s.Charter.Origin, IssuedAt: s.now().Unix(), Sequence: entry.Sequence{Boot: 1, Count: 1}}
+	claims, err := c.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := signer.Header{Type: entry.TypeReading, PreimageType: entry.ContentSalted, Claims: claims}
+	poison, err := signer.Sign(s.Oracles[3].Statement, header, make([]byte, 32))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.nodes[0].Submit(t.Context(), poison); err != nil {
+		t.Fatal(err)
+	}
+	g.deliver(g.read(5)...)
+	s.level(0, 1, 2)
+	refused := false
+	for i := range s.nodes[0].Ledger().Store().Size() {
+		leaf, err := s.nodes[0].Ledger().Store().Leaf(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if o, err := entry.ParseOutcome(leaf); err == nil {
+			refused = refused || o.Code == string(entry.ReasonNotAuthorised)
+		}
+	}
+	if !refused {
+		t.Error("what the oracle ordered left no refusal")
+	}
+}
+
 func TestLyingOracleStopsNobody(t *testing.T) {
 	s := newStreet(t, 4)
 	s.liars[s.Oracles[3].Cosigner.Public().ID()] = true

@@ -96,6 +96,7 @@ type Node struct {
 	position int                   // of this oracle in the charter
 
 	delivered chan *delivery
+	nonsense  seldom // messages of the order; deliver's
 	sealed    chan *sealed
 	votes     chan []byte
 	again     chan answer

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"wattmark/ledger/block"
@@ -138,6 +139,40 @@ func TestSentTwiceIsLoggedOnce(t *testing.T) {
 	}
 	if copies < uint64(len(frames)) {
 		t.Errorf("%d copies are counted, want %d or more", copies, len(frames))
+	}
+}
+
+// What a gateway sends again goes to one oracle by its number, and that one alone takes
+// it in: none can swallow it that pretends to be many.
+func TestSentToOneOracle(t *testing.T) {
+	s := newStreet(t, 4)
+	s.start(s.all()...)
+	g := s.enrol("home-1", entry.ModeOpen)
+	hog := s.connect()
+	for range 50 {
+		if _, err := hog.QueueSubscribe(s.subjects.Up("*"), wire.QueueGroup, func(*nats.Msg) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := hog.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	for i := range s.nodes {
+		before := s.nodes[i].Ingest().Stats().Accepted
+		frames := g.read(3)
+		for _, f := range frames {
+			if err := g.conn.Publish(s.subjects.UpTo(g.name, i), f); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.until("receipts", func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return len(g.places) == len(g.sent)
+		})
+		if took := s.nodes[i].Ingest().Stats().Accepted - before; took != 3 {
+			t.Errorf("oracle %d took in %d of the 3 statements sent to it", i+1, took)
+		}
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
-	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
 )
 
 const (
@@ -20,37 +20,42 @@ const (
 	peersMayTake = 500 * time.Millisecond // to answer with a pack
 )
 
-// fetchPacks gets the packs of committed readings. A pack is durable before its
-// statement is ordered, so waiting for it ends; the block is not executed without
-// it.
+// fetchPacks gets the packs of committed readings that are not at hand and may make
+// a difference: whatever the rules refuse in any case, such as what an oracle signed
+// or what was said before, is not waited for. Of what they may accept a pack is
+// durable before the statement is ordered, so waiting for it ends; the block is not
+// executed without it.
 func (n *Node) fetchPacks(ctx context.Context, items []item) error {
+	var wanted []*item
+	n.ledger.View(func(s *state.State) {
+		for i := range items {
+			if s.WantsPack(&items[i].input) {
+				wanted = append(wanted, &items[i])
+			}
+		}
+	})
 	var wg sync.WaitGroup
 	limit := make(chan struct{}, packsAtOnce)
-	for i := range items {
-		it := &items[i]
-		if it.input.Opened.IsZero() || it.input.Pack != nil {
-			continue
-		}
-		// Of anything else the rules refuse a hidden payload without looking at it.
-		m := it.input.Opened.Message()
-		if !m.Hidden() || m.Type != entry.TypeReading || m.PreimageType != entry.ContentSalted {
-			continue
-		}
+	for _, it := range wanted {
 		limit <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-limit }()
-			it.input.Pack = n.fetchPack(ctx, [32]byte(m.Payload))
+			if pack := n.fetchPack(ctx, &it.input); pack != nil {
+				it.input.SetPack(pack)
+			}
 		})
 	}
 	wg.Wait()
 	return ctx.Err()
 }
 
-// fetchPack gets the pack with a digest, from where packs wait, from this oracle's
-// vault, or from another's; nil only when ctx ends. Whatever else somebody gives
-// for it is as good as none: oracles that took it would differ from those that
-// have the right one.
-func (n *Node) fetchPack(ctx context.Context, digest [32]byte) []byte {
+// fetchPack gets the pack of a committed reading, from where packs wait, from this
+// oracle's vault, or from another's; nil only when ctx ends, or when blocks that were
+// executed meanwhile have made the pack useless. Whatever else somebody gives for it is
+// as good as none: oracles that took it would differ from those that have the right
+// one.
+func (n *Node) fetchPack(ctx context.Context, in *state.Input) []byte {
+	digest := [32]byte(in.Opened.Message().Payload)
 	for wait := firstLook; ctx.Err() == nil; wait = min(2*wait, lastLook) {
 		pack, err := n.cfg.Packs.Get(ctx, digest)
 		if err == nil && sha256.Sum256(pack) == digest {
@@ -64,6 +69,11 @@ func (n *Node) fetchPack(ctx context.Context, digest [32]byte) []byte {
 		}
 		if pack := n.askForPack(ctx, digest); pack != nil {
 			return pack
+		}
+		wanted := false
+		n.ledger.View(func(s *state.State) { wanted = s.WantsPack(in) })
+		if !wanted {
+			return nil
 		}
 		if wait >= lastLook && ctx.Err() == nil {
 			n.cfg.Log.Warn("waiting for a committed pack", "digest", fmt.Sprintf("%x", digest[:8]), "error", err)

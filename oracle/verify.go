@@ -24,6 +24,20 @@ type item struct {
 	message *signer.Message
 }
 
+// hiddenSize is what a committed statement counts besides its own bytes towards the
+// size of a block, for the pack that goes with it: how large that is, an oracle may
+// not know yet when it has to know where the block ends. Packs have 70,000 bytes at
+// most, so a block's hold at most four times its limit.
+const hiddenSize = 16 << 10
+
+// hidden reports whether the statement is of a committed pack.
+func (it *item) hidden() bool {
+	if it.message != nil {
+		return it.message.Hidden()
+	}
+	return !it.input.Opened.IsZero() && it.input.Opened.Message().Hidden()
+}
+
 // delivery is one message of the order with its statements verified.
 type delivery struct {
 	seq    uint64
@@ -71,13 +85,19 @@ func (n *Node) take(ctx context.Context, first uint64, msgs [][]byte) error {
 		if err != nil {
 			// Whoever may write to the order can write nonsense; it is in
 			// the order for every oracle alike and means nothing.
-			n.cfg.Log.Warn("passed over a message of the order", "sequence", first+uint64(i), "error", err)
+			if messages, ok := n.nonsense.again(); ok {
+				n.cfg.Log.Warn("passed over messages of the order", "messages", messages, "last", first+uint64(i), "error", err)
+			}
 			continue
 		}
 		out[i].items = make([]item, len(statements))
 		for k, s := range statements {
-			out[i].items[k] = item{leaf: block.LeafHash(s), size: len(s)}
-			n.open(&out[i].items[k], s)
+			it := &out[i].items[k]
+			*it = item{leaf: block.LeafHash(s), size: len(s)}
+			n.open(it, s)
+			if it.hidden() {
+				it.size += hiddenSize
+			}
 		}
 	}
 	n.verify(out)
