@@ -529,7 +529,7 @@ func (s *street) checkPage(t *testing.T, page string, c counted) {
 	}
 	for _, m := range receiptOnPage.FindAllStringSubmatch(page, -1) {
 		o := s.run(t, "ledger", "show", s.dir, "--leaf", m[3])
-		if o.code != 0 || !strings.Contains(o.stdout, m[1]) || !strings.Contains(o.stdout, "sequence "+m[2]) {
+		if o.code != 0 || !strings.Contains(o.stdout, m[1]) || !strings.Contains(o.stdout, "sequence number: "+m[2]) {
 			t.Errorf("the page shows a receipt of %s %s for leaf %s, which is\n%s%s", m[1], m[2], m[3], o.stdout, o.stderr)
 		}
 	}
