@@ -200,6 +200,9 @@ func (d *delivery) hand(m jetstream.Msg, waiting <-chan jetstream.Msg) error {
 // check asks whether the order can go on at next: that it still keeps it, reaches it, and holds before it what was delivered.
 func (d *delivery) check(ctx context.Context) error {
 	first, last, err := d.o.Bounds(ctx)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return d.unless(fmt.Errorf("%w: the stream is gone: %w", orderer.ErrDiverged, err))
+	}
 	if err != nil {
 		return err
 	}
@@ -227,10 +230,18 @@ func (d *delivery) check(ctx context.Context) error {
 	return nil
 }
 
+// tooShort stops for an order that ends too early: at once where there is one server,
+// else unless that passes.
 func (d *delivery) tooShort(err error) error {
 	if d.o.cfg.Replicas == 1 {
 		return stop{err}
 	}
+	return d.unless(err)
+}
+
+// unless stops for what a server that is starting may say too, once it has said so
+// for long.
+func (d *delivery) unless(err error) error {
 	if d.short.IsZero() {
 		d.short = time.Now()
 	}

@@ -167,6 +167,25 @@ func TestTrimmedOrder(t *testing.T) {
 	}
 }
 
+// Whoever has every right on the broker can delete the order. Those who follow it say
+// so, and do not wait for it for ever.
+func TestOrderDeleted(t *testing.T) {
+	s := newService(t)
+	o := s.open(t)
+	if err := o.Submit(within(t), []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	js, err := natsjs.New(s.conns[o])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := within(t)
+	err = o.Deliver(ctx, 1, func(uint64, [][]byte) error { return js.DeleteStream(ctx, "ORDER-"+ledger) })
+	if !errors.Is(err, orderer.ErrDiverged) {
+		t.Errorf("delivering an order that was deleted ended with %v, want %v", err, orderer.ErrDiverged)
+	}
+}
+
 func TestOpenRefusesBadConfiguration(t *testing.T) {
 	s := newService(t)
 	nc, _ := s.connect(t)
