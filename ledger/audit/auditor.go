@@ -58,7 +58,7 @@ type Auditor struct {
 type current struct {
 	leaves [][]byte
 	inputs []state.Input // its statements
-	bytes  int
+	bytes  int           // that its leaves weigh
 }
 
 // reset empties the block and keeps its memory for the next one.
@@ -67,9 +67,6 @@ func (c *current) reset() {
 	clear(c.inputs)
 	c.leaves, c.inputs, c.bytes = c.leaves[:0], c.inputs[:0], 0
 }
-
-// maxBlock bounds the bytes of a block's leaves; a store takes no larger one.
-const maxBlock = 256 << 20
 
 // Block is a block that has been verified and replayed.
 type Block struct {
@@ -207,8 +204,8 @@ func (a *Auditor) consume(c *chunk) error {
 			return fmt.Errorf("%w: leaf %d, in block %d, is nothing that a ledger holds", ErrLedger, index, a.height())
 		}
 		a.cur.leaves = append(a.cur.leaves, leaf)
-		if a.cur.bytes += len(leaf) + 64; a.cur.bytes > maxBlock {
-			return fmt.Errorf("%w: leaf %d: block %d has more than %d bytes", ErrLedger, index, a.height(), maxBlock)
+		if a.cur.bytes += entry.Weight(leaf); a.cur.bytes > entry.MaxBlock {
+			return fmt.Errorf("%w: leaf %d: block %d weighs more than %d bytes", ErrLedger, index, a.height(), entry.MaxBlock)
 		}
 	}
 	return nil
@@ -261,6 +258,8 @@ func (a *Auditor) header(leaf []byte, hash block.Hash) error {
 		return fail(fmt.Errorf("the header says it is leaf %d", h.Size))
 	case h.Root != a.tree.Root():
 		return fail(fmt.Errorf("the header's root is not the tree's"))
+	case a.cur.bytes+entry.Weight(leaf) > entry.MaxBlock:
+		return fail(fmt.Errorf("the block weighs more than %d bytes", entry.MaxBlock))
 	}
 	first := *h
 	if a.prev == nil {

@@ -327,12 +327,19 @@ func (c *Committed) Encode() ([]byte, error) {
 	if len(c.Pack) == 0 {
 		return nil, errors.New("a committed pack without a pack")
 	}
-	return encMode.Marshal(c)
+	b, err := encMode.Marshal(c)
+	if err == nil && len(b) > MaxPreimage {
+		return nil, fmt.Errorf("a committed pack of %d bytes, over the limit of %d: put fewer records into it", len(b), MaxPreimage)
+	}
+	return b, err
 }
 
 // ParseCommitted reads a preimage and checks that it belongs to the digest that
 // was signed.
 func ParseCommitted(preimage []byte, digest []byte) (*Committed, error) {
+	if len(preimage) > MaxPreimage {
+		return nil, fmt.Errorf("%w: a committed pack of %d bytes, over the limit of %d", ErrForm, len(preimage), MaxPreimage)
+	}
 	if sum := sha256.Sum256(preimage); string(sum[:]) != string(digest) {
 		return nil, fmt.Errorf("%w: the pack is not the one whose hash was signed", ErrForm)
 	}

@@ -3,6 +3,7 @@ package ledgertest
 import (
 	"crypto/sha256"
 	"fmt"
+	"strings"
 	"testing"
 
 	"wattmark/ledger/entry"
@@ -157,6 +158,31 @@ func (c *Chain) Reading(name string, records ...entry.Record) *Statement {
 	c.SetPack(s, g.committed, &entry.Pack{Base: Subject(name) + "/", Records: records})
 	g.next.Count++
 	return s
+}
+
+// SetPreimage makes s a committed reading of a gateway whose preimage is of remarks
+// and has exactly size bytes, also more than the rules take; size is at least 1,000.
+func (c *Chain) SetPreimage(s *Statement, gateway string, size int) {
+	c.tb.Helper()
+	remark := func(n int) entry.Record {
+		return entry.Record{Name: Subject(gateway) + "/r", Time: Start, Text: strings.Repeat("r", n)}
+	}
+	committed := func(p *entry.Pack, salt int) []byte { // Encode would refuse what is too large
+		b := append([]byte{0x82, 0x58, byte(salt)}, make([]byte, salt)...)
+		return append(b, c.encoded(p.Encode())...)
+	}
+	p := &entry.Pack{Base: Subject(gateway) + "/", Records: []entry.Record{remark(200)}}
+	for len(committed(p, 24)) < size-300 {
+		p.Records = append(p.Records, remark(200))
+	}
+	p.Records = append(p.Records, remark(24))
+	last := min(size-len(committed(p, 24))+24-1, 255) // one byte more for the remark's length
+	p.Records[len(p.Records)-1] = remark(last)
+	b := committed(p, 24+size-len(committed(p, 24)))
+	if len(b) != size {
+		c.tb.Fatalf("internal error: a preimage of %d bytes instead of %d", len(b), size)
+	}
+	s.Hidden, s.Content, s.Payload = true, entry.ContentSalted, b
 }
 
 // SetPack makes p the statement's payload, open or committed.

@@ -40,7 +40,7 @@ func (in *Input) Read() {
 		return
 	}
 	in.claims = &c
-	if m.Type == entry.TypeReading {
+	if m.Type == entry.TypeReading && !in.tooLarge() {
 		in.pack, in.packReason = readPack(in.Opened, in.Pack)
 	}
 }
@@ -65,6 +65,14 @@ func readPack(o signer.Opened, preimage []byte) (*entry.Pack, entry.Reason) {
 		return nil, entry.ReasonBadPayload
 	}
 	return p, ""
+}
+
+// tooLarge reports whether the statement is committed and its pack larger than
+// anybody must keep. Only a pack that belongs to the statement is looked at, as
+// all oracles have the same one.
+func (in *Input) tooLarge() bool {
+	m := in.Opened.Message()
+	return m.Type == entry.TypeReading && m.Hidden() && m.PreimageType == entry.ContentSalted && len(in.Pack) > entry.MaxPreimage
 }
 
 // FindPack sets Pack to what packs has for the digest of a committed statement,

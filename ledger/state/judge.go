@@ -32,6 +32,9 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	}
 	m := in.Opened.Message()
 	p := plan{opened: in.Opened, kind: m.Type, oracle: -1}
+	if in.tooLarge() {
+		return p, entry.ReasonTooLarge
+	}
 	id := in.Opened.Key().ID()
 	if i, ok := s.oracles[id]; ok {
 		p.oracle = i

@@ -26,6 +26,11 @@ var refusals = []struct {
 	reason entry.Reason
 	make   func(c *ledgertest.Chain) ledgertest.Message
 }{
+	{"a committed pack that nobody must keep", entry.ReasonTooLarge, func(c *ledgertest.Chain) ledgertest.Message {
+		s := c.Reading("home2", energy("home2", c, 600))
+		c.SetPreimage(s, "home2", entry.MaxPreimage+1)
+		return c.Open(s)
+	}},
 	{"claims that do not read", entry.ReasonMalformed, func(c *ledgertest.Chain) ledgertest.Message {
 		s := c.Reading("home1", energy("home1", c, 1100))
 		b, err := signer.Sign(s.Key, signer.Header{Type: s.Type, ContentType: s.Content, Claims: []byte{0xa1, 0x01, 0x02}}, s.Payload)
@@ -226,7 +231,7 @@ func enrolment(edit func(*entry.Enrolment, *ledgertest.Chain)) func(*ledgertest.
 func TestRefusals(t *testing.T) {
 	seen := map[entry.Reason]bool{
 		// Given by who reads and verifies, and only passed through here.
-		entry.ReasonTooLarge: true, entry.ReasonWrongGateway: true,
+		entry.ReasonWrongGateway: true,
 		entry.ReasonTooManyHoles: true, // TestTooManyHoles
 	}
 	for _, tt := range refusals {

@@ -288,11 +288,19 @@ func (s *State) Height() uint64 { return s.meta.Height }
 // Time returns the last block's time in Unix milliseconds UTC.
 func (s *State) Time() int64 { return s.meta.Time }
 
-// Setting returns the value of a parameter in force, 0 for an unknown one.
+// Setting returns the value of a parameter in force, 0 for an unknown one. Of
+// what cuts blocks no more than the most that a block can hold is in force.
 func (s *State) Setting(name string) int64 {
+	most := int64(1 << 40)
+	switch name {
+	case entry.ParamCutLeaves:
+		most = entry.MostCutLeaves
+	case entry.ParamCutBytes:
+		most = entry.MostCutBytes
+	}
 	for _, p := range s.meta.Settings {
 		if p.Name == name {
-			return p.Value
+			return min(p.Value, most)
 		}
 	}
 	return 0

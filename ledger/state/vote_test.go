@@ -55,6 +55,18 @@ func TestVoteWithoutThreshold(t *testing.T) {
 	}
 }
 
+// TestCutsAreBounded shows that no charter and no vote makes blocks larger than an
+// oracle can hold.
+func TestCutsAreBounded(t *testing.T) {
+	c := ledgertest.New(t, 1, entry.Parameter{Name: entry.ParamCutBytes, Value: 1 << 40})
+	c.Draw("vote1:cut_leaves=1099511627776@2\n.")
+	for name, want := range map[string]int64{entry.ParamCutBytes: entry.MostCutBytes, entry.ParamCutLeaves: entry.MostCutLeaves} {
+		if got := c.State.Setting(name); got != want {
+			t.Errorf("%s is %d, want %d", name, got, want)
+		}
+	}
+}
+
 // TestVotesChangeTheRules shows a parameter at work: what counts as late.
 func TestVotesChangeTheRules(t *testing.T) {
 	c := ledgertest.New(t, 1, entry.Parameter{Name: entry.ParamLateAfter, Value: 7200})

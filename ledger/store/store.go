@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
 )
 
 // Options change how a store is kept. The zero value is right for an oracle.
@@ -31,9 +32,6 @@ const (
 	maxSegmentBytes     = 1 << 30
 	defaultFlushBlocks  = 32
 	defaultFlushChanges = 1 << 16
-
-	// MaxBlock is the most bytes the leaves of one block may have together.
-	MaxBlock = 256 << 20
 )
 
 func (o Options) complete() (Options, error) {
@@ -140,10 +138,10 @@ func (s *Store) prepare(leaves [][]byte, hashes []block.Hash, c Commit) (Tree, *
 		if len(l) == 0 || len(l) > MaxLeaf {
 			return refuse("leaf %d of the block has %d bytes instead of 1 to %d", i, len(l), MaxLeaf)
 		}
-		total += len(l)
+		total += entry.Weight(l)
 	}
-	if total > MaxBlock {
-		return refuse("%d bytes of leaves, over the limit of %d", total, MaxBlock)
+	if total > entry.MaxBlock {
+		return refuse("its leaves weigh %d bytes, over the limit of %d", total, entry.MaxBlock)
 	}
 	tree := s.tree
 	s.nodes = s.nodes[:0]

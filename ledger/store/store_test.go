@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -312,6 +313,7 @@ func TestAppendRefusesWhatDoesNotFollow(t *testing.T) {
 		{"no header", leaves[:3], nil, c},
 		{"empty leaf", [][]byte{{}, leaves[3]}, nil, c},
 		{"large leaf", [][]byte{make([]byte, store.MaxLeaf+1), leaves[3]}, nil, c},
+		{"heavy block", append(slices.Repeat([][]byte{make([]byte, store.MaxLeaf)}, entry.MaxBlock/store.MaxLeaf), leaves[3]), nil, c},
 	}
 	for name, f := range map[string]func(*block.Header){
 		"other ledger":  func(h *block.Header) { h.Origin = "other" },

@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 
+	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
 
 const frameVersion = 1
 
 // MaxPack bounds the preimage of a committed pack in bytes.
-const MaxPack = 70_000
+const MaxPack = entry.MaxPreimage
 
 // MaxFrame is the largest frame in bytes.
 const MaxFrame = 5 + signer.MaxMessage + MaxPack
