@@ -84,7 +84,11 @@ const silentAfter = 6 * time.Second
 func (d *demo) Now() dashboard.View {
 	n := d.tally.now()
 	v := dashboard.View{At: d.clock.Now(), Signed: n.signed, Acknowledged: n.acknowledged}
-	for _, g := range d.homes {
+	heard := d.homes
+	if n.samples == 0 {
+		heard = nil // nothing was read yet, which is not the same as nothing flowing
+	}
+	for _, g := range heard {
 		waiting := uint64(max(g.gateway.Stats().Outbox.Pending, 0))
 		v.Waiting += waiting
 		state, grid, sun := g.state(), 0.0, 0.0

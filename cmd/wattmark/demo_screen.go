@@ -156,7 +156,7 @@ func (d *demo) statusLine() string {
 		made += sun
 		used += grid + sun
 	}
-	return fmt.Sprintf("%s  roofs %.1f kW, homes %.1f kW; %d of %d receipted; block %d final",
+	return fmt.Sprintf("%s  roofs %.1f kW, homes %.1f kW; receipts %d/%d; block %d final",
 		d.clock.Now().Format("15:04"), made/1000, used/1000, n.acknowledged, n.signed, n.final)
 }
 
