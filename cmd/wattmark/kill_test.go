@@ -29,9 +29,6 @@ const kills = 50
 // told is receipted is on the ledger for good, no sequence number was used twice, no
 // two final blocks share a height, and the whole ledger passes its audit.
 func TestKill(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kills the program 50 times, for a minute")
-	}
 	program := buildProgram(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
