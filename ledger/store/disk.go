@@ -20,6 +20,9 @@ type disk interface {
 	Remove(name string) error
 	// SyncDir makes creations, renames and removals in dir durable.
 	SyncDir(dir string) error
+	// SyncAll makes files that were written and closed durable, and what SyncDir
+	// does for dirs. The files lie in these.
+	SyncAll(files, dirs []string) error
 }
 
 // file is an open file of a disk. Offsets and sizes are in bytes.
@@ -67,6 +70,33 @@ func (osDisk) SyncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
+// syncEach is up to how many files are synced one by one; for more, whole file
+// systems are, where that can be done.
+const syncEach = 16
+
+func (d osDisk) SyncAll(files, dirs []string) error {
+	if len(files) > syncEach {
+		if done, err := syncFileSystems(dirs); done || err != nil {
+			return err
+		}
+	}
+	for _, name := range files {
+		f, err := os.OpenFile(name, os.O_RDWR, 0)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(dataSync(f), f.Close()); err != nil {
+			return err
+		}
+	}
+	for _, dir := range dirs {
+		if err := d.SyncDir(dir); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (f osFile) Size() (int64, error) {
 	st, err := f.Stat()
 	if err != nil {
@@ -93,7 +123,7 @@ const tempSuffix = ".tmp"
 // replaceFile puts content under name, durably and at once: readers and crashes
 // find the old content or the new.
 func replaceFile(d disk, name string, mode fs.FileMode, content []byte) error {
-	if err := renameInto(d, name, mode, content); err != nil {
+	if err := renameInto(d, name, mode, content, file.Sync); err != nil {
 		return err
 	}
 	if err := d.SyncDir(filepath.Dir(name)); err != nil {
@@ -102,9 +132,9 @@ func replaceFile(d disk, name string, mode fs.FileMode, content []byte) error {
 	return nil
 }
 
-// renameInto is replaceFile for those who replace many and then sync the
-// directory.
-func renameInto(d disk, name string, mode fs.FileMode, content []byte) error {
+// renameInto is replaceFile for those who replace many, and make them durable
+// together: sync is what is done to each before it gets its name, or nil.
+func renameInto(d disk, name string, mode fs.FileMode, content []byte, sync func(file) error) error {
 	tmp := name + tempSuffix
 	err := func() error {
 		f, err := d.Open(tmp, mode)
@@ -116,10 +146,10 @@ func renameInto(d disk, name string, mode fs.FileMode, content []byte) error {
 		if err := f.Truncate(0); err != nil {
 			return err
 		}
-		if _, err := f.WriteAt(content, 0); err != nil {
+		if _, err := f.WriteAt(content, 0); err != nil || sync == nil {
 			return err
 		}
-		return f.Sync()
+		return sync(f)
 	}()
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", tmp, err)

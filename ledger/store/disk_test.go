@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,6 +72,10 @@ func (d *faultyDisk) Remove(name string) error {
 }
 
 func (d *faultyDisk) SyncDir(dir string) error { return d.do("sync "+dir, func() error { return nil }) }
+
+func (d *faultyDisk) SyncAll(files, dirs []string) error {
+	return d.do(fmt.Sprint("sync ", files, dirs), func() error { return nil })
+}
 
 type faultyFile struct {
 	store.File
@@ -254,14 +260,14 @@ type powerDisk struct {
 	rnd  *rand.Rand
 	left int // operations until the power is cut
 	cut  bool
-	undo map[string][]func() // by path, of files and directories, in order
+	undo map[string][]func(path string) // by path, of files and directories, in order
 	// scatter loses any part of a write, not just its end.
 	scatter bool
 }
 
 var errPower = errors.New("power is off")
 
-func (d *powerDisk) op(path string, undo func(), op func() error) error {
+func (d *powerDisk) op(path string, undo func(path string), op func() error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left--; d.left < 0 || d.cut {
@@ -281,14 +287,20 @@ func (d *powerDisk) synced(path string) error {
 	})
 }
 
-// cutPower puts back what was not synced.
+// cutPower puts back what was not synced: what was written to files, and then what
+// they were called.
 func (d *powerDisk) cutPower() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.cut = true
-	for _, undos := range d.undo {
-		for i := len(undos) - 1; i >= 0; i-- {
-			undos[i]()
+	for _, directories := range []bool{false, true} {
+		for path, undos := range d.undo {
+			if st, err := os.Stat(path); err != nil || st.IsDir() != directories {
+				continue
+			}
+			for i := len(undos) - 1; i >= 0; i-- {
+				undos[i](path)
+			}
 		}
 	}
 }
@@ -301,7 +313,7 @@ func (d *powerDisk) Open(name string, create fs.FileMode) (store.File, error) {
 	}
 	var err error
 	if _, statErr := os.Stat(name); statErr != nil && create != 0 {
-		err = d.op(filepath.Dir(name), func() {
+		err = d.op(filepath.Dir(name), func(string) {
 			if d.rnd.IntN(2) == 0 {
 				os.Remove(name)
 			}
@@ -320,7 +332,7 @@ func (d *powerDisk) Rename(from, to string) error {
 	if len(old) > 1<<20 {
 		panic("too large to put back")
 	}
-	return d.op(filepath.Dir(to), func() {
+	return d.op(filepath.Dir(to), func(string) {
 		switch {
 		case d.rnd.IntN(2) == 0:
 		case err != nil:
@@ -328,7 +340,12 @@ func (d *powerDisk) Rename(from, to string) error {
 		default:
 			os.WriteFile(to, old, 0o600)
 		}
-	}, func() error { return store.OSDisk.Rename(from, to) })
+	}, func() error {
+		// What was written under the old name is as little on the disk under the new.
+		d.undo[to] = d.undo[from]
+		delete(d.undo, from)
+		return store.OSDisk.Rename(from, to)
+	})
 }
 
 func (d *powerDisk) Remove(name string) error {
@@ -336,6 +353,16 @@ func (d *powerDisk) Remove(name string) error {
 }
 
 func (d *powerDisk) SyncDir(dir string) error { return d.synced(dir) }
+
+// SyncAll makes one after another durable, and the power may be cut in between.
+func (d *powerDisk) SyncAll(files, dirs []string) error {
+	for _, path := range slices.Concat(files, dirs) {
+		if err := d.synced(path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 type powerFile struct {
 	store.File
@@ -352,7 +379,7 @@ func (f *powerFile) WriteAt(b []byte, at int64) (n int, err error) {
 	if _, err := f.ReadAt(old, at); err != nil {
 		return 0, err
 	}
-	err = f.d.op(f.name, func() { f.d.putBack(f.name, old, at, int64(len(b)), size) }, func() error {
+	err = f.d.op(f.name, func(path string) { f.d.putBack(path, old, at, int64(len(b)), size) }, func() error {
 		n, err = f.File.WriteAt(b, at)
 		return err
 	})
@@ -403,7 +430,7 @@ func TestPowerCuts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			disk := &powerDisk{rnd: rand.New(rand.NewPCG(uint64(left), 1)), left: left, undo: map[string][]func(){}, scatter: scatter}
+			disk := &powerDisk{rnd: rand.New(rand.NewPCG(uint64(left), 1)), left: left, undo: map[string][]func(string){}, scatter: scatter}
 			acknowledged, writing := untilPowerFails(t, dir, d, disk)
 			disk.cutPower()
 			s, _, err := store.Open(dir, store.Options{SegmentBytes: 1500}.Unsynced())
@@ -450,4 +477,72 @@ func untilPowerFails(t *testing.T, dir string, d *drawn, disk *powerDisk) (ackno
 		}
 	}
 	return acknowledged, false
+}
+
+// TestPowerCutsWhilePublishing cuts the power at each operation of publishing tiles.
+// Whatever the checkpoint file names is there, before it is published again and after.
+func TestPowerCutsWhilePublishing(t *testing.T) {
+	t.Parallel()
+	d := draw()
+	s := open(t, t.TempDir(), store.Options{})
+	for _, n := range []int{100, 180, 250} {
+		appendTo(t, s, d, n, 20)
+	}
+	published := func(dir string) (size int) {
+		b, err := os.ReadFile(filepath.Join(dir, "checkpoint"))
+		if errors.Is(err, fs.ErrNotExist) {
+			return 0
+		}
+		for i := range d.blocks {
+			if string(b) == string(note(d.blocks[i])) {
+				checkTiles(t, dir, d, d.blocks[i].Size, d.blocks[i].Root)
+				return i + 1
+			}
+		}
+		t.Fatalf("the checkpoint is %q", b)
+		return 0
+	}
+	for _, scatter := range []bool{false, true} {
+		for left := 0; ; left += 3 {
+			dir := filepath.Join(t.TempDir(), "tiles")
+			disk := &powerDisk{rnd: rand.New(rand.NewPCG(uint64(left), 1)), left: left, undo: map[string][]func(string){}, scatter: scatter}
+			done := 0
+			for _, b := range d.blocks {
+				if err := s.PublishTilesOn(disk, dir, b.Size, note(b)); errors.Is(err, errPower) {
+					break
+				} else if err != nil {
+					t.Fatal(err)
+				}
+				done++
+			}
+			disk.cutPower()
+			if n := published(dir); n < done {
+				t.Fatalf("power cut before operation %d (scatter: %v): %d checkpoints were published, the file has number %d", left, scatter, done, n)
+			}
+			last := d.blocks[len(d.blocks)-1]
+			if err := s.PublishTilesOn(&faultyDisk{}, dir, last.Size, note(last)); err != nil {
+				t.Fatalf("power cut before operation %d (scatter: %v): %v", left, scatter, err)
+			}
+			published(dir)
+			if t.Failed() {
+				t.Fatalf("power cut before operation %d (scatter: %v)", left, scatter)
+			}
+			if done == len(d.blocks) {
+				break
+			}
+		}
+	}
+}
+
+// TestManyTilesAreSyncedTogether publishes more files than are synced one by one.
+func TestManyTilesAreSyncedTogether(t *testing.T) {
+	d := draw()
+	s := open(t, t.TempDir(), store.Options{})
+	appendTo(t, s, d, 256*20, 5)
+	dir := filepath.Join(t.TempDir(), "tiles")
+	b := d.blocks[0]
+	if err := s.PublishTiles(dir, b.Size, note(b)); err != nil {
+		t.Fatal(err)
+	}
+	checkTiles(t, dir, d, b.Size, b.Root)
 }

@@ -21,3 +21,13 @@ func (o Options) Unsynced() Options {
 	o.noSync = true
 	return o
 }
+
+// PublishTilesOn is PublishTiles on another disk than the store's. What was published
+// before, in the same directory, it has to find out.
+func (s *Store) PublishTilesOn(d Disk, dir string, size uint64, checkpoint []byte) error {
+	r := s.Reader
+	was, known := r.disk, r.published
+	r.disk, r.published = d, nil
+	defer func() { r.disk, r.published = was, known }()
+	return s.PublishTiles(dir, size, checkpoint)
+}

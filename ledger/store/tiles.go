@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,11 +52,12 @@ func parseTileNumber(path string) (n uint64, ok bool) {
 // a signed checkpoint of that size, so that any file server can serve the ledger.
 // What dir/checkpoint says was published before is not written again, and a call
 // that was interrupted can be repeated. Every file is replaced by a rename and is
-// durable before the checkpoint names it. Partial tiles go when the full
+// durable before the checkpoint names it: a crash leaves no more than wrong files of
+// leaves behind the checkpoint. Partial tiles go when the full
 // tile is there, except those of the checkpoint before.
 //
-// Each new file costs an fsync: publish now and then, not with every block of a
-// busy ledger.
+// Each call costs some fsyncs: publish now and then, not with every block of a busy
+// ledger.
 func (r *Reader) PublishTiles(dir string, size uint64, checkpoint []byte) error {
 	c, err := parseCheckpoint(checkpoint)
 	if err != nil {
@@ -100,7 +103,8 @@ type publication struct {
 	disk      disk
 	dir       string
 	old, size uint64
-	dirs      map[string]bool // in which something was renamed
+	files     []string        // that were written, durable at the end
+	dirs      map[string]bool // in which they are
 }
 
 func (p *publication) publish(checkpoint []byte, old *checkpoint) error {
@@ -113,10 +117,8 @@ func (p *publication) publish(checkpoint []byte, old *checkpoint) error {
 				return err
 			}
 		}
-		for dir := range p.dirs {
-			if err := p.disk.SyncDir(dir); err != nil {
-				return err
-			}
+		if err := p.disk.SyncAll(p.files, slices.Sorted(maps.Keys(p.dirs))); err != nil {
+			return err
 		}
 	}
 	if old == nil || !bytes.Equal(old.note, checkpoint) {
@@ -139,7 +141,9 @@ func (p *publication) write(level string, n uint64, width int, content []byte) e
 		}
 		p.dirs[dir] = true
 	}
-	return renameInto(p.disk, path, publicFile, content)
+	p.files = append(p.files, path)
+	// A file that a crash leaves empty is behind the checkpoint, and written again.
+	return renameInto(p.disk, path, publicFile, content, nil)
 }
 
 // writeTiles writes what is new of a level.
