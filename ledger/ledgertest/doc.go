@@ -23,7 +23,8 @@
 //	                  sequence number; home1/power=-5 reads the gauge power
 //	home1#9=1000      the same with sequence count 9, home1#2.9 in boot 2
 //	home1@-3600=1000  the same, issued 3600 s before the chain's time
-//	clock2@+60        the clock of the second oracle, 60 s after the block before
+//	clock2@+60        the clock of the second oracle, 60 s after the block before;
+//	                  clock2.7@+60 states it for block 7
 //	vote2:cut_leaves=100@7
 //	                  the second oracle's vote for a parameter from height 7 on
 //	forged:WORD       the statement with its signature broken

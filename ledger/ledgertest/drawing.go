@@ -122,16 +122,26 @@ func (c *Chain) word(w string) (*Statement, error) {
 		}
 		return c.Revocation(g.key.Public().ID()), nil
 	case strings.HasPrefix(w, "clock"):
-		var i int
-		var seconds int64
-		if _, err := fmt.Sscanf(w, "clock%d@%d", &i, &seconds); err != nil || i < 1 || i > len(c.Oracles) {
-			return nil, fmt.Errorf("a clock is drawn as clock2@+60: %v", err)
-		}
-		return c.Clock(i-1, c.State.Time()+1000*seconds), nil
+		return c.clockWord(w)
 	case strings.HasPrefix(w, "vote"):
 		return c.voteWord(w)
 	}
 	return c.readingWord(w)
+}
+
+func (c *Chain) clockWord(w string) (*Statement, error) {
+	var i int
+	var seconds int64
+	height := c.State.Height()
+	_, err := fmt.Sscanf(w, "clock%d@%d", &i, &seconds)
+	if strings.Contains(w, ".") {
+		_, err = fmt.Sscanf(w, "clock%d.%d@%d", &i, &height, &seconds)
+	}
+	if err != nil || i < 1 || i > len(c.Oracles) {
+		return nil, fmt.Errorf("a clock is drawn as clock2@+60 or clock2.7@+60: %v", err)
+	}
+	k := entry.Clock{Height: height, Time: c.State.Time() + 1000*seconds}
+	return c.Stated(i-1, entry.TypeClock, k.Encode()), nil
 }
 
 func (c *Chain) enrolWord(w string) (*Statement, error) {
@@ -239,7 +249,8 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 			case 7:
 				fmt.Fprintf(&b, "vote%d:%s=%d@%d ", 1+pick(oracles), entry.ParamLateAfter, 1+pick(2)*3600, h+2+pick(4))
 			case 8:
-				fmt.Fprintf(&b, "clock%d@%d ", 1+pick(oracles), pick(4000)-1000)
+				late := []string{"", "", fmt.Sprintf(".%d", pick(h+4))}[pick(3)]
+				fmt.Fprintf(&b, "clock%d%s@%d ", 1+pick(oracles), late, pick(4000)-1000)
 			case 9:
 				fmt.Fprintf(&b, "%s/other=%d ", n, pick(10))
 			case 10:

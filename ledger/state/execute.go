@@ -1,6 +1,7 @@
 package state
 
 import (
+	"maps"
 	"slices"
 
 	"wattmark/ledger/entry"
@@ -47,16 +48,16 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
 	r := &Result{Reasons: make([]entry.Reason, len(inputs)), Leaves: make([][]byte, 0, len(inputs))}
 	s.enact()
 	plans := make([]plan, len(inputs))
+	spoken := make(spokenClocks)
 	for i := range inputs {
 		plans[i], r.Reasons[i] = s.prepare(&inputs[i])
 		if r.Reasons[i] == "" && plans[i].kind == entry.TypeClock {
-			if r.Reasons[i] = s.judgeClock(&plans[i]); r.Reasons[i] == "" {
-				s.meta.Clocks[plans[i].oracle] = plans[i].clock.Time
-				plans[i].done = true
+			if r.Reasons[i] = s.judgeClock(&plans[i], spoken); r.Reasons[i] == "" {
+				s.hear(&plans[i], spoken)
 			}
 		}
 	}
-	s.meta.Time = max(s.meta.Time, s.medianClock())
+	s.meta.Time = max(s.meta.Time, s.medianClock(spoken))
 	r.Time = s.meta.Time
 
 	var outcomes [][]byte
@@ -89,12 +90,34 @@ func refusal(in *Input, reason entry.Reason) []byte {
 	return o.Encode()
 }
 
-// medianClock returns the lower median of the oracles' clocks. Oracles that
-// have not spoken count with the charter's time, so that time starts to move
-// when enough have; with f of 3f+1 lying it stays within the honest ones'.
-func (s *State) medianClock() int64 {
-	c := slices.Clone(s.meta.Clocks)
-	slices.Sort(c)
+// spokenClocks are the clocks in a block that are for its own height, by the
+// position of their oracle.
+type spokenClocks map[int]int64
+
+func (c spokenClocks) has(oracle int) bool {
+	_, ok := c[oracle]
+	return ok
+}
+
+// hear takes an accepted clock.
+func (s *State) hear(p *plan, spoken spokenClocks) {
+	s.meta.Clocks[p.oracle] = max(s.meta.Clocks[p.oracle], p.clock.Time)
+	if p.clock.Height == s.meta.Height {
+		spoken[p.oracle] = p.clock.Time
+	}
+	p.done = true
+}
+
+// medianClock returns the lower median of the clocks that were spoken for this
+// height, if they are a quorum's, and else of all oracles' last clocks, where
+// those that never spoke count with the charter's time. In a quorum of 2f+1 out
+// of 3f+1 the median of f liars' and the others' clocks stays within the others';
+// clocks of hours ago that oracles had when the ledger was quiet have no part in it.
+func (s *State) medianClock(spoken spokenClocks) int64 {
+	c := slices.Sorted(maps.Values(spoken))
+	if uint64(len(c)) < s.charter.Quorum {
+		c = slices.Sorted(slices.Values(s.meta.Clocks))
+	}
 	return c[(len(c)-1)/2]
 }
 

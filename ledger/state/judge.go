@@ -75,17 +75,24 @@ func (s *State) prepareClock(p *plan) entry.Reason {
 	return ""
 }
 
-// judgeClock accepts an oracle's clock for this block or the one before, as
-// oracles wish to close a block at nearly the same time and only the first of
-// them does; and never one that goes back.
-func (s *State) judgeClock(p *plan) entry.Reason {
+// judgeClock accepts an oracle's first clock for this block, and any for it or an
+// earlier one that is ahead of its last: some come when their block is closed
+// already, under load many blocks later. spoken are the clocks heard for this
+// height.
+//
+// The first counts whatever it says, since the block was closed for it: were one
+// that stands still refused, a liar could have a block closed with a clock less
+// than a quorum.
+func (s *State) judgeClock(p *plan, spoken spokenClocks) entry.Reason {
 	switch {
-	case p.clock.Height > s.meta.Height || p.clock.Height+1 < s.meta.Height:
+	case p.clock.Height > s.meta.Height:
 		return entry.ReasonWrongHeight
-	case p.clock.Time <= s.meta.Clocks[p.oracle]:
-		return entry.ReasonAlreadyKnown
+	case p.clock.Time > s.meta.Clocks[p.oracle]:
+		return ""
+	case p.clock.Height == s.meta.Height && !spoken.has(p.oracle):
+		return ""
 	}
-	return ""
+	return entry.ReasonAlreadyKnown
 }
 
 // Judge says whether the statement would be accepted into the next block at
@@ -97,7 +104,7 @@ func (s *State) Judge(in *Input, now int64) entry.Reason {
 		return reason
 	}
 	if p.kind == entry.TypeClock {
-		return s.judgeClock(&p)
+		return s.judgeClock(&p, nil)
 	}
 	return s.judge(&p, in, now, false)
 }

@@ -146,11 +146,11 @@ var refusals = []struct {
 	{"a revocation of nobody's key", entry.ReasonUnknownKey, func(c *ledgertest.Chain) ledgertest.Message {
 		return c.Open(c.Revocation(strangers.Public().ID()))
 	}},
-	{"a clock that goes back", entry.ReasonAlreadyKnown, func(c *ledgertest.Chain) ledgertest.Message {
-		return c.Open(c.Clock(3, c.State.Time()-1))
+	{"a clock of an earlier block that goes back", entry.ReasonAlreadyKnown, func(c *ledgertest.Chain) ledgertest.Message {
+		k := entry.Clock{Height: c.State.Height() - 2, Time: c.State.Time() - 1}
+		return c.Open(c.Stated(3, entry.TypeClock, k.Encode()))
 	}},
 	{"a clock of a later block", entry.ReasonWrongHeight, clockAt(+1)},
-	{"a clock of two blocks before", entry.ReasonWrongHeight, clockAt(-2)},
 	{"a vote for this very height", entry.ReasonWrongHeight, drawn("vote1:cut_leaves=10@4")},
 	{"a parameter nobody knows", entry.ReasonUnknownSetting, drawn("vote1:colour=10@9")},
 	{"a parameter out of range", entry.ReasonUnknownSetting, drawn("vote1:cut_leaves=0@9")},
