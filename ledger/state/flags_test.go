@@ -57,6 +57,7 @@ func TestFlags(t *testing.T) {
 		{"late and out of range", "home1@-90000=-1", []string{"flagged late  1", "flagged out_of_range energy 1"}},
 		{"a channel that is not registered", "home1/other=1", []string{"flagged unregistered other 1"}},
 		{"statistics of a channel need no registration", "home1/power.min=1", nil},
+		{"nor is its name told where the pack is hidden", "home2/secret=1", []string{"flagged unregistered  1"}},
 		{"committed readings are judged alike", "home2=1000\nhome2=999", []string{"flagged register_fell energy 1"}},
 		{"in the order of statements", "home1=1000 home2=5\nhome2=4 home1=999",
 			[]string{"flagged register_fell energy 1", "flagged register_fell energy 2"}},
@@ -88,6 +89,45 @@ func TestOneFlagAStatement(t *testing.T) {
 	want := []string{"flagged out_of_range power 0", "flagged out_of_range energy 0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
+	}
+}
+
+// TestFewFlagsAStatement has one statement doubted for a thousand channels: it is
+// flagged for the first sixteen of them, in the order of its records, and what it
+// says of others is judged and kept all the same. Hidden names are one flag.
+func TestFewFlagsAStatement(t *testing.T) {
+	c := ledgertest.New(t, 1).Draw("+home1 +home2:committed\nhome1=1000")
+	at := c.State.Time()
+	read := func(gateway string) *ledgertest.Statement {
+		records := []entry.Record{ledgertest.Record(gateway, "power", 30_000, at)}
+		for i := range entry.MaxRecords - 2 {
+			records = append(records, ledgertest.Record(gateway, fmt.Sprintf("c%d", (i*7)%998), 1, at))
+			records[i+1].Unit = ""
+		}
+		records = append(records, ledgertest.Record(gateway, "energy", 900, at)) // fell, and is not told
+		return c.Reading(gateway, records...)
+	}
+	want := []string{"flagged out_of_range power 1"}
+	for i := range entry.MaxFlags - 1 {
+		want = append(want, fmt.Sprintf("flagged unregistered c%d 1", (i*7)%998))
+	}
+	late := read("home1")
+	late.Claims.IssuedAt -= 90_000
+	m := c.Clocks(60_000)
+	if diff := cmp.Diff(want, outcomes(t, c.Append(append(m, c.Open(read("home1")))...))); diff != "" {
+		t.Errorf("open (-want +got)\n%s", diff)
+	}
+	want = append([]string{"flagged late  1"}, want[:entry.MaxFlags-1]...)
+	if diff := cmp.Diff(want, outcomes(t, c.Append(append(c.Clocks(60_000), c.Open(late))...))); diff != "" {
+		t.Errorf("late (-want +got)\n%s", diff)
+	}
+	want = []string{"flagged out_of_range power 1", "flagged unregistered  1"}
+	if diff := cmp.Diff(want, outcomes(t, c.Append(append(c.Clocks(60_000), c.Open(read("home2")))...))); diff != "" {
+		t.Errorf("committed (-want +got)\n%s", diff)
+	}
+	c.Draw("home1=899")
+	if diff := cmp.Diff([]string{"flagged register_fell energy 1"}, outcomes(t, c.Last())); diff != "" {
+		t.Errorf("the untold register is the newest (-want +got)\n%s", diff)
 	}
 }
 

@@ -9,22 +9,22 @@ import (
 	"wattmark/ledger/entry"
 )
 
+// flag is why a reading is doubted, and for which channel.
+type flag struct{ code, channel string }
+
 // observe takes an accepted pack into the state. Readings that are not
 // plausible are kept and flagged: the ledger records what was said, and says
-// that it is doubtful.
+// that it is doubtful. A flag is a leaf, so that a statement makes few of them,
+// whatever is in it: each once, and the first entry.MaxFlags alone.
 func (s *State) observe(p *plan, leaf uint64) [][]byte {
-	var out [][]byte
-	var flagged []string // code and channel, once a statement
-	flag := func(code, channel string) {
-		k := code + "/" + channel
-		if !slices.Contains(flagged, k) {
-			flagged = append(flagged, k)
-			o := entry.Outcome{Kind: entry.OutcomeFlagged, Leaf: leaf, Code: code, Detail: channel}
-			out = append(out, o.Encode())
+	var flags []flag
+	doubt := func(code, channel string) {
+		if f := (flag{code, channel}); len(flags) < entry.MaxFlags && !slices.Contains(flags, f) {
+			flags = append(flags, f)
 		}
 	}
 	if p.claims.IssuedAt*1000 < s.meta.Time-s.Setting(entry.ParamLateAfter)*1000 {
-		flag(entry.FlagLate, "")
+		doubt(entry.FlagLate, "")
 	}
 	// A time that lies ahead does not become the newest: with one reading of the
 	// year 3000 a gateway could be rid of every later comparison.
@@ -39,19 +39,28 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 		sr, found := p.point.find(channel, near)
 		near = found + 1
 		if sr == nil {
-			if !derived(channel) {
-				flag(entry.FlagUnregistered, channel)
+			switch {
+			case derived(channel):
+			case p.point.Mode == entry.ModeCommitted: // its name stands in the hidden pack alone
+				doubt(entry.FlagUnregistered, "")
+			default:
+				doubt(entry.FlagUnregistered, channel)
 			}
 			continue
 		}
 		if code := sr.judge(r); code != "" {
-			flag(code, channel)
+			doubt(code, channel)
 		}
 		if r.Time > sr.Time && r.Time <= ahead {
 			sr.Time, sr.Value = r.Time, r.Value
 		}
 	}
 	s.touch(p.point)
+	out := make([][]byte, len(flags))
+	for i, f := range flags {
+		o := entry.Outcome{Kind: entry.OutcomeFlagged, Leaf: leaf, Code: f.code, Detail: f.channel}
+		out[i] = o.Encode()
+	}
 	return out
 }
 
