@@ -64,6 +64,11 @@ func options(cfg Config, self nkeys.KeyPair) (*server.Options, error) {
 	if err := unique(users); err != nil {
 		return nil, err
 	}
+	// Where a port is not open its users cannot connect, and the server would warn that they have no passwords.
+	users = slices.DeleteFunc(users, func(u *server.User) bool {
+		_, overMQTT := u.AllowedConnectionTypes[jwt.ConnectionTypeMqtt]
+		return overMQTT && cfg.MQTTListen == "" || !overMQTT && cfg.ClientListen == ""
+	})
 	name := cfg.Name
 	if name == "" {
 		name = "wattmark"
