@@ -127,6 +127,7 @@ func (b *Broker) start(opts *server.Options) error {
 			return fmt.Errorf("asking for the MQTT address: %w", err)
 		}
 		b.cfg.MQTTListen = net.JoinHostPort(state.MQTT.Host, strconv.Itoa(state.MQTT.Port))
+		return b.makeMQTTMessages()
 	}
 	return nil
 }
