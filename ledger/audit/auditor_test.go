@@ -238,7 +238,7 @@ func TestScribbledLedgersPass(t *testing.T) {
 func TestMemoryIsFlat(t *testing.T) {
 	c := ledgertest.New(t, 1)
 	c.KeepExports(false)
-	c.Draw("+home1\nhome1=1000 junk")
+	c.Draw("+home1\nhome1=1000 again:home1=1000")
 	all := c.All()
 	refusal := all[len(all)-2]
 	prev := *c.Last().Header

@@ -21,7 +21,7 @@ import (
 const street = `
 	+home1 +home2:committed +stack:es256
 	home1=1000 home2=500 stack=7
-	home1=900 home2=510 stack=8 junk forged:home2=520
+	home1=900 home2=510 stack=8 junk forged:home2=520 again:home1=1000 again:home2=500
 	-stack home1=1020
 	home1=1030 home2=530
 `

@@ -36,6 +36,13 @@ func Reasons() []Reason {
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting}
 }
 
+// Logged reports whether a refusal for this reason leaves an outcome in the
+// ledger. Nobody knows who wrote what is no statement or does not verify: with
+// outcomes of such anybody could fill the ledger of all.
+func (r Reason) Logged() bool {
+	return r != ReasonMalformed && r != ReasonUnknownKey && r != ReasonBadSignature
+}
+
 // Remedy tells the technician who reads a refusal what to do next.
 func (r Reason) Remedy() string {
 	switch r {

@@ -15,7 +15,8 @@ type Result struct {
 	// Accepted are the positions of accepted inputs: the k-th one is leaf first+k.
 	Accepted []int
 	// Leaves are the accepted statements and then the outcomes that follow from
-	// them; Refusals the outcomes of refused inputs, which come after.
+	// them; Refusals the outcomes of refused inputs, which come after. Inputs that
+	// nobody is known to have written have none (entry.Reason.Logged).
 	Leaves   [][]byte
 	Refusals [][]byte
 	// Reasons has an entry for each input, empty for an accepted one.
@@ -67,7 +68,9 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
 			r.Reasons[i] = s.judge(p, &inputs[i], s.meta.Time, replay)
 		}
 		if r.Reasons[i] != "" {
-			r.Refusals = append(r.Refusals, refusal(&inputs[i], r.Reasons[i]))
+			if r.Reasons[i].Logged() {
+				r.Refusals = append(r.Refusals, refusal(&inputs[i], r.Reasons[i]))
+			}
 			continue
 		}
 		inputs[i].opaque = p.opaque

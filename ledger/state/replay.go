@@ -64,6 +64,9 @@ func (s *State) ReplayInputs(header *block.Header, leaves [][]byte, inputs []Inp
 		if err != nil || o.Kind != entry.OutcomeRefused {
 			return fail("leaf %d follows from nothing", header.First+uint64(c.at))
 		}
+		if !entry.Reason(o.Code).Logged() {
+			return fail("leaf %d is a refusal for %q, which leaves no outcome", header.First+uint64(c.at), o.Code)
+		}
 	}
 	return r, nil
 }

@@ -200,6 +200,7 @@ func TestReplayFindsWhatIsWrong(t *testing.T) {
 	leaves, opened := logged(t, c, b)
 	flag := len(opened)
 	other := entry.Outcome{Kind: entry.OutcomeFlagged, Leaf: b.Header.First, Code: entry.FlagRange, Detail: "energy"}
+	junk := entry.Outcome{Kind: entry.OutcomeRefused, Code: string(entry.ReasonBadSignature)}
 	for _, tt := range []struct {
 		name   string
 		header func(h *block.Header)
@@ -215,6 +216,7 @@ func TestReplayFindsWhatIsWrong(t *testing.T) {
 		{"a statement twice", nil, ledgertest.Insert(leaves, uint64(flag), leaves[flag-1]), append(opened[:flag:flag], opened[flag-1]),
 			"should have been refused: sequence_used"},
 		{"fewer leaves than statements", nil, leaves[:1], opened, "fewer leaves"},
+		{"a refusal of what nobody is known to have written", nil, append(leaves[:len(leaves):len(leaves)], junk.Encode()), opened, "leaves no outcome"},
 		{"something that is no outcome", nil, append(leaves[:len(leaves):len(leaves)], []byte("junk")), opened, "follows from nothing"},
 	} {
 		s, err := state.Load(c.Charter, records(c.Blocks[2].Export))

@@ -209,7 +209,7 @@ func TestDescribe(t *testing.T) {
 		{"clock by urn:wattmark:oracle:2", map[string]string{"wishes to close block": "1", "statement": "clock"}},
 		{"vote by urn:wattmark:oracle:3", map[string]string{"votes for": "cut_leaves = 900 from block 9"}},
 		{"flagged: register_fell energy", map[string]string{"outcome": "flagged", "code": "register_fell", "concerns": "energy"}},
-		{"refused: bad_signature", map[string]string{"code": "bad_signature", "remedy": entry.ReasonBadSignature.Remedy()}},
+		{"refused: sequence_used", map[string]string{"code": "sequence_used", "remedy": entry.ReasonSequenceUsed.Remedy()}},
 	}
 	for _, tt := range tests {
 		got, ok := facts[tt.summary]
