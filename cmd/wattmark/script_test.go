@@ -44,11 +44,11 @@ func TestScripts(t *testing.T) {
 //	0  charter          1  header
 //	2  four clocks      6  +home1, +home2 (committed), +stack (ES256)    9  header
 //	10 four clocks      14 home1=1000  15 home2=500  16 stack=7  17 home1/power
-//	                    18 flagged: 17 is out of range  19 refused: home1=1000 again  20 header
+//	                    18 flagged: 17 is out of range  19 refused: home1 ahead of time  20 header
 //	21 four clocks      25 -home1  26 home2=510  27 header
 const drawn = `
 	+home1 +home2:committed +stack:es256
-	home1=1000 home2=500 stack=7 home1/power=99999999999 again:home1=1000
+	home1=1000 home2=500 stack=7 home1/power=99999999999 home1@300=1001
 	-home1 home2=510
 `
 
@@ -104,7 +104,7 @@ func holds(t *testing.T, dir string) {
 
 	c.Save(filepath.Join(dir, "fork", "oracles", "1"))
 	write(t, filepath.Join(dir, "fork", "policy"), []byte(c.Policy.String()))
-	ledgertest.New(t, 4).Draw(strings.ReplaceAll(drawn, "home1=1000", "home1=2000")).Save(filepath.Join(dir, "fork", "oracles", "2"))
+	ledgertest.New(t, 4).Draw(strings.Replace(drawn, "home1=1000", "home1=2000", 1)).Save(filepath.Join(dir, "fork", "oracles", "2"))
 
 	changed := filepath.Join(dir, "changed")
 	ledgertest.SaveLeaves(c, changed, ledgertest.Rechain(ledgertest.FlipByte(c.All(), 14, -70)))
