@@ -6,6 +6,7 @@ const (
 	QueueBytes = queueBytes
 	FlightTime = flightTime
 	BundleMost = maxStatements
+	Pace       = pace
 )
 
 // SetMost bounds what may be on its way, in statements and in bytes of frames.

@@ -47,9 +47,14 @@ type Config struct {
 const (
 	// queueSize and queueBytes bound the frames that wait; more are dropped,
 	// counted, and sent again by their gateways.
-	queueSize   = 8192
-	queueBytes  = 64 << 20
-	batchSize   = 1024
+	queueSize  = 8192
+	queueBytes = 64 << 20
+	batchSize  = 1024
+	// pace is how long after one batch the next one begins, unless enough wait
+	// already. A statement that comes alone waits for nobody; of many, each costs
+	// the less the more are verified, and ordered with one sync, together.
+	pace        = 10 * time.Millisecond
+	enough      = 256
 	submitsOpen = 16 // bundles on their way into the order at once
 	// flightTime is how long a submitted statement is remembered while it does
 	// not appear in a block; then a re-send is taken again.
@@ -172,6 +177,7 @@ func (g *Ingest) Run(ctx context.Context) error {
 	defer wg.Wait()
 	batch := make([]arrival, 0, batchSize)
 	swept := time.Now()
+	var began time.Time
 	for {
 		batch = batch[:0]
 		select {
@@ -180,6 +186,14 @@ func (g *Ingest) Run(ctx context.Context) error {
 		case a := <-g.queue:
 			batch = append(batch, a)
 		}
+		if wait := time.Until(began.Add(pace)); wait > 0 && len(g.queue) < enough {
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(wait):
+			}
+		}
+		began = time.Now()
 	drain:
 		for len(batch) < batchSize {
 			select {

@@ -179,6 +179,49 @@ func TestBundles(t *testing.T) {
 	})
 }
 
+// A statement that comes alone is ordered at once; those that come one after another
+// share a bundle.
+func TestPace(t *testing.T) {
+	in := open(t)
+	next := func(n int) (frames [][]byte) {
+		for range n {
+			f, _ := in.reading("home-1")
+			frames = append(frames, f)
+		}
+		return frames
+	}
+	alone, trickle := next(1), next(30)
+	synctest.Test(t, func(t *testing.T) {
+		defer in.run()()
+		bundles := func() (sizes []int) {
+			synctest.Wait()
+			in.mu.Lock()
+			defer in.mu.Unlock()
+			for _, b := range in.bundles {
+				sizes = append(sizes, len(b))
+			}
+			return sizes
+		}
+		in.Offer("home-1", alone[0])
+		if diff := cmp.Diff([]int{1}, bundles()); diff != "" {
+			t.Fatalf("bundles after one statement (-want +got):\n%s", diff)
+		}
+		for _, f := range trickle { // ten in each pace
+			time.Sleep(ingest.Pace / 10)
+			in.Offer("home-1", f)
+		}
+		time.Sleep(ingest.Pace)
+		got := bundles()
+		sum := 0
+		for _, n := range got {
+			sum += n
+		}
+		if sum != 1+len(trickle) || len(got) < 4 || len(got) > 5 {
+			t.Errorf("bundles of %v statements, want %d statements in bundles of about ten", got, 1+len(trickle))
+		}
+	})
+}
+
 // Nothing that a gateway sends makes an oracle keep more than its bounds.
 func TestQueueIsBounded(t *testing.T) {
 	for _, c := range []struct {

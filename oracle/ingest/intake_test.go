@@ -145,6 +145,7 @@ func (in *intake) offer(gateway string, frames ...[]byte) {
 			in.t.Fatal("the queue is full")
 		}
 	}
+	time.Sleep(ingest.Pace) // of the bubble: the next batch begins
 	synctest.Wait()
 }
 
