@@ -47,7 +47,7 @@ type Config struct {
 const (
 	// queueSize and queueBytes bound the frames that wait; more are dropped,
 	// counted, and sent again by their gateways.
-	queueSize  = 8192
+	queueSize  = 32768
 	queueBytes = 64 << 20
 	batchSize  = 1024
 	// pace is how long after one batch the next one begins, unless enough wait
