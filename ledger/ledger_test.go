@@ -30,8 +30,9 @@ const street = `
 	home1=1000 home2=500 stack=7
 	home1=1010 home2=400 stack=6 junk home1#2=9 vote1:late_after_s=3600@6
 	vote2:late_after_s=3600@6 vote3:late_after_s=3600@6 -stack home2=520
-	stack=8 home1=1020 +stack
-	home1@-5000=1021 home2=540
+	stack=8 home1=1020 +stack also2:+stack
+	home1@-5000=1021 home2=540 also3:+stack end4:home2 end1:home2
+	end2:home2 stack=5 end3:home1
 `
 
 // create founds the ledger of a chain in a new directory and opens it.

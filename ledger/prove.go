@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"maps"
@@ -94,10 +95,21 @@ func flagged(src Source, leaf []byte, want map[uint64]bool) ([]byte, error) {
 	return src.Leaf(o.Leaf)
 }
 
-// keyHistory finds the enrolment and the revocation of a key.
+// keyHistory finds what was stated of the enrolment and the revocation of a key,
+// and the outcomes that say that enough oracles did.
 func keyHistory(src Source, size uint64, id signer.KeyID, want map[uint64]bool) error {
-	enrolment, revocation := []byte(entry.TypeEnrolment), []byte(entry.TypeRevocation)
+	enrolment, revocation, adopted := []byte(entry.TypeEnrolment), []byte(entry.TypeRevocation), []byte(entry.OutcomeAdopted)
+	payloads := make(map[[32]byte]bool) // of the statements found
 	return src.Leaves(0, size, func(i uint64, leaf []byte) error {
+		if entry.KindOf(leaf) == entry.LeafOutcome {
+			if bytes.Contains(leaf, adopted) {
+				o, err := entry.ParseOutcome(leaf)
+				if err == nil && o.Kind == entry.OutcomeAdopted && payloads[o.Hash] {
+					want[i] = true
+				}
+			}
+			return nil
+		}
 		if !bytes.Contains(leaf, enrolment) && !bytes.Contains(leaf, revocation) {
 			return nil // the others need not be parsed
 		}
@@ -112,11 +124,11 @@ func keyHistory(src Source, size uint64, id signer.KeyID, want map[uint64]bool) 
 				return nil
 			}
 			if k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key); err == nil && k.ID() == id {
-				want[i] = true
+				want[i], payloads[sha256.Sum256(m.Payload)] = true, true
 			}
 		case entry.TypeRevocation:
 			if r, err := entry.ParseRevocation(m.Payload); err == nil && string(r.KeyID) == string(id[:]) {
-				want[i] = true
+				want[i], payloads[sha256.Sum256(m.Payload)] = true, true
 			}
 		}
 		return nil

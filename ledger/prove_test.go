@@ -68,6 +68,8 @@ func TestEvidenceHolds(t *testing.T) {
 		return out, len(e.Disclosures)
 	}
 	b := c.Blocks
+	// What three oracles stated to end the key of home2, and the outcome of it.
+	ended := []uint64{b[6].Header.First + 7, b[6].Header.First + 8, b[7].Header.First + 4, b[7].Header.First + 7}
 	for _, tt := range []struct {
 		name      string
 		claim     uint64
@@ -77,12 +79,14 @@ func TestEvidenceHolds(t *testing.T) {
 		{"the charter", 0, []uint64{0, 1}, 0},
 		{"a header", b[2].Header.Size, []uint64{b[2].Header.Size}, 0},
 		{"a clock, which the charter knows the key of", b[2].Header.First, []uint64{0, b[2].Header.First, b[2].Header.Size}, 0},
-		{"an open reading", b[2].Header.First + 4, []uint64{0, b[1].Header.First + 4, b[2].Header.First + 4, b[2].Header.Size}, 0},
-		{"a committed reading", b[2].Header.First + 5, []uint64{0, b[1].Header.First + 5, b[2].Header.First + 5, b[2].Header.Size}, 1},
+		{"an open reading, whose key one oracle wants to end", b[2].Header.First + 4,
+			[]uint64{0, b[1].Header.First + 4, b[2].Header.First + 4, b[2].Header.Size, b[7].Header.First + 6}, 0},
+		{"a committed reading", b[2].Header.First + 5,
+			append([]uint64{0, b[1].Header.First + 5, b[2].Header.First + 5, b[2].Header.Size}, ended...), 1},
 		{"a reading of a key that ended later", b[2].Header.First + 6,
 			[]uint64{0, b[1].Header.First + 6, b[2].Header.First + 6, b[2].Header.Size, b[4].Header.First + 6}, 0},
 		{"a flag of a committed reading", b[3].Header.First + 8,
-			[]uint64{0, b[1].Header.First + 5, b[3].Header.First + 5, b[3].Header.First + 8, b[3].Header.Size}, 1},
+			append([]uint64{0, b[1].Header.First + 5, b[3].Header.First + 5, b[3].Header.First + 8, b[3].Header.Size}, ended...), 1},
 		{"a refusal", b[3].Header.First + 10, []uint64{b[3].Header.First + 10, b[3].Header.Size}, 0},
 	} {
 		got, disclosed := kinds(tt.claim, c.Packs)

@@ -46,6 +46,7 @@ func (r *Report) needed(e *Evidence) {
 	}
 	m, err := signer.Parse(e.leaf(at))
 	stated := err == nil
+	agreed := make(map[[32]byte]bool) // payloads that enrol or revoke the key
 	for i := range e.Leaves {
 		l := &e.Leaves[i]
 		ok := l.Index == e.Claim || l.Index == at
@@ -55,7 +56,17 @@ func (r *Report) needed(e *Evidence) {
 		case entry.LeafCharter:
 			ok = ok || stated
 		case entry.LeafStatement:
-			ok = ok || stated && aboutKey(l.Leaf, m.KeyID)
+			s, err := signer.Parse(l.Leaf)
+			if err != nil || !stated {
+				break
+			}
+			if id, changes := changedKey(s); changes && id == m.KeyID {
+				ok, agreed[sha256.Sum256(s.Payload)] = true, true
+			}
+		case entry.LeafOutcome:
+			if o, err := entry.ParseOutcome(l.Leaf); err == nil && o.Kind == entry.OutcomeAdopted {
+				ok = ok || agreed[o.Hash] // those whose payload it is stand before it
+			}
 		}
 		if !ok {
 			r.set(CheckInclusion, False, "leaf %d is in the file and the claim, leaf %d, does not rest on it", l.Index, e.Claim)
@@ -64,25 +75,24 @@ func (r *Report) needed(e *Evidence) {
 	}
 }
 
-// aboutKey reports whether a statement enrols or revokes the key.
-func aboutKey(statement []byte, id signer.KeyID) bool {
-	m, err := signer.Parse(statement)
-	if err != nil {
-		return false
-	}
+// changedKey returns the key that a statement enrols or revokes, or wants to.
+func changedKey(m *signer.Message) (id signer.KeyID, ok bool) {
 	switch m.Type {
 	case entry.TypeEnrolment:
 		n, err := entry.ParseEnrolment(m.Payload)
 		if err != nil {
-			return false
+			return id, false
 		}
 		k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key)
-		return err == nil && k.ID() == id
+		return k.ID(), err == nil
 	case entry.TypeRevocation:
 		v, err := entry.ParseRevocation(m.Payload)
-		return err == nil && string(v.KeyID) == string(id[:])
+		if err != nil {
+			return id, false
+		}
+		return signer.KeyID(v.KeyID), true
 	}
-	return false
+	return id, false
 }
 
 // chain checks that the headers in the file chain where they touch, and that
@@ -139,13 +149,34 @@ func (r *Report) disclosures(e *Evidence) {
 	}
 }
 
+// revocations returns the outcomes in the file that say of a revocation that
+// enough oracles stated it: their indices, by the SHA-256 of its payload.
+func (e *Evidence) revocations() map[[32]byte]uint64 {
+	out := make(map[[32]byte]uint64)
+	for i := range e.Leaves {
+		if entry.KindOf(e.Leaves[i].Leaf) != entry.LeafOutcome {
+			continue
+		}
+		o, err := entry.ParseOutcome(e.Leaves[i].Leaf)
+		if err == nil && o.Kind == entry.OutcomeAdopted && o.Code == entry.AdoptedRevocation {
+			out[o.Hash] = e.Leaves[i].Index
+		}
+	}
+	return out
+}
+
 // key finds a key in the key history that the evidence holds: the charter's
-// oracles, and enrolments whose own signature verifies under one of them.
+// oracles, and enrolments whose own signature verifies under one of them. What the
+// file says of the key's end is returned also where it is not found.
+//
+// A key's own revocation ends it; an oracle's does where an outcome says that others
+// stated the same, and then the last one before that outcome did.
 func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
 	if e == nil {
 		return KnownKey{}, false
 	}
 	oracles := make(map[signer.KeyID]KnownKey)
+	adopted := e.revocations()
 	var found KnownKey
 	for i := range e.Leaves {
 		l := &e.Leaves[i]
@@ -166,11 +197,11 @@ func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
 				continue
 			}
 			if k, ok := enrolled(m, oracles); ok && k.Public.ID() == id {
-				k.Enrolled = l.Index
+				k.Enrolled, k.Revoked = l.Index, found.Revoked
 				found = k
 			}
-			if m.Type == entry.TypeRevocation && !found.Public.IsZero() {
-				if v, err := entry.ParseRevocation(m.Payload); err == nil && string(v.KeyID) == string(id[:]) {
+			if about, ok := changedKey(m); ok && about == id && m.Type == entry.TypeRevocation {
+				if m.KeyID == id || l.Index < adopted[sha256.Sum256(m.Payload)] {
 					found.Revoked = l.Index
 				}
 			}

@@ -3,6 +3,7 @@ package audit_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -292,6 +293,68 @@ func TestRevokedInTheEvidence(t *testing.T) {
 	r = audit.Verify("a.evidence", e.Encode(), audit.Trust{Policy: c.Policy, Keys: keySet(t, c)})
 	if got := verdict(r, audit.CheckKey); got.Verdict != audit.False {
 		t.Errorf("with a key set it is %s (%s)", got.Verdict, got.Detail)
+	}
+}
+
+// TestEndedByOracles has a gateway's key end between two of its readings, by as many
+// oracles as must state it, and by one alone, which ends nothing.
+func TestEndedByOracles(t *testing.T) {
+	for _, tt := range []struct {
+		name, ending string
+		ended        bool
+	}{
+		{"three of four", "end4:home1 end1:home1 end2:home1", true},
+		{"two of four", "end4:home1 end1:home1", false},
+		{"itself", "-home1", true},
+	} {
+		c := ledgertest.New(t, 4).Draw("+home1\nhome1=1000\n" + tt.ending + "\n.")
+		at := c.Blocks[3].Header.First + uint64(len(c.Blocks[3].Result.Accepted)) - 1 // what ends it, where it does
+		late, _ := c.Reading("home1", ledgertest.Record("home1", "energy", 1001, c.State.Time())).Sign(t)
+		claim := c.Last().Header.First
+		forged := ledgertest.Of(ledgertest.Rechain(ledgertest.Insert(c.All(), claim, late)))
+		cp := forged.Checkpoint()
+		e, err := ledger.Evidence(forged, c.Sign(t, cp), cp, claim, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed := &audit.KeySet{} // who knows the key and nothing of its life
+		listed.Add(audit.KnownKey{Public: c.GatewayKey("home1").Public(), Role: audit.RoleGateway})
+		want, detail := audit.Holds, ""
+		if tt.ended {
+			want, detail = audit.False, fmt.Sprint("revoked by leaf ", at)
+		}
+		ask := func(name string, keys *audit.KeySet) {
+			t.Helper()
+			r := audit.Verify("a.evidence", e.Encode(), audit.Trust{Policy: c.Policy, Keys: keys})
+			if got := verdict(r, audit.CheckKey); got.Verdict != want || !strings.Contains(got.Detail, detail) {
+				t.Errorf("%s, %s: key is %s (%s), want %s %s", tt.name, name, got.Verdict, got.Detail, want, detail)
+			}
+			if got := verdict(r, audit.CheckInclusion); got.Verdict != audit.Holds {
+				t.Errorf("%s, %s: inclusion is %s (%s)", tt.name, name, got.Verdict, got.Detail)
+			}
+		}
+		ask("by the file alone", nil)
+		ask("with the key listed", listed)
+		e.Leaves = slices.DeleteFunc(e.Leaves, func(l audit.EvidenceLeaf) bool { return l.Index == c.Blocks[1].Header.First+4 })
+		ask("with the key listed and no enrolment in the file", listed)
+
+		// An outcome about something else belongs into no file.
+		adopted := entry.Outcome{Kind: entry.OutcomeAdopted, Code: entry.AdoptedRevocation, Detail: "home1"}
+		stuffed := ledgertest.Of(ledgertest.Rechain(ledgertest.Insert(c.All(), claim, adopted.Encode())))
+		cp = stuffed.Checkpoint()
+		if e, err = ledger.Evidence(stuffed, c.Sign(t, cp), cp, c.Blocks[2].Header.First+4, nil); err != nil {
+			t.Fatal(err)
+		}
+		p, err := block.NewProver(stuffed, cp.Size).Prove(claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Leaves = append(e.Leaves, audit.EvidenceLeaf{Index: claim, Leaf: adopted.Encode(), Path: p.Path})
+		slices.SortFunc(e.Leaves, func(a, b audit.EvidenceLeaf) int { return int(a.Index) - int(b.Index) })
+		r := audit.Verify("a.evidence", e.Encode(), audit.Trust{Policy: c.Policy})
+		if got := verdict(r, audit.CheckInclusion); got.Verdict != audit.False {
+			t.Errorf("%s: a file with an outcome of something else: inclusion is %s (%s)", tt.name, got.Verdict, got.Detail)
+		}
 	}
 }
 

@@ -10,7 +10,8 @@ type Outcome struct {
 	// whose statement is in the log.
 	Leaf uint64
 	// Hash identifies what the outcome is about where that is not in the log: a
-	// refused statement (the SHA-256 of its Sig_structure), a proposal.
+	// refused statement (the SHA-256 of its Sig_structure), or that is stated
+	// several times: a proposal, a payload.
 	Hash [32]byte
 	// Code says why, in a word that programs compare.
 	Code string
@@ -22,7 +23,14 @@ type Outcome struct {
 const (
 	OutcomeRefused = "refused" // Hash, Code a Reason
 	OutcomeFlagged = "flagged" // Leaf, Code a Flag, Detail a channel
-	OutcomeAdopted = "adopted" // Hash of the proposal, Detail its parameter
+	OutcomeAdopted = "adopted" // Hash of what enough oracles agreed on, Code what that is, Detail its parameter or gateway
+)
+
+// What oracles adopt: the codes of OutcomeAdopted.
+const (
+	AdoptedVote       = "vote"       // Hash of the Proposal
+	AdoptedEnrolment  = "enrolment"  // Hash of the payload, Detail the gateway
+	AdoptedRevocation = "revocation" // Hash of the payload, Detail the gateway whose key ended
 )
 
 // Flags of readings that are recorded and doubted.

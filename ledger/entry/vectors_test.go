@@ -222,6 +222,20 @@ func TestLeafVectors(t *testing.T) {
 	})
 }
 
+// TestAdoptedVectors has the outcomes of what oracles agreed on, which are found
+// by the payloads' vectors.
+func TestAdoptedVectors(t *testing.T) {
+	payloads := readVectors(t, "payloads.json")
+	vote := &entry.Outcome{Kind: entry.OutcomeAdopted, Hash: sha256.Sum256(payloads["vote"][2:]), Code: entry.AdoptedVote, Detail: entry.ParamLateAfter}
+	enrolment := &entry.Outcome{Kind: entry.OutcomeAdopted, Hash: sha256.Sum256(payloads["enrolment"]), Code: entry.AdoptedEnrolment, Detail: "home-1"}
+	revocation := &entry.Outcome{Kind: entry.OutcomeAdopted, Hash: sha256.Sum256(payloads["revocation"]), Code: entry.AdoptedRevocation, Detail: "home-1"}
+	checkVectors(t, "adopted.json", []example{
+		of("vote", vote, always(vote.Encode), entry.ParseOutcome),
+		of("enrolment", enrolment, always(enrolment.Encode), entry.ParseOutcome),
+		of("revocation", revocation, always(revocation.Encode), entry.ParseOutcome),
+	})
+}
+
 // keyVector says how a key id comes about.
 type keyVector struct {
 	Name      string `json:"name"`

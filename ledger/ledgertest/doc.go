@@ -17,8 +17,12 @@
 // The words are
 //
 //	+home1            enrol the gateway home1 with one metering point; options
-//	                  follow after colons: committed, es256
-//	-home1            revoke its newest key, by the first oracle
+//	                  follow after colons: committed, es256. The first oracle
+//	                  states it
+//	-home1            revoke its newest key, by itself
+//	end2:home1        the second oracle's statement that its newest key ends
+//	also2:WORD        what the first oracle stated when WORD was drawn last, stated
+//	                  by the second too: also2:+home1
 //	home1=1000        a reading of the register energy in Wh, with the next
 //	                  sequence number; home1/power=-5 reads the gauge power
 //	home1#9=1000      the same with sequence count 9, home1#2.9 in boot 2

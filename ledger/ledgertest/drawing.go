@@ -93,6 +93,9 @@ func (c *Chain) drawWord(w string) (Message, error) {
 		}
 		return c.Deliver(m.Statement, m.Pack), nil
 	}
+	if rest, ok := strings.CutPrefix(w, "also"); ok {
+		return c.alsoWord(rest)
+	}
 	if rest, ok := strings.CutPrefix(w, "forged:"); ok {
 		s, err := c.word(rest)
 		if err != nil {
@@ -109,6 +112,22 @@ func (c *Chain) drawWord(w string) (Message, error) {
 	return c.deliver(s), nil
 }
 
+// alsoWord makes one more oracle state what was drawn before.
+func (c *Chain) alsoWord(w string) (Message, error) {
+	c.tb.Helper()
+	who, old, _ := strings.Cut(w, ":")
+	i, err := strconv.Atoi(who)
+	m, ok := c.drawn[old]
+	if err != nil || i < 1 || i > len(c.Oracles) || !ok {
+		return Message{}, fmt.Errorf("what was drawn before is stated again as also2:+home1")
+	}
+	parsed, err := signer.Parse(m.Statement)
+	if err != nil {
+		return Message{}, err
+	}
+	return c.deliver(c.Stated(i-1, parsed.Type, parsed.Payload)), nil
+}
+
 // word makes the statement that a word stands for.
 func (c *Chain) word(w string) (*Statement, error) {
 	c.tb.Helper()
@@ -121,6 +140,13 @@ func (c *Chain) word(w string) (*Statement, error) {
 			return nil, fmt.Errorf("no gateway %q was enrolled", w[1:])
 		}
 		return c.Revocation(g.key.Public().ID()), nil
+	case strings.HasPrefix(w, "end"):
+		who, name, _ := strings.Cut(w[len("end"):], ":")
+		i, err := strconv.Atoi(who)
+		if err != nil || i < 1 || i > len(c.Oracles) || c.gateways[name] == nil {
+			return nil, fmt.Errorf("an oracle ends a key of a gateway that was enrolled as in end2:home1")
+		}
+		return c.Ending(i-1, c.gateways[name].key.Public().ID()), nil
 	case strings.HasPrefix(w, "clock"):
 		return c.clockWord(w)
 	case strings.HasPrefix(w, "vote"):
@@ -226,6 +252,14 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 	}
 	b.WriteString("\n")
 	wh := make([]int, len(names))
+	enrolled := make([]string, len(names)) // the last enrolment of each
+	some := func(word string) {            // some of the oracles do it, often enough of them
+		for o := range oracles {
+			if pick(5) > 0 {
+				fmt.Fprintf(&b, word+" ", o+1)
+			}
+		}
+	}
 	for h := range blocks {
 		for range pick(6) + 1 {
 			i := pick(len(names))
@@ -233,9 +267,17 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 			wh[i] += pick(1000)
 			switch pick(20) {
 			case 0:
-				fmt.Fprintf(&b, "-%s ", n)
+				if pick(2) == 0 {
+					fmt.Fprintf(&b, "-%s ", n)
+				} else {
+					some("end%d:" + n)
+				}
 			case 1:
-				fmt.Fprintf(&b, "+%s%s ", n, options[pick(4)])
+				if enrolled[i] == "" || pick(2) == 0 {
+					enrolled[i] = fmt.Sprintf("+%s%s", n, options[pick(4)])
+					fmt.Fprintf(&b, "-%s %s ", n, enrolled[i])
+				}
+				some("also%d:" + enrolled[i])
 			case 2:
 				fmt.Fprintf(&b, "junk ")
 			case 3:
@@ -247,7 +289,7 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 			case 6:
 				fmt.Fprintf(&b, "%s=%d ", n, pick(2_000_000_000)-1000)
 			case 7:
-				fmt.Fprintf(&b, "vote%d:%s=%d@%d ", 1+pick(oracles), entry.ParamLateAfter, 1+pick(2)*3600, h+2+pick(4))
+				some(fmt.Sprintf("vote%%d:%s=%d@%d", entry.ParamLateAfter, 1+pick(2)*3600, h+2+pick(4)))
 			case 8:
 				late := []string{"", "", fmt.Sprintf(".%d", pick(h+4))}[pick(3)]
 				fmt.Fprintf(&b, "clock%d%s@%d ", 1+pick(oracles), late, pick(4000)-1000)

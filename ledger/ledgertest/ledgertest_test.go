@@ -135,12 +135,12 @@ func TestScribble(t *testing.T) {
 		}
 	}
 	for _, want := range []entry.Reason{"", entry.ReasonMalformed, entry.ReasonUnknownKey, entry.ReasonRevokedKey, entry.ReasonBadSignature,
-		entry.ReasonSequenceUsed, entry.ReasonFuture, entry.ReasonAlreadyKnown} {
+		entry.ReasonSequenceUsed, entry.ReasonFuture, entry.ReasonAlreadyKnown, entry.ReasonWrongMode, entry.ReasonWrongHeight} {
 		if reasons[want] == 0 {
 			t.Errorf("no scribble has the reason %q", want)
 		}
 	}
-	for _, want := range []string{entry.FlagLate, entry.FlagRange, entry.FlagRate, entry.FlagRegisterFell, entry.FlagUnregistered} {
+	for _, want := range []string{entry.AdoptedVote, entry.AdoptedEnrolment, entry.AdoptedRevocation, entry.FlagLate, entry.FlagRange, entry.FlagRate, entry.FlagRegisterFell, entry.FlagUnregistered} {
 		if flags[want] == 0 {
 			t.Errorf("no scribble has the flag %q", want)
 		}

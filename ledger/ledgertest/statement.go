@@ -66,7 +66,8 @@ func Channels() []entry.Channel {
 }
 
 // Enrolment returns the statement by which the first oracle admits a new key of
-// a gateway, whose older keys are known to the chain no more.
+// a gateway, whose older keys are known to the chain no more. The second key of a
+// gateway needs others to state the same: Stated with the payload of this one.
 func (c *Chain) Enrolment(name string, alg signer.Algorithm, mode string) *Statement {
 	c.tb.Helper()
 	g := c.gateways[name]
@@ -108,10 +109,23 @@ func (c *Chain) Clock(i int, time int64) *Statement {
 	return c.Stated(i, entry.TypeClock, k.Encode())
 }
 
-// Revocation returns the statement by which the first oracle ends a key.
+// Revocation returns the statement by which a gateway ends its own newest key; of
+// a key that is not one, by which the first oracle wants to.
 func (c *Chain) Revocation(id signer.KeyID) *Statement {
+	s := c.Ending(0, id)
+	for _, g := range c.gateways {
+		if g.key.Public().ID() == id {
+			s.Key, s.Claims.Issuer = g.key, "urn:wattmark:gateway:"+g.name
+		}
+	}
+	return s
+}
+
+// Ending returns the statement by which the oracle at position i wants to end a
+// key. It does when as many oracles state it as change a rule.
+func (c *Chain) Ending(i int, id signer.KeyID) *Statement {
 	r := entry.Revocation{KeyID: id[:], Reason: "drawn"}
-	return c.Stated(0, entry.TypeRevocation, r.Encode())
+	return c.Stated(i, entry.TypeRevocation, r.Encode())
 }
 
 // Vote returns the vote of the oracle at position i.

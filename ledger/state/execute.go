@@ -48,6 +48,7 @@ func (s *State) Execute(first uint64, inputs []Input) *Result {
 func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
 	r := &Result{Reasons: make([]entry.Reason, len(inputs)), Leaves: make([][]byte, 0, len(inputs))}
 	s.enact()
+	s.lapse()
 	plans := make([]plan, len(inputs))
 	spoken := make(spokenClocks)
 	for i := range inputs {
@@ -154,10 +155,18 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 		}
 		return s.observe(p, leaf)
 	case entry.TypeEnrolment:
-		s.enrol(p, leaf)
+		effective, out := s.approve(p, p.enrolment.Gateway)
+		if effective {
+			s.enrol(p, leaf)
+		}
+		return out
 	case entry.TypeRevocation:
-		p.key.Revoked = leaf
-		s.touch(p.key)
+		effective, out := s.approve(p, p.key.Gateway)
+		if effective {
+			p.key.Revoked = leaf
+			s.touch(p.key)
+		}
+		return out
 	case entry.TypeVote:
 		return s.vote(p)
 	}
@@ -212,7 +221,7 @@ func (s *State) vote(p *plan) [][]byte {
 		return nil
 	}
 	v.Adopted = true
-	o := entry.Outcome{Kind: entry.OutcomeAdopted, Hash: prop.Hash(), Code: "vote", Detail: prop.Parameter}
+	o := entry.Outcome{Kind: entry.OutcomeAdopted, Hash: prop.Hash(), Code: entry.AdoptedVote, Detail: prop.Parameter}
 	return [][]byte{o.Encode()}
 }
 

@@ -23,6 +23,8 @@ type plan struct {
 	point     *point
 	pack      *entry.Pack
 	opaque    bool
+	governed  bool     // takes effect when enough oracles have stated the same
+	shared    [32]byte // what they have in common: the SHA-256 of the payload
 }
 
 // prepare reads what every statement has: who signed it, for which ledger.
@@ -193,19 +195,31 @@ func (s *State) judgeEnrolment(p *plan) entry.Reason {
 	if s.sealing[k.ID()] {
 		return entry.ReasonNotAuthorised
 	}
-	if id, ok := s.names[e.Gateway]; ok && s.keys[id].Revoked == 0 {
+	id, had := s.names[e.Gateway]
+	if had && s.keys[id].Revoked == 0 {
 		return entry.ReasonAlreadyKnown
 	}
 	for _, def := range e.Points {
-		if pt := s.points[def.Subject]; pt != nil && s.keys[signer.KeyID(pt.Key)].Revoked == 0 {
+		pt := s.points[def.Subject]
+		if pt == nil {
+			continue
+		}
+		had = true
+		if s.keys[signer.KeyID(pt.Key)].Revoked == 0 {
 			return entry.ReasonAlreadyKnown
+		}
+		if pt.Mode != def.Mode { // who was promised that packs are hidden keeps the promise
+			return entry.ReasonWrongMode
 		}
 	}
 	p.enrolment, p.newKey = e, k
+	if had {
+		return s.judgeApproval(p)
+	}
 	return ""
 }
 
-// judgeRevocation lets an oracle revoke any gateway's key, and a gateway its own.
+// judgeRevocation lets a gateway end its own key, and enough oracles any.
 func (s *State) judgeRevocation(p *plan) entry.Reason {
 	r, err := entry.ParseRevocation(p.opened.Message().Payload)
 	if err != nil || !p.plain() {
@@ -221,6 +235,9 @@ func (s *State) judgeRevocation(p *plan) entry.Reason {
 		return entry.ReasonAlreadyKnown
 	}
 	p.key = k
+	if p.oracle >= 0 {
+		return s.judgeApproval(p)
+	}
 	return ""
 }
 

@@ -27,8 +27,8 @@ func TestEnrolment(t *testing.T) {
 		{"a new key starts its own sequence", "+home1\nhome1=1\n-home1 +home1\nhome1#1=2", []entry.Reason{""}},
 		{"what was signed before the revocation in its block counts", "+home1\nhome1=1 -home1 home1=2",
 			[]entry.Reason{"", "", entry.ReasonRevokedKey}},
-		{"a point may change its mode with its key", "+home1\nhome1=1\n-home1 +home1:committed\nhome1=2", []entry.Reason{""}},
-		{"twice revoked in one block", "+home1\n-home1 -home1", []entry.Reason{"", entry.ReasonAlreadyKnown}},
+		{"a point keeps its mode", "+home1\nhome1=1\n-home1 +home1:committed", []entry.Reason{"", entry.ReasonWrongMode}},
+		{"twice revoked in one block", "+home1\n-home1 -home1 end1:home1", []entry.Reason{"", entry.ReasonAlreadyKnown, entry.ReasonAlreadyKnown}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := ledgertest.New(t, 1).Draw(tt.drawing)

@@ -142,7 +142,10 @@ var refusals = []struct {
 	{"a metering point that is another's", entry.ReasonAlreadyKnown, enrolment(func(e *entry.Enrolment, _ *ledgertest.Chain) {
 		e.Points[0].Subject = ledgertest.Subject("home2")
 	})},
-	{"a key revoked twice", entry.ReasonAlreadyKnown, drawn("-gone")},
+	{"a key revoked twice", entry.ReasonAlreadyKnown, drawn("end1:gone")},
+	{"a metering point that was committed, open", entry.ReasonWrongMode, enrolment(func(e *entry.Enrolment, _ *ledgertest.Chain) {
+		e.Points[0] = entry.Point{Subject: ledgertest.Subject("gone"), Mode: entry.ModeCommitted}
+	})},
 	{"a revocation of nobody's key", entry.ReasonUnknownKey, func(c *ledgertest.Chain) ledgertest.Message {
 		return c.Open(c.Revocation(strangers.Public().ID()))
 	}},

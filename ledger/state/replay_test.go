@@ -172,8 +172,8 @@ func TestOpaqueReadings(t *testing.T) {
 		+home1:committed +home2
 		home1=1000 home2=1000
 		home1=900 home2=900        # a flag for each
-		-home1 +home1              # the point is open from now on
-		home1=800                  # a flag that only who knew the packs can make
+		-home1 +home1:committed
+		home1=800                  # a flag that only who knew the packs before can make
 	`)
 	var opaque []int
 	replay(t, c, nil, func(_ *ledgertest.Block, _ *state.State, r *state.Result) { opaque = append(opaque, r.Opaque) })
@@ -184,6 +184,18 @@ func TestOpaqueReadings(t *testing.T) {
 	replay(t, c, c.Packs, func(_ *ledgertest.Block, _ *state.State, r *state.Result) { opaque = append(opaque, r.Opaque) })
 	if diff := cmp.Diff([]int{0, 0, 0, 0, 0}, opaque); diff != "" {
 		t.Errorf("with packs (-want +got)\n%s", diff)
+	}
+	last, _ := signer.Parse(c.All()[c.Last().Header.First+1])
+	opaque = nil
+	newest := func(digest []byte) []byte {
+		if string(digest) != string(last.Payload) {
+			return nil
+		}
+		return c.Packs(digest)
+	}
+	replay(t, c, newest, func(_ *ledgertest.Block, _ *state.State, r *state.Result) { opaque = append(opaque, r.Opaque) })
+	if diff := cmp.Diff([]int{0, 1, 1, 0, 1}, opaque); diff != "" {
+		t.Errorf("with the last pack alone (-want +got)\n%s", diff)
 	}
 	// A pack that is not the one committed to is no pack.
 	other := func([]byte) []byte { return []byte("another") }
@@ -298,7 +310,7 @@ func TestLoadRefuses(t *testing.T) {
 // FuzzLoad loads any records in place of a state's own: what loads can be
 // executed on, exported and loaded again.
 func FuzzLoad(f *testing.F) {
-	c := ledgertest.New(f, 4).Draw("+home1 +home2:committed\nhome1=1 home1#9=2 home2=3 vote1:cut_leaves=2@9\n-home1")
+	c := ledgertest.New(f, 4).Draw("+home1 +home2:committed\nhome1=1 home1#9=2 home2=3 vote1:cut_leaves=2@9 end1:home1\n-home2 +home2:committed")
 	export := c.Last().Export
 	for i := range export {
 		f.Add(uint8(i), export[i].Key, export[i].Value)

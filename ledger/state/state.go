@@ -36,6 +36,7 @@ type meta struct {
 	Clocks    []int64           `cbor:"3,keyasint"` // last clock of each oracle
 	Settings  []entry.Parameter `cbor:"4,keyasint"` // in force, in order of names
 	Proposals []proposal        `cbor:"5,keyasint"` // open or adopted and waiting for their height
+	Approvals []approval        `cbor:"6,keyasint"` // of changes of keys, waiting for more oracles
 }
 
 type proposal struct {
@@ -191,6 +192,11 @@ func (s *State) checkLoaded() error {
 	for i := range s.meta.Proposals {
 		if len(s.meta.Proposals[i].Voters) == 0 {
 			return fmt.Errorf("proposal %d has no voter", i)
+		}
+	}
+	for i := range s.meta.Approvals {
+		if len(s.meta.Approvals[i].Voters) == 0 {
+			return fmt.Errorf("approval %d is nobody's", i)
 		}
 	}
 	for _, subject := range slices.Sorted(maps.Keys(s.points)) {
