@@ -126,6 +126,7 @@ func (v *Verifier) VerifyAll(jobs []Job) {
 func (v *Verifier) VerifyBatch(jobs []Job) {
 	batch := ed25519.NewBatchVerifierWithCapacity(len(jobs))
 	added := make([]*Job, 0, len(jobs))
+	var message []byte // of one job after another: it is hashed when it is added
 	for i := range jobs {
 		j := &jobs[i]
 		if j.Err != nil {
@@ -139,7 +140,7 @@ func (v *Verifier) VerifyBatch(jobs []Job) {
 			j.Opened, j.Err = Verify(j.Message, j.Key)
 			continue
 		}
-		message := SigStructure(nil, j.Message.protected, j.Message.Payload)
+		message = SigStructure(message[:0], j.Message.protected, j.Message.Payload)
 		if j.Err = v.add(batch, j.Key, message, j.Message.signature); j.Err == nil {
 			added = append(added, j)
 		}
