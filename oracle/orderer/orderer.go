@@ -30,7 +30,7 @@ type Orderer interface {
 
 	// Deliver calls fn for all messages from sequence from on, in order, each once, and then for new ones as they come. One call of
 	// fn gets one or more messages with the sequences first, first+1, and so on; calls do not overlap. The byte slices are fn's to
-	// keep, the slice that holds them is not. Deliver blocks until ctx ends (and returns its error), fn returns an error (and
+	// keep, but not to change; the slice that holds them is not. Deliver blocks until ctx ends (and returns its error), fn returns an error (and
 	// returns that unchanged), or the order cannot continue: ErrTrimmed, ErrBeyond, ErrDiverged. It outlives lost connections and
 	// restarts of the order's servers without losing or repeating a message, but not its own client being closed. A from of 0 is an
 	// error.

@@ -1,8 +1,8 @@
 package jetstream
 
 import (
+	"bytes"
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -75,8 +75,8 @@ type delivery struct {
 	o    *Orderer
 	fn   func(first uint64, msgs [][]byte) error
 	next uint64
-	// last is the digest of message next-1 if this call delivered it.
-	last  [sha256.Size]byte
+	// last is message next-1 if this call delivered one.
+	last  []byte
 	began bool
 	// short is when the order was first found to end before next.
 	short time.Time
@@ -187,13 +187,12 @@ func (d *delivery) hand(m jetstream.Msg, waiting <-chan jetstream.Msg) error {
 		return lost
 	}
 	d.resumed()
-	digest := sha256.Sum256(batch[len(batch)-1])
 	first := d.next
 	if err := d.fn(first, batch); err != nil {
 		return stop{err}
 	}
 	d.next += uint64(len(batch))
-	d.last, d.began = digest, true
+	d.last, d.began = batch[len(batch)-1], true
 	return lost
 }
 
@@ -224,7 +223,7 @@ func (d *delivery) check(ctx context.Context) error {
 		return stop{err}
 	case err != nil:
 		return err
-	case sha256.Sum256(held) != d.last:
+	case !bytes.Equal(held, d.last):
 		return stop{fmt.Errorf("%w: at sequence %d", orderer.ErrDiverged, d.next-1)}
 	}
 	return nil
