@@ -9,6 +9,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/oasisprotocol/curve25519-voi/curve"
 )
 
 // Algorithm is a COSE algorithm identifier together with its curve.
@@ -74,8 +76,42 @@ type PublicKey struct {
 }
 
 // NewPublicKey makes a key from its raw form: 32 bytes for EdDSA (RFC 8032), an
-// uncompressed point of 65 bytes for ES256 (SEC 1 section 2.3.3).
+// uncompressed point of 65 bytes for ES256 (SEC 1 section 2.3.3). It refuses what
+// is no point of the curve, and for EdDSA points of small order and encodings that
+// are not canonical: nobody gets such a key who makes one.
 func NewPublicKey(alg Algorithm, raw []byte) (PublicKey, error) {
+	k, err := newPublicKey(alg, raw)
+	if err == nil && alg == EdDSA {
+		err = checkPoint(raw)
+	}
+	if err != nil {
+		return PublicKey{}, err
+	}
+	return k, nil
+}
+
+// checkPoint refuses Ed25519 keys that were made to be odd. By ZIP-215 one signature
+// that anybody can write verifies for every message under a key of small order, and
+// a key that can be written in two ways has two ids.
+func checkPoint(raw []byte) error {
+	var c curve.CompressedEdwardsY
+	if _, err := c.SetBytes(raw); err != nil {
+		return fmt.Errorf("reading Ed25519 public key: %w", err)
+	}
+	var p curve.EdwardsPoint
+	if _, err := p.SetCompressedY(&c); err != nil {
+		return errors.New("an Ed25519 public key that is no point of the curve")
+	}
+	switch {
+	case !c.IsCanonicalVartime():
+		return errors.New("an Ed25519 public key whose encoding is not the canonical one")
+	case p.IsSmallOrder():
+		return errors.New("an Ed25519 public key of small order, for which anybody can sign")
+	}
+	return nil
+}
+
+func newPublicKey(alg Algorithm, raw []byte) (PublicKey, error) {
 	k := PublicKey{alg: alg, raw: string(raw)}
 	spki, err := k.SPKI()
 	if err != nil {

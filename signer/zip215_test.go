@@ -5,6 +5,7 @@ import (
 	"crypto/sha512"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/oasisprotocol/curve25519-voi/curve"
@@ -53,7 +54,7 @@ func (c crafted) Sign(message []byte) ([]byte, error) { return c.sign(message), 
 
 func edKey(tb testing.TB, raw []byte) signer.PublicKey {
 	tb.Helper()
-	k, err := signer.NewPublicKey(signer.EdDSA, raw)
+	k, err := signer.OddPublicKey(raw)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -94,6 +95,38 @@ func TestSmallOrderPointsAreTakenSinglyAndInBatches(t *testing.T) {
 			sig := append(unhex(t, r), make([]byte, 32)...)
 			agree(t, fmt.Sprintf("A %s R %s", a, r), crafted{k, func([]byte) []byte { return sig }}, true)
 		}
+	}
+}
+
+// Verification takes the odd keys above, as ZIP-215 says; nobody gets to register
+// one. Of y from 2^255-19 on no encoding is a key, whatever its point.
+func TestOddKeysAreRefused(t *testing.T) {
+	odd := append([]string(nil), smallOrder...)
+	for low := 0xed; low <= 0xff; low++ {
+		for _, high := range []string{"7f", "ff"} {
+			odd = append(odd, fmt.Sprintf("%02x", low)+strings.Repeat("ff", 30)+high)
+		}
+	}
+	odd = append(odd, "02"+strings.Repeat("00", 31)) // y = 2 is no point of the curve
+	for _, s := range odd {
+		if _, err := signer.NewPublicKey(signer.EdDSA, unhex(t, s)); err == nil {
+			t.Errorf("%s is taken as a key", s)
+		}
+	}
+	taken := 0
+	for i := range 256 { // of small y about half are points, and all but 0 and 1 good ones
+		raw := append([]byte{byte(i)}, make([]byte, 31)...)
+		err := curve.NewEdwardsPoint().UnmarshalBinary(raw)
+		_, got := signer.NewPublicKey(signer.EdDSA, raw)
+		if want := err == nil && i > 1; (got == nil) != want {
+			t.Errorf("y = %d: %v, want it taken: %v", i, got, want)
+		}
+		if got == nil {
+			taken++
+		}
+	}
+	if taken < 64 {
+		t.Errorf("only %d keys of 256 were taken: the test shows nothing", taken)
 	}
 }
 

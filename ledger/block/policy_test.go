@@ -197,7 +197,7 @@ func TestKeysThatShareNameAndID(t *testing.T) {
 		binary.BigEndian.PutUint32(raw[:], i)
 		k, err := signer.NewPublicKey(signer.EdDSA, raw[:])
 		if err != nil {
-			t.Fatal(err)
+			continue // of what is no point of the curve, about half
 		}
 		v := block.VerifierKey{Name: origin, Key: k}
 		other, ok := seen[v.ID()]

@@ -134,6 +134,7 @@ func TestCharters(t *testing.T) {
 		edit func(*ledgertest.Consortium)
 	}{
 		{"a statement key that is none", func(c *ledgertest.Consortium) { c.Charter.Oracles[1].Key = []byte{1} }},
+		{"a statement key for which anybody can sign", func(c *ledgertest.Consortium) { c.Charter.Oracles[1].Key = append([]byte{1}, make([]byte, 31)...) }},
 		{"one statement key of two", func(c *ledgertest.Consortium) { c.Charter.Oracles[1].Key = c.Charter.Oracles[0].Key }},
 		{"a log key that is none", func(c *ledgertest.Consortium) { c.Charter.Oracles[1].Log = "log" }},
 		{"a cosigner's key as log key", func(c *ledgertest.Consortium) { c.Charter.Oracles[1].Log = c.Charter.Oracles[1].Cosigner }},

@@ -122,6 +122,9 @@ var refusals = []struct {
 	}},
 	{"an enrolment that does not read", entry.ReasonBadPayload, stated(entry.TypeEnrolment, []byte{0xa0})},
 	{"an enrolment of a key that is none", entry.ReasonBadPayload, enrolment(func(e *entry.Enrolment, _ *ledgertest.Chain) { e.Key = e.Key[1:] })},
+	{"an enrolment of a key for which anybody can sign", entry.ReasonBadPayload, enrolment(func(e *entry.Enrolment, _ *ledgertest.Chain) {
+		e.Key = append([]byte{1}, make([]byte, 31)...)
+	})},
 	{"an enrolment that hides its payload", entry.ReasonBadPayload, func(c *ledgertest.Chain) ledgertest.Message {
 		s := c.Enrolment("home9", signer.EdDSA, entry.ModeOpen)
 		s.Hidden = true
