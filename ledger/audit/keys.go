@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"wattmark/signer"
 )
@@ -86,6 +88,9 @@ func EncodeKeys(keys []KnownKey) ([]byte, error) {
 	}{Keys: []jwk{}}
 	b64 := base64.RawURLEncoding.EncodeToString
 	for _, k := range keys {
+		if !knownRole(k.Role) {
+			return nil, fmt.Errorf("key %v: role %q is not known", k.Public.ID(), k.Role)
+		}
 		raw := k.Public.Bytes()
 		j := jwk{
 			ID: k.Public.ID().String(), Alg: k.Public.Algorithm().String(), Use: "sig",
@@ -107,39 +112,126 @@ func EncodeKeys(keys []KnownKey) ([]byte, error) {
 // maxKeySet bounds a key set in bytes.
 const maxKeySet = 16 << 20
 
-// ParseKeys reads a JWK set. Keys of other types are passed over; a kid that
-// does not belong to its key is an error.
+// ParseKeys reads a JWK set. Keys of other types are passed over. What says two
+// things of one key is an error, as some readers would take the one and some the
+// other: a member twice or in other letters, a kid, alg or use that does not belong
+// to the key. So are roles that are not known, and private keys.
 func ParseKeys(b []byte) (*KeySet, error) {
 	if len(b) > maxKeySet {
 		return nil, fmt.Errorf("key set: %d bytes, over the limit of %d", len(b), maxKeySet)
 	}
-	var set struct {
-		Keys []jwk `json:"keys"`
-	}
-	if err := json.Unmarshal(b, &set); err != nil {
+	members, err := membersOf(b, "keys")
+	if err != nil {
 		return nil, fmt.Errorf("key set: %w", err)
 	}
-	if set.Keys == nil {
+	var list []json.RawMessage
+	if raw, ok := members["keys"]; ok {
+		if err := json.Unmarshal(raw, &list); err != nil {
+			return nil, fmt.Errorf("key set: %w", err)
+		}
+	}
+	if list == nil {
 		return nil, errors.New(`key set: there is no member "keys"`)
 	}
 	s := &KeySet{}
-	for i, j := range set.Keys {
-		k, ok, err := j.key()
+	for i, raw := range list {
+		k, ok, err := parseJWK(raw)
 		if err != nil {
 			return nil, fmt.Errorf("key set: key %d: %w", i, err)
 		}
 		if !ok {
 			continue
 		}
-		if j.ID != "" && j.ID != k.ID().String() {
-			return nil, fmt.Errorf("key set: key %d: kid %q does not belong to it, %v does", i, j.ID, k.ID())
+		if _, ok := s.Find(k.Public.ID()); ok {
+			return nil, fmt.Errorf("key set: key %d: key %v stands twice", i, k.Public.ID())
 		}
-		if _, ok := s.Find(k.ID()); ok {
-			return nil, fmt.Errorf("key set: key %d: key %v stands twice", i, k.ID())
-		}
-		s.Add(KnownKey{k, j.Name, j.Role, j.Enrolled, j.Revoked})
+		s.Add(k)
 	}
 	return s, nil
+}
+
+// jwkMembers are the members of a key that mean something here. d is in every
+// private key (RFC 7518 section 6, RFC 8037 section 2).
+var jwkMembers = []string{"kty", "crv", "x", "y", "d", "kid", "alg", "use",
+	"wattmark_name", "wattmark_role", "wattmark_enrolled_leaf", "wattmark_revoked_leaf"}
+
+// parseJWK reads one key of a set; ok is false for one of another type.
+func parseJWK(raw []byte) (known KnownKey, ok bool, err error) {
+	members, err := membersOf(raw, jwkMembers...)
+	if err != nil {
+		return known, false, err
+	}
+	if _, private := members["d"]; private {
+		return known, false, errors.New("it is a private key: it must be kept out of every file that is given away, and is public now if this one was")
+	}
+	var j jwk
+	if err := json.Unmarshal(raw, &j); err != nil {
+		return known, false, err
+	}
+	k, ok, err := j.key()
+	if !ok || err != nil {
+		return known, false, err
+	}
+	switch {
+	case j.ID != "" && j.ID != k.ID().String():
+		err = fmt.Errorf("kid %q does not belong to it, %v does", j.ID, k.ID())
+	case j.Alg != "" && j.Alg != k.Algorithm().String():
+		err = fmt.Errorf("alg %q is not that of the key, %v is", j.Alg, k.Algorithm())
+	case j.Use != "" && j.Use != "sig":
+		err = fmt.Errorf("use %q is not that of a key that signs", j.Use)
+	case !knownRole(j.Role):
+		err = fmt.Errorf("wattmark_role %q is not known", j.Role)
+	}
+	return KnownKey{k, j.Name, j.Role, j.Enrolled, j.Revoked}, err == nil, err
+}
+
+func knownRole(role string) bool {
+	return slices.Contains([]string{"", RoleGateway, RoleOracle, RoleLog, RoleCosigner}, role)
+}
+
+// membersOf splits a JSON object. Names of two members may not be equal but for
+// case, and what is one of known but for case is refused: encoding/json takes such
+// members for each other, where other readers do not.
+func membersOf(object []byte, known ...string) (map[string]json.RawMessage, error) {
+	d := json.NewDecoder(bytes.NewReader(object))
+	t, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	if t != json.Delim('{') {
+		return nil, fmt.Errorf("it starts with %v and is no object", t)
+	}
+	members := make(map[string]json.RawMessage)
+	seen := make(map[string]string) // names by how they read in any case
+	for d.More() {
+		t, err := d.Token()
+		if err != nil {
+			return nil, err
+		}
+		name, ok := t.(string)
+		if !ok {
+			return nil, fmt.Errorf("%v stands where a member's name should", t)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil {
+			return nil, err
+		}
+		folded := strings.ToLower(strings.ToUpper(name))
+		if other, twice := seen[folded]; twice {
+			return nil, fmt.Errorf("member %q stands twice: as %q before", name, other)
+		}
+		if folded != name && slices.Contains(known, folded) {
+			return nil, fmt.Errorf("member %q is to be written %q", name, folded)
+		}
+		seen[folded], members[name] = name, value
+	}
+	if _, err := d.Token(); err != nil { // the closing brace
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something follows it")
+	}
+	return members, nil
 }
 
 func (j *jwk) key() (k signer.PublicKey, ok bool, err error) {

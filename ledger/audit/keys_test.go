@@ -46,6 +46,9 @@ func TestKeySet(t *testing.T) {
 	if _, err := audit.EncodeKeys([]audit.KnownKey{{}}); err == nil {
 		t.Error("no key was encoded")
 	}
+	if _, err := audit.EncodeKeys([]audit.KnownKey{{Public: ed, Role: "king"}}); err == nil {
+		t.Error("a role that is none was encoded")
+	}
 }
 
 // TestKeySetIsRFC7517 reads what EncodeKeys writes as any JWK library would.
@@ -73,16 +76,31 @@ func TestKeySetIsRFC7517(t *testing.T) {
 func TestKeySetRefuses(t *testing.T) {
 	ed := ledgertest.Key(t, signer.EdDSA, "a").Public()
 	x := base64.RawURLEncoding.EncodeToString(ed.Bytes())
+	x1 := `"` + x + `"`
 	jwk := fmt.Sprintf(`{"kty":"OKP","crv":"Ed25519","x":%q}`, x)
 	for _, tt := range []struct{ name, set, want string }{
 		{"not JSON", `keys`, "invalid character"},
 		{"no keys", `{}`, `no member "keys"`},
-		{"a list", `[]`, "cannot unmarshal"},
+		{"a list", `[]`, "is no object"},
 		{"a short key", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AAAA"}]}`, "32 bytes"},
 		{"no base64url", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"+/="}]}`, "x: illegal base64"},
 		{"a point off the curve", `{"keys":[{"kty":"EC","crv":"P-256","x":"` + x + `","y":"` + x + `"}]}`, "on the curve"},
 		{"half a point", `{"keys":[{"kty":"EC","crv":"P-256","x":"` + x + `"}]}`, "32 bytes each"},
 		{"another's kid", strings.Replace(`{"keys":[`+jwk+`]}`, `"kty"`, `"kid":"00","kty"`, 1), "does not belong"},
+		{"a member twice", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":` + x1 + `,"wattmark_role":"cosigner","wattmark_role":"gateway"}]}`, "stands twice"},
+		{"a member twice in other letters", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":` + x1 + `,"wattmark_revoked_leaf":5,"WATTMARK_REVOKED_LEAF":0}]}`, "stands twice"},
+		{"the same with a letter of another alphabet", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":` + x1 + `,"wattmark_revoked_leaf":5,"wattmark_revo\u212aed_leaf":0}]}`, "stands twice"},
+		{"a member in other letters", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":` + x1 + `,"Wattmark_revoked_leaf":5}]}`, "is to be written"},
+		{"the set's own member twice", `{"keys":[],"KEYS":[` + jwk + `]}`, "stands twice"},
+		{"the set's own member in other letters", `{"KEYS":[` + jwk + `]}`, "is to be written"},
+		{"something behind", `{"keys":[` + jwk + `]} {}`, "follows"},
+		{"a number for a key", `{"keys":[7]}`, "is no object"},
+		{"another algorithm", strings.Replace(`{"keys":[`+jwk+`]}`, `"kty"`, `"alg":"ES256","kty"`, 1), "alg"},
+		{"a key to encrypt with", strings.Replace(`{"keys":[`+jwk+`]}`, `"kty"`, `"use":"enc","kty"`, 1), "use"},
+		{"a role that is none", strings.Replace(`{"keys":[`+jwk+`]}`, `"kty"`, `"wattmark_role":"Gateway","kty"`, 1), "role"},
+		{"a private key", strings.Replace(`{"keys":[`+jwk+`]}`, `"kty"`, `"d":`+x1+`,"kty"`, 1), "private key"},
+		{"a private key of another type", `{"keys":[{"kty":"RSA","n":"AQAB","e":"AQAB","d":"AQAB"}]}`, "private key"},
+		{"a key for which anybody can sign", `{"keys":[{"kty":"OKP","crv":"Ed25519","x":"AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"}]}`, "small order"},
 		{"a key twice", `{"keys":[` + jwk + `,` + jwk + `]}`, "stands twice"},
 	} {
 		if _, err := audit.ParseKeys([]byte(tt.set)); err == nil || !strings.Contains(err.Error(), tt.want) {
