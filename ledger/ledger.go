@@ -108,7 +108,8 @@ var ErrNoLedger = errors.New("there is no ledger here")
 // ErrForgotten is returned by Open where blocks must be executed again and packs
 // that their outcomes depend on are not in the vault, or no more. Going on from
 // what can be told without them would give another state than other oracles have.
-var ErrForgotten = errors.New("packs of committed readings are missing: copy the directory of another oracle that holds this block")
+// Two oracles with one's keys would be one oracle that votes twice.
+var ErrForgotten = errors.New("packs of committed readings are missing: copy the directory of another oracle that holds this block, without keys/: each oracle keeps its own")
 
 // Open opens the ledger in dir. The report says what had to be mended, in words
 // for an operator.

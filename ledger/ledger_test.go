@@ -220,7 +220,7 @@ func TestForgottenPacks(t *testing.T) {
 	if err := os.Remove(filepath.Join(dir, "index.db")); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := ledger.Open(dir, store.Options{}); !errors.Is(err, ledger.ErrForgotten) || !strings.Contains(err.Error(), "block 2") {
+	if _, _, err := ledger.Open(dir, store.Options{}); !errors.Is(err, ledger.ErrForgotten) || !strings.Contains(err.Error(), "block 2") || !strings.Contains(err.Error(), "without keys/") {
 		t.Errorf("got %v, want %v in block 2", err, ledger.ErrForgotten)
 	}
 }
