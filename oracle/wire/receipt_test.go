@@ -301,3 +301,19 @@ func FuzzReceipts(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkParseReceipts(b *testing.B) {
+	_, r := answer(b)
+	r.Items = make([]wire.ReceiptItem, 64)
+	for i := range r.Items {
+		r.Items[i] = wire.ReceiptItem{Boot: 1, Count: uint64(1000 + i), Index: uint64(1_000_000 + i), Path: make([]block.Hash, 20)}
+	}
+	message := r.Encode()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := wire.ParseReceipts(message); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(r.Items)), "ns/item")
+}
