@@ -58,11 +58,11 @@ func (n *Node) execute(ctx context.Context) error {
 			for i := range d.items {
 				it := &d.items[i]
 				c.bytes += it.size
-				clock := n.clockOf(it)
-				if clock != nil && clock.Height == n.height.Load() {
+				height, counts, is := n.clockOf(it)
+				if counts && height == n.height.Load() {
 					c.clocks[it.input.Opened.Key().ID()] = true
 				}
-				c.work = c.work || clock == nil
+				c.work = c.work || !is
 			}
 			cut := len(c.clocks) >= n.quorum
 			c.items = append(c.items, d.items...)
@@ -100,17 +100,10 @@ func (n *Node) execute(ctx context.Context) error {
 
 type cutLimits struct{ leaves, bytes int }
 
-// mostLeaves and mostBytes bound a block whatever the members vote: an oracle
-// must be able to hold it, and the store to take it with its outcomes.
-const (
-	mostLeaves = 1 << 16
-	mostBytes  = 64 << 20
-)
-
 func (n *Node) readLimits(l *cutLimits) (height uint64) {
 	n.ledger.View(func(s *state.State) {
-		l.leaves = int(min(s.Setting(entry.ParamCutLeaves), mostLeaves))
-		l.bytes = int(min(s.Setting(entry.ParamCutBytes), mostBytes))
+		l.leaves = int(min(s.Setting(entry.ParamCutLeaves), entry.MostCutLeaves))
+		l.bytes = int(min(s.Setting(entry.ParamCutBytes), entry.MostCutBytes))
 		height = s.Height()
 	})
 	return height
@@ -125,20 +118,25 @@ func (n *Node) catchUp(seq uint64, already bool) bool {
 	return seq >= n.behind
 }
 
-// clockOf returns the clock in a verified statement of an oracle, or nil.
-func (n *Node) clockOf(it *item) *entry.Clock {
+// clockOf reports whether a verified statement is an oracle's clock, and for which
+// height it counts: what the rules would not take does not count for block time, and
+// must not close a block.
+func (n *Node) clockOf(it *item) (height uint64, counts, is bool) {
 	if it.input.Opened.IsZero() {
-		return nil
+		return 0, false, false
 	}
 	m := it.input.Opened.Message()
 	if m.Type != entry.TypeClock || !n.oracles[m.KeyID] {
-		return nil
+		return 0, false, false
 	}
 	c, err := entry.ParseClock(m.Payload)
 	if err != nil {
-		return nil
+		return 0, false, true
 	}
-	return c
+	// Between two blocks the state is the same for every oracle, and a clock is judged
+	// by nothing else.
+	n.ledger.View(func(s *state.State) { counts = s.Judge(&it.input, 0) == "" })
+	return c.Height, counts, true
 }
 
 // seal executes the block and makes it durable.

@@ -9,12 +9,8 @@ func (n *Node) Limits() (leaves, bytes int) {
 	return l.leaves, l.bytes
 }
 
-// The bounds of the above, and of the receipts that are owed.
-const (
-	MostLeaves = mostLeaves
-	MostBytes  = mostBytes
-	MaxOwed    = maxOwed
-)
+// MaxOwed bounds the receipts that are owed.
+const MaxOwed = maxOwed
 
 // Owed is what conclude owes.
 type Owed struct{ c concluding }

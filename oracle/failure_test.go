@@ -413,6 +413,57 @@ func TestPackThatMakesNoDifference(t *testing.T) {
 	}
 }
 
+// An oracle's clocks for another ledger close no block: each block holds a quorum of
+// clocks that count, or its time would be one that the others never showed.
+func TestClockThatDoesNotCount(t *testing.T) {
+	s := newStreet(t, 4)
+	s.start(0, 1, 2)
+	g := s.enrol("home-1", entry.ModeOpen)
+	for i := range 10 {
+		header, _, _ := s.nodes[0].Ledger().Last()
+		height := header.Height
+		for ahead := range uint64(3) {
+			c := entry.Claims{Issuer: "urn:x", Audience: "other.example/ledger", IssuedAt: s.now().Unix()}
+			claims, err := c.Encode()
+			if err != nil {
+				t.Fatal(err)
+			}
+			clock := entry.Clock{Height: height + 1 + ahead, Time: s.now().UnixMilli() + int64(i)}
+			about := signer.Header{Type: entry.TypeClock, ContentType: entry.ContentCBOR, Claims: claims}
+			lie, err := signer.Sign(s.Oracles[3].Statement, about, clock.Encode())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.nodes[0].Submit(t.Context(), lie); err != nil {
+				t.Fatal(err)
+			}
+		}
+		g.deliver(g.read(2)...)
+	}
+	s.level(0, 1, 2)
+	counted := make(map[uint64]int)
+	ledger := s.nodes[0].Ledger().Store()
+	last, _ := ledger.Last()
+	for i := range ledger.Size() {
+		leaf, err := ledger.Leaf(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := signer.Parse(leaf)
+		if err != nil || m.Type != entry.TypeClock {
+			continue
+		}
+		if c, err := entry.ParseClock(m.Payload); err == nil {
+			counted[c.Height]++
+		}
+	}
+	for h := uint64(1); h <= last.Height; h++ {
+		if counted[h] < 3 {
+			t.Errorf("block %d was closed with %d clocks for it", h, counted[h])
+		}
+	}
+}
+
 func TestLyingOracleStopsNobody(t *testing.T) {
 	s := newStreet(t, 4)
 	s.liars[s.Oracles[3].Cosigner.Public().ID()] = true

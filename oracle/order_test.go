@@ -197,8 +197,8 @@ func TestFullBlockIsClosed(t *testing.T) {
 func TestBounds(t *testing.T) {
 	s := newStreet(t, 1, entry.Parameter{Name: entry.ParamCutBytes, Value: 1 << 40}, entry.Parameter{Name: entry.ParamCutLeaves, Value: 1 << 40})
 	s.start(0)
-	if leaves, bytes := s.nodes[0].Limits(); leaves != oracle.MostLeaves || bytes != oracle.MostBytes {
-		t.Errorf("blocks of %d leaves and %d bytes, want %d and %d at most", leaves, bytes, oracle.MostLeaves, oracle.MostBytes)
+	if leaves, bytes := s.nodes[0].Limits(); leaves != entry.MostCutLeaves || bytes != entry.MostCutBytes {
+		t.Errorf("blocks of %d leaves and %d bytes, want %d and %d at most", leaves, bytes, entry.MostCutLeaves, entry.MostCutBytes)
 	}
 
 	var o oracle.Owed
