@@ -112,8 +112,8 @@ func (d *Description) outcome(leaf []byte) error {
 	case entry.OutcomeRefused:
 		d.add("statement", hex.EncodeToString(o.Hash[:]))
 		d.add("remedy", entry.Reason(o.Code).Remedy())
-	default:
-		d.add("proposal", hex.EncodeToString(o.Hash[:]))
+	default: // adopted: a proposal, or the payload of an enrolment or a revocation
+		d.add("what was agreed on", hex.EncodeToString(o.Hash[:]))
 	}
 	return nil
 }
