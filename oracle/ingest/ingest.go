@@ -53,7 +53,7 @@ const (
 	// pace is how long after one batch the next one begins, unless enough wait
 	// already. A statement that comes alone waits for nobody; of many, each costs
 	// the less the more are verified, and ordered with one sync, together.
-	pace        = 10 * time.Millisecond
+	pace        = 20 * time.Millisecond
 	enough      = 256
 	submitsOpen = 16 // bundles on their way into the order at once
 	// flightTime is how long a submitted statement is remembered while it does
