@@ -2,7 +2,6 @@ package main
 
 import (
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"runtime"
@@ -125,8 +124,12 @@ func (w *workload) signFor(gateway int, origin string, now time.Time) ([][]byte,
 				records++
 				continue
 			}
-			sum := sha256.Sum256(s)
-			previous = sum[:]
+			m, err := signer.Parse(s)
+			if err != nil {
+				return nil, err
+			}
+			identity := m.Hash()
+			previous = identity[:]
 			frames[i] = wire.Frame{Statement: s}.Encode()
 			break
 		}
