@@ -102,7 +102,7 @@ type demo struct {
 	clock   *street.Clock
 	street  *street.Street
 	cluster *cluster
-	homes   []*demoGateway // of the street, in its order: homes, stack, feeder
+	fleet   []*demoGateway // of the street, in its order: homes, stack, feeder
 	page    *dashboard.Dashboard
 	pageURL string
 	screen  *screen
@@ -262,7 +262,7 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	for _, g := range d.homes {
+	for _, g := range d.fleet {
 		upper.Go(func() { fail(g.gateway.Run(running)) })
 	}
 	upper.Go(func() { d.screen.run(running, d) })

@@ -84,20 +84,25 @@ func (d *demo) openGateways() error {
 		if err := g.open(keys); err != nil {
 			return err
 		}
-		d.homes = append(d.homes, g)
+		d.fleet = append(d.fleet, g)
 	}
 	return nil
 }
 
-// closeGateways lets go of gateways that were opened and never run.
+// closeGateways lets go of gateways that were opened and never run, all at once, as
+// each may want to send what it kept.
 func (d *demo) closeGateways() {
 	ended, cancel := context.WithCancel(context.Background())
 	cancel()
-	for _, g := range d.homes {
-		if err := g.gateway.Run(ended); err != nil {
-			d.log.Warn("did not close a gateway", "gateway", g.Name, "error", err)
-		}
+	var closing sync.WaitGroup
+	for _, g := range d.fleet {
+		closing.Go(func() {
+			if err := g.gateway.Run(ended); err != nil {
+				d.log.Warn("did not close a gateway", "gateway", g.Name, "error", err)
+			}
+		})
 	}
+	closing.Wait()
 }
 
 // oracleKeys returns the oracles' statement keys.

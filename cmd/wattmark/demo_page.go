@@ -84,7 +84,7 @@ const silentAfter = 6 * time.Second
 func (d *demo) Now() dashboard.View {
 	n := d.tally.now()
 	v := dashboard.View{At: d.clock.Now(), Signed: n.signed, Acknowledged: n.acknowledged}
-	heard := d.homes
+	heard := d.fleet
 	if n.samples == 0 {
 		heard = nil // nothing was read yet, which is not the same as nothing flowing
 	}

@@ -151,7 +151,7 @@ func (s *screen) run(ctx context.Context, d *demo) {
 func (d *demo) statusLine() string {
 	n := d.tally.now()
 	made, used := 0.0, 0.0
-	for _, g := range d.homes[:d.gateways] {
+	for _, g := range d.fleet[:d.gateways] {
 		grid, sun := g.power()
 		made += sun
 		used += grid + sun

@@ -82,7 +82,7 @@ func (d *demo) result(stopped time.Time) *demoResult {
 		Signed: n.signed, Acknowledged: n.acknowledged, Refused: n.refused,
 		Blocks: n.height + 1, Leaves: n.leaves, FirstFinalMS: n.firstFinal.Milliseconds(),
 	}
-	for _, g := range d.homes {
+	for _, g := range d.fleet {
 		r.Lost += g.late(stopped.Add(-lateAfter))
 	}
 	return r

@@ -68,7 +68,7 @@ func (d *demo) tour(ctx context.Context) error {
 
 // named returns a gateway of the street.
 func (d *demo) named(name string) *demoGateway {
-	for _, g := range d.homes {
+	for _, g := range d.fleet {
 		if g.Name == name {
 			return g
 		}
@@ -78,7 +78,7 @@ func (d *demo) named(name string) *demoGateway {
 
 // showReading tells of the first home's first reading, from register to statement.
 func (d *demo) showReading(ctx context.Context) error {
-	g := d.homes[0]
+	g := d.fleet[0]
 	if err := poll(ctx, func() bool { return g.newest().Statement != nil }); err != nil {
 		return err
 	}
@@ -129,7 +129,7 @@ func (d *demo) verifyOne(ctx context.Context) error {
 }
 
 // wanderer is the gateway that loses its network.
-func (d *demo) wanderer() *demoGateway { return d.homes[min(2, d.gateways-1)] }
+func (d *demo) wanderer() *demoGateway { return d.fleet[min(2, d.gateways-1)] }
 
 func (d *demo) pullOne(context.Context) error {
 	g := d.wanderer()

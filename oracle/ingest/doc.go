@@ -1,8 +1,9 @@
 // Package ingest takes gateways' frames and makes bundles of verified statements
 // for the order, or refusals with a reason.
 //
-// Frames that arrive while a batch is being worked on make up the next batch;
-// no timer delays one. A batch goes through: form, known key of that gateway,
+// Frames that arrive while a batch is being worked on make up the next batch, which
+// begins 20 ms after the one before, or at once where 256 wait: a frame that comes
+// alone waits for nobody. A batch goes through: form, known key of that gateway,
 // signature (all at once, on every core), the rules' own judgement
 // (state.Judge), and packs made durable; then it is submitted in bundles of up
 // to 512 statements. A statement that is on its way already is dropped, one that
