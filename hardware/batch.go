@@ -20,7 +20,29 @@ type Batch struct {
 	Evidence Transcript
 	// Warnings start with a code such as WarnSkipped, then a colon and detail.
 	Warnings []string
+	// Identity is what the part said of itself in this exchange, if it did.
+	Identity Identity
+	// Models are the numbers of the SunSpec models that the part listed, in order.
+	Models []uint16
+	// MeterTime is the part's own clock, if it told it.
+	MeterTime MeterTime
 }
+
+// MeterTime is a meter's own clock: local time, without a zone.
+type MeterTime struct {
+	Local  string // as 2006-01-02T15:04:05; empty when the meter did not tell
+	Season Season
+}
+
+// Season says whether a meter's clock runs on summer time.
+type Season byte
+
+// The seasons.
+const (
+	SeasonUnsaid Season = 0
+	Summer       Season = 'S'
+	Winter       Season = 'W'
+)
 
 // MaxWarnings is how many warnings a batch takes.
 const MaxWarnings = 64
@@ -46,10 +68,13 @@ func (b *Batch) Reset() {
 	b.ResetValues()
 }
 
-// ResetValues empties values and warnings: what Decode does first.
+// ResetValues empties all but At, Took and Evidence: what Decode does first.
 func (b *Batch) ResetValues() {
 	b.Values = b.Values[:0]
 	b.Warnings = b.Warnings[:0]
+	b.Identity = Identity{}
+	b.Models = b.Models[:0]
+	b.MeterTime = MeterTime{}
 }
 
 // CopyTo makes dst equal to b without sharing storage, reusing dst's.
@@ -57,6 +82,8 @@ func (b *Batch) CopyTo(dst *Batch) {
 	dst.At, dst.Took = b.At, b.Took
 	dst.Values = append(dst.Values[:0], b.Values...)
 	dst.Warnings = append(dst.Warnings[:0], b.Warnings...)
+	dst.Identity, dst.MeterTime = b.Identity, b.MeterTime
+	dst.Models = append(dst.Models[:0], b.Models...)
 	b.Evidence.copyTo(&dst.Evidence)
 }
 

@@ -31,19 +31,28 @@ func CheckDecode(t testing.TB, device hardware.Device, recorded *hardware.Transc
 	if recorded.String() != text {
 		t.Errorf("Decode changed the transcript to\n%sfrom\n%s", recorded, text)
 	}
+	// What is told beside the values is told again.
+	type said struct {
+		Identity hardware.Identity
+		Models   []uint16
+		Time     hardware.MeterTime
+	}
+	told := func(b *hardware.Batch) said { return said{b.Identity, list(b.Models), b.MeterTime} }
 	same := func(how string, of *hardware.Transcript, dst *hardware.Batch) {
 		t.Helper()
 		again := d.Decode(of, dst)
 		if (err == nil) != (again == nil) || hardware.Class(err) != hardware.Class(again) {
 			t.Errorf("%s: %v, at first %v", how, again, err)
 		}
-		if diff := cmp.Diff(list(clean.Values), list(dst.Values)) + cmp.Diff(list(clean.Warnings), list(dst.Warnings)); diff != "" {
+		if diff := cmp.Diff(list(clean.Values), list(dst.Values)) + cmp.Diff(list(clean.Warnings), list(dst.Warnings)) + cmp.Diff(told(&clean), told(dst)); diff != "" {
 			t.Errorf("%s (-at first +again):\n%s", how, diff)
 		}
 	}
 	same("into a batch that was used", recorded, &hardware.Batch{
 		Values:   []hardware.Value{{Channel: 200, Mantissa: 1}},
 		Warnings: []string{"skipped: all"},
+		Identity: hardware.Identity{Serial: "another"}, Models: []uint16{1},
+		MeterTime: hardware.MeterTime{Local: "1970-01-01T00:00:00", Season: hardware.Summer},
 	})
 	// Exchanges without bytes have no form as text; all others come back as they were.
 	if read, bad := hardware.ParseTranscript([]byte(text)); bad == nil && equal(read, recorded) {
