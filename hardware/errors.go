@@ -2,6 +2,7 @@ package hardware
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
@@ -26,6 +27,17 @@ var (
 	ErrNoData = errors.New("no data")
 	// ErrPermission: the system refuses the port, or another process holds it.
 	ErrPermission = errors.New("permission")
+)
+
+// Details of ErrMalformed, which each of them wraps: they tell refused bytes apart, and
+// are no classes of their own.
+var (
+	// ErrTruncated: a frame ends before its time.
+	ErrTruncated = fmt.Errorf("truncated: %w", ErrMalformed)
+	// ErrWrongReply: function, register count or length are not those asked for.
+	ErrWrongReply = fmt.Errorf("not the reply to the request: %w", ErrMalformed)
+	// ErrOverflow: a number is larger than a Value holds.
+	ErrOverflow = fmt.Errorf("number too large: %w", ErrMalformed)
 )
 
 var classes = []error{
