@@ -80,6 +80,7 @@ var plan = []room{
 	{path: "ledger/unit", may: nothing},
 
 	{path: "signer", may: []string{"signer/..."}},
+	{path: "signer/signertest", may: []string{"signer/..."}},
 	{path: "signer/keyfile", may: []string{"signer/..."}},
 	{path: "signer/tpm", may: []string{"signer/..."}},
 	{path: "signer/pkcs11", may: []string{"signer/..."}},

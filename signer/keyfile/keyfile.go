@@ -2,6 +2,9 @@
 // 0600, written whole or not at all. It is the key store of a machine without a
 // TPM; whoever can read the file can sign, which is why a file that others can
 // read is refused.
+//
+// The packages tpm and pkcs11 keep what is theirs in files under the same rules
+// ([LoadPEM], [SavePEM], [ReadSecret]).
 package keyfile
 
 import (
@@ -21,12 +24,58 @@ import (
 
 const pemType = "PRIVATE KEY"
 
-// maxFile bounds what Load reads, in bytes; a PKCS #8 key is under 300.
+// maxFile bounds what is read of a file, in bytes; a PKCS #8 key is under 300.
 const maxFile = 16 << 10
 
 // Load reads the key at path. It refuses a file that anybody but its owner may
 // read or write, and a key that is neither Ed25519 nor P-256.
 func Load(path string) (*signer.PrivateKey, error) {
+	der, err := LoadPEM(path, pemType)
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	s, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, fmt.Errorf("key file %s: a key of type %T does not sign", path, key)
+	}
+	k, err := signer.NewPrivateKey(s)
+	if err != nil {
+		return nil, fmt.Errorf("key file %s: %w", path, err)
+	}
+	return k, nil
+}
+
+// Save writes key to path with mode 0600 and makes it durable before it
+// returns. It refuses to replace a file, as that would lose a key.
+func Save(path string, key *signer.PrivateKey) error {
+	der, err := key.PKCS8()
+	if err != nil {
+		return fmt.Errorf("writing key: %w", err)
+	}
+	return SavePEM(path, pemType, der)
+}
+
+// LoadPEM returns the content of the one PEM block of type kind that the file at
+// path holds, under the rules of [ReadSecret].
+func LoadPEM(path, kind string) ([]byte, error) {
+	b, err := ReadSecret(path)
+	if err != nil {
+		return nil, err
+	}
+	block, rest := pem.Decode(b)
+	if block == nil || block.Type != kind || len(bytes.TrimSpace(rest)) > 0 {
+		return nil, fmt.Errorf("key file %s does not hold one PEM block %q and nothing else", path, kind)
+	}
+	return block.Bytes, nil
+}
+
+// ReadSecret reads a small regular file that nobody but its owner may read or
+// write, and refuses every other.
+func ReadSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("reading key: %w", err)
@@ -49,39 +98,19 @@ func Load(path string) (*signer.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading key: %w", err)
 	}
-	block, rest := pem.Decode(b)
-	if block == nil || block.Type != pemType || len(bytes.TrimSpace(rest)) > 0 {
-		return nil, fmt.Errorf("key file %s does not hold one PEM block %q and nothing else", path, pemType)
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
-	}
-	s, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("key file %s: a key of type %T does not sign", path, key)
-	}
-	k, err := signer.NewPrivateKey(s)
-	if err != nil {
-		return nil, fmt.Errorf("key file %s: %w", path, err)
-	}
-	return k, nil
+	return b, nil
 }
 
-// Save writes key to path with mode 0600 and makes it durable before it
-// returns. It refuses to replace a file, as that would lose a key.
-func Save(path string, key *signer.PrivateKey) error {
-	der, err := key.PKCS8()
-	if err != nil {
-		return fmt.Errorf("writing key: %w", err)
-	}
+// SavePEM writes one PEM block to path as Save writes a key: mode 0600, durable
+// on return, and never in place of another file.
+func SavePEM(path, kind string, content []byte) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, ".key-*") // CreateTemp makes mode 0600
 	if err != nil {
 		return fmt.Errorf("writing key: %w", err)
 	}
 	defer os.Remove(f.Name())
-	err = pem.Encode(f, &pem.Block{Type: pemType, Bytes: der})
+	err = pem.Encode(f, &pem.Block{Type: kind, Bytes: content})
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err != nil {
 		return fmt.Errorf("writing key: %w", err)

@@ -16,6 +16,7 @@ import (
 
 	"wattmark/signer"
 	"wattmark/signer/keyfile"
+	"wattmark/signer/signertest"
 )
 
 func TestKeysAreKept(t *testing.T) {
@@ -154,5 +155,17 @@ func TestFilesThatAreRefused(t *testing.T) {
 	}
 	if err := keyfile.Save(filepath.Join(dir, "no such directory", "key"), good); err == nil {
 		t.Error("saved into a directory that is not there")
+	}
+}
+
+func TestConformance(t *testing.T) {
+	for _, alg := range []signer.Algorithm{signer.EdDSA, signer.ES256} {
+		t.Run(alg.String(), func(t *testing.T) {
+			k, err := keyfile.LoadOrCreate(filepath.Join(t.TempDir(), "key.pem"), alg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			signertest.Run(t, k, 200)
+		})
 	}
 }
