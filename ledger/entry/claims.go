@@ -12,6 +12,12 @@ const (
 	TypeRevocation = "application/vnd.wattmark.revocation+cose"
 	TypeClock      = "application/vnd.wattmark.clock+cose"
 	TypeVote       = "application/vnd.wattmark.vote+cose"
+	// TypeRequest is a new key's wish to be enrolled, and TypeRotation the consent of
+	// the key that it replaces. Both are carried in a TypeProvenEnrolment and are no
+	// leaves by themselves.
+	TypeRequest         = "application/vnd.wattmark.enrolment-request+cose"
+	TypeRotation        = "application/vnd.wattmark.rotation+cose"
+	TypeProvenEnrolment = "application/vnd.wattmark.proven-enrolment+cose"
 	// TypeRefusal is an oracle's answer to a gateway and is never logged.
 	TypeRefusal = "application/vnd.wattmark.refusal+cose"
 )

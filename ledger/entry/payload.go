@@ -171,10 +171,17 @@ func ParseRevocation(b []byte) (*Revocation, error) {
 	if err := decode("revocation", b, &r); err != nil {
 		return nil, err
 	}
-	if len(r.KeyID) != 16 {
-		return nil, fmt.Errorf("%w: a key id of %d bytes instead of 16", ErrForm, len(r.KeyID))
+	if err := checkKeyID(r.KeyID); err != nil {
+		return nil, err
 	}
 	return &r, text("reason", r.Reason, 255)
+}
+
+func checkKeyID(id []byte) error {
+	if len(id) != 16 {
+		return fmt.Errorf("%w: a key id of %d bytes instead of 16", ErrForm, len(id))
+	}
+	return nil
 }
 
 // Encode writes the payload of a clock.
