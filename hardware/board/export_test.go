@@ -1,0 +1,4 @@
+package board
+
+// Load loads models from any file system.
+var Load = load
