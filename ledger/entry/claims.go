@@ -18,6 +18,8 @@ const (
 	TypeRequest         = "application/vnd.wattmark.enrolment-request+cose"
 	TypeRotation        = "application/vnd.wattmark.rotation+cose"
 	TypeProvenEnrolment = "application/vnd.wattmark.proven-enrolment+cose"
+	TypeCalibration     = "application/vnd.wattmark.calibration+cose"
+	TypeClockMap        = "application/vnd.wattmark.clock-map+cose"
 	// TypeRefusal is an oracle's answer to a gateway and is never logged.
 	TypeRefusal = "application/vnd.wattmark.refusal+cose"
 )

@@ -33,13 +33,17 @@ const (
 	AdoptedRevocation = "revocation" // Hash of the payload, Detail the gateway whose key ended
 )
 
-// Flags of readings that are recorded and doubted.
+// Flags of readings, and of one calibration, that are recorded and doubted.
 const (
 	FlagLate         = "late"          // more than the parameter late_after_s behind block time
 	FlagRange        = "out_of_range"  // outside the registration's range
 	FlagRate         = "rate"          // changed faster than the registration allows
 	FlagRegisterFell = "register_fell" // a counter is lower than before
 	FlagUnregistered = "unregistered"  // the channel is not in the registration
+	FlagNotDerivable = "not_derivable" // a derived value without its method, inputs and configuration
+	// FlagCalibrationGap is of a calibration: it starts from other factors than the one
+	// before it ended with.
+	FlagCalibrationGap = "calibration_gap"
 )
 
 type wireOutcome struct {

@@ -26,6 +26,11 @@ const (
 	ReasonAlreadyKnown   Reason = "already_known"
 	ReasonWrongHeight    Reason = "wrong_height"
 	ReasonUnknownSetting Reason = "unknown_parameter"
+	// The reasons above stand in the order in which they are looked for; those below
+	// came later, and each is looked for last in what it is about.
+	ReasonUnknownChannel     Reason = "unknown_channel"
+	ReasonUnknownCalibration Reason = "unknown_calibration"
+	ReasonNotClaimable       Reason = "not_claimable"
 )
 
 // Reasons lists every reason.
@@ -33,7 +38,8 @@ func Reasons() []Reason {
 	return []Reason{ReasonTooLarge, ReasonMalformed, ReasonUnknownKey, ReasonRevokedKey, ReasonWrongGateway,
 		ReasonBadSignature, ReasonWrongLedger, ReasonWrongType, ReasonNotAuthorised, ReasonSequenceUsed, ReasonTooManyHoles, ReasonFuture,
 		ReasonUnknownPoint, ReasonWrongMode, ReasonPackMissing, ReasonPackMismatch, ReasonBadPayload,
-		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting}
+		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting,
+		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable}
 }
 
 // Logged reports whether a refusal for this reason leaves an outcome in the
@@ -86,6 +92,12 @@ func (r Reason) Remedy() string {
 		return "nothing to do: the block was closed meanwhile"
 	case ReasonUnknownSetting:
 		return "check the spelling of the parameter"
+	case ReasonUnknownChannel:
+		return "the channel is not registered with this metering point: enrol it, or check its name"
+	case ReasonUnknownCalibration:
+		return "the calibration to be undone is not the one in force: look at wattmark gateway show"
+	case ReasonNotClaimable:
+		return "a concentration is no total: register co2, eco2 and other ppm as gauges, and claim a mass"
 	}
 	return "ask the operator of the oracle"
 }
