@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 )
 
@@ -44,5 +45,22 @@ func (f diskFile) Sync() error {
 		if err != syscall.EINTR {
 			return os.NewSyscallError("fdatasync", err)
 		}
+	}
+}
+
+// Free returns how many bytes the file system of a directory, or of the nearest
+// parent that exists, has left for this user.
+func Free(dir string) (int64, error) {
+	for {
+		var st syscall.Statfs_t
+		err := syscall.Statfs(dir, &st)
+		if errors.Is(err, syscall.ENOENT) && dir != filepath.Dir(dir) {
+			dir = filepath.Dir(dir)
+			continue
+		}
+		if err != nil {
+			return 0, fmt.Errorf("asking how much space %s has: %w", dir, err)
+		}
+		return int64(st.Bavail) * int64(st.Bsize), nil
 	}
 }

@@ -11,9 +11,13 @@
 //     stated by [Outbox.State]: while the disk refuses to write, the outbox
 //     lives in memory and gives out what it has.
 //   - A statement whose receipt is durable is never given out again.
+//   - A statement that replaces others ([Record.Replaces]) is there or they are.
 //   - What is lost is said: as the range of numbers that the next statement
 //     skips, or as a [Gap] that stays until a statement that carries it is
 //     receipted.
+//
+// Beside statements it keeps facts, small values by name ([Outbox.Put]), with the
+// same promise.
 //
 // The store is a log of preallocated segments of 256 kB, written at the end
 // only; DESIGN.md beside this file has the layout of the bytes, the rules of

@@ -47,6 +47,12 @@ func Check(o *Outbox) error {
 	for _, g := range slices.Concat(o.gaps, o.dropped) {
 		add(g.seg, g.size)
 	}
+	for _, f := range o.facts {
+		add(f.seg, f.size)
+	}
+	for _, h := range o.superseded {
+		add(h.seg, h.size)
+	}
 	if o.toRepair != nil {
 		for _, s := range o.toRepair.sick {
 			if s.torn || s.corrupt() {
@@ -106,6 +112,11 @@ func RecodePayload(k, flag byte, boot, seq uint64, payload []byte) []byte {
 	case kindMark:
 		if m, err := decodeMark(payload); err == nil {
 			return m.encode()
+		}
+	case kindFact:
+		if name, value, err := decodeFact(&r); err == nil {
+			back := factRecord(name, value)
+			return back.payload
 		}
 	}
 	return nil

@@ -218,6 +218,8 @@ func (w *witness) clone() *witness {
 	copyMap(c.receipted, w.receipted)
 	copyMap(c.final, w.final)
 	copyMap(c.saying, w.saying)
+	copyMap(c.replaces, w.replaces)
+	c.facts, c.factsKept = w.facts, w.factsKept
 	return c
 }
 

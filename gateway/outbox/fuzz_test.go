@@ -33,7 +33,13 @@ func aFilledLog(t testing.TB) map[string][]byte {
 		}
 		n := outbox.Number{Boot: boot, Seq: seq}
 		rec := outbox.Record{Boot: boot, Seq: seq, Statement: statementOf(n), Pack: packOf(n), Covers: o.Gaps()}
+		if list, err := o.Thinnable(outbox.Number{}, 2); i%11 == 9 && err == nil && len(list) > 0 {
+			rec.Replaces = []outbox.Number{list[0].Number()}
+		}
 		if err := o.Append(rec); err != nil {
+			t.Fatal(err)
+		}
+		if err := o.Put("total", []byte{byte(i)}); err != nil {
 			t.Fatal(err)
 		}
 		switch i % 5 {
@@ -96,7 +102,9 @@ func FuzzState(f *testing.F) {
 func FuzzPayload(f *testing.F) {
 	f.Add(byte(1), byte(0), uint64(1), uint64(2), []byte("\x01ab"))
 	f.Add(byte(1), byte(0x40), uint64(1), uint64(2), []byte("\x01a\x02\x01rpack"))
+	f.Add(byte(1), byte(0x40), uint64(1), uint64(9), []byte("\x01a\x05\x07\x01\x02\x01\x03pack"))
 	f.Add(byte(2), byte(0), uint64(1), uint64(2), []byte("\x05\x01full"))
+	f.Add(byte(4), byte(0), uint64(0), uint64(0), []byte("\x05total12 Wh"))
 	f.Add(byte(3), byte(0), uint64(1), uint64(2), []byte("\x01receipt"))
 	f.Add(byte(3), byte(0), uint64(1), uint64(2), []byte("\x03"))
 	f.Add(byte(3), byte(0), uint64(1), uint64(2), []byte("\x04\x04full\x05\x01\x09"))

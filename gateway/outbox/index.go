@@ -16,6 +16,7 @@ type place struct {
 const (
 	receipted  = 1 << 31
 	refused    = 1 << 30
+	thinned    = 1 << 28 // it replaced others, and is not replaced itself
 	gone       = 1 << 29 // to be forgotten; Pending and find pass it over
 	lengthBits = 1<<24 - 1
 )

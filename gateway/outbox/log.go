@@ -7,8 +7,14 @@ import (
 )
 
 // logStatement logs a new statement and puts it into the index.
-func (o *Outbox) logStatement(n Number, payload []byte) {
-	r := logRecord{kind: kindStatement, boot: n.Boot, seq: n.Seq, payload: payload}
+func (o *Outbox) logStatement(n Number, rec *Record) {
+	r := logRecord{kind: kindStatement, boot: n.Boot, seq: n.Seq}
+	var note *mark
+	if len(rec.Replaces) > 0 {
+		note = &mark{kind: markThinned, list: rec.Replaces}
+		r.flags = flagNoted
+	}
+	r.payload = statementPayload(rec.Statement, rec.Pack, note)
 	at := o.log(r)
 	o.index.add(place{seq: n.Seq, boot: uint32(n.Boot), seg: at.seg, off: at.off, len: uint32(r.size())})
 	o.keep(at.seg, 1, r.size())

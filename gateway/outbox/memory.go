@@ -37,13 +37,29 @@ func (o *Outbox) relocate(r *logRecord, at location) {
 			p.seg, p.off = at.seg, at.off
 			o.keep(p.seg, 1, p.size())
 		}
+		if list := replacedBy(r); list != nil {
+			o.relocateGap(replaced(list), at)
+		}
+	case kindFact:
+		name, value, err := decodeFact(r)
+		if f := o.facts[name]; err == nil && f != nil && bytes.Equal(f.value, value) {
+			o.keep(f.seg, -1, f.size)
+			f.seg = at.seg
+			o.keep(f.seg, 1, f.size)
+		}
 	case kindGap:
-		for _, g := range slices.Concat(o.gaps, o.dropped) {
-			if d, err := decodeGap(r); err == nil && d == g.Gap {
-				o.keep(g.seg, -1, g.size)
-				g.seg = at.seg
-				o.keep(g.seg, 1, g.size)
-			}
+		if g, err := decodeGap(r); err == nil {
+			o.relocateGap(g, at)
+		}
+	}
+}
+
+func (o *Outbox) relocateGap(is Gap, at location) {
+	for _, g := range slices.Concat(o.gaps, o.dropped) {
+		if g.Gap == is {
+			o.keep(g.seg, -1, g.size)
+			g.seg = at.seg
+			o.keep(g.seg, 1, g.size)
 		}
 	}
 }
@@ -152,7 +168,7 @@ func (o *Outbox) trimMemory() {
 	}
 	target := o.opts.MemoryBytes / 4 * 3
 	o.filterGroup(func(r *logRecord) bool {
-		if r.kind != kindStatement {
+		if r.kind != kindStatement || r.flags&flagNoted != 0 { // without it those that it replaced come back
 			return true
 		}
 		p := o.index.find(r.number())
@@ -169,6 +185,9 @@ func (o *Outbox) trimMemory() {
 			return true
 		}
 		dropped = append(dropped, r.number())
+		if list := replacedBy(r); list != nil {
+			o.unreplace(list)
+		}
 		o.forget(r.number())
 		return false
 	})

@@ -52,6 +52,10 @@ const (
 	// PowerOff: numbers of an earlier boot that were reserved, and of which
 	// nothing is on disk. Some may never have been used.
 	PowerOff Reason = "power_off"
+	// Thinned: the outbox was nearly full, and a later statement of the same metering
+	// point replaced these, with their registers and without the rest. Numbers
+	// inside the range that it does not count are of other points.
+	Thinned Reason = "thinned"
 	// Skipped: numbers of the running boot that were reserved or handed out and
 	// will not be used. NextSeq tells them; Gaps leaves them out.
 	Skipped Reason = "skipped"
@@ -77,6 +81,8 @@ func (r Reason) words() string {
 	switch r {
 	case Full:
 		return "dropped as the outbox was full"
+	case Thinned:
+		return "replaced by one with the registers alone, as the outbox was nearly full"
 	case Corrupt:
 		return "unreadable on the disk"
 	case PowerOff:

@@ -76,6 +76,11 @@ type Record struct {
 	// forgotten when it is receipted, and come back if it is dropped. Pending
 	// leaves it nil.
 	Covers []Gap
+	// Replaces are statements of one boot, from Thinnable, whose place this one
+	// takes; they are not sent any more. The gap of reason Thinned that they leave
+	// is one that this statement says. Those that have a receipt meanwhile stay as
+	// they are. Pending leaves it nil.
+	Replaces []Number
 }
 
 // Number returns the record's sequence number.
@@ -118,12 +123,15 @@ type Outbox struct {
 	gaps     []*gap            // oldest first
 	refusals map[Number]string // why, for each place with the flag refused
 	kept     []keptReceipt     // the last receipts, oldest first
+	facts    map[string]*fact  // see Put
 
 	group     []logRecord // logged and not durable; in memory mode all there is
 	groupSize int         // its bytes
 	unsynced  int         // statements appended since the last sync
 	released  []Number    // to be forgotten once the group is durable
 	dropped   []*gap      // likewise
+
+	superseded []held // likewise: facts that have newer values
 
 	state     State
 	cause     error // why it is in memory, or what went wrong last in tidying up
@@ -167,7 +175,8 @@ type keptReceipt struct {
 // return it survives the end of the process, and with FsyncEach, or when it
 // filled the group of 64, also a power cut; otherwise Flush makes it so. A disk
 // that refuses is no error: the outbox moves to memory and State says so. The
-// errors are ErrClosed, ErrOrder and ErrTooLarge, and then nothing changed. The
+// errors are ErrClosed, ErrOrder, ErrTooLarge and, for a statement that replaces
+// others, ErrMemory; then nothing changed. The
 // record's slices stay the caller's.
 func (o *Outbox) Append(rec Record) error {
 	o.mu.Lock()
@@ -176,11 +185,14 @@ func (o *Outbox) Append(rec Record) error {
 		return err
 	}
 	n := rec.Number()
-	o.logStatement(n, statementPayload(rec.Statement, rec.Pack, nil))
+	o.logStatement(n, &rec)
 	o.last, o.accounted = link{n, o.opts.Identity(rec.Statement)}, n.Seq
 	o.unsynced++
 	o.counts.appended++
 	o.counts.payload += uint64(len(rec.Statement) + len(rec.Pack))
+	if len(rec.Replaces) > 0 {
+		o.replace(n, rec.Replaces)
+	}
 	o.coverAll(n, rec.Covers)
 	if o.opts.FsyncEach || o.groupFull() {
 		o.flush() // a failure shows as the state
@@ -207,7 +219,7 @@ func (o *Outbox) check(rec *Record) error {
 	case !o.raised, n.Boot != o.boot, n.Seq != o.handed, n.Seq <= o.accounted:
 		return fmt.Errorf("statement %s: %w (%d-%d)", n, ErrOrder, o.boot, o.handed)
 	}
-	return nil
+	return o.checkReplaces(rec.Replaces)
 }
 
 // groupFull tells whether the group is to be synced. Marks alone do not fill it:
@@ -279,7 +291,10 @@ func (o *Outbox) settle() {
 	for _, g := range o.dropped {
 		o.keep(g.seg, -1, g.size)
 	}
-	o.released, o.dropped = o.released[:0], nil
+	for _, h := range o.superseded {
+		o.keep(h.seg, -1, h.size)
+	}
+	o.released, o.dropped, o.superseded = o.released[:0], nil, o.superseded[:0]
 	o.index.compact()
 }
 

@@ -12,14 +12,16 @@ const (
 	markCovered   markKind = 4 // the gap from this number to upTo is said by statement by
 	markBoot      markKind = 5 // the boot count was raised; upTo is reserved
 	markReserved  markKind = 6 // numbers of this boot are reserved to upTo
+	markThinned   markKind = 7 // the statement replaced those of list
 )
 
 // mark is the payload of a record of kind mark.
 type mark struct {
 	kind markKind
-	text []byte // receipt, or reason
-	by   Number // markCovered
-	upTo uint64 // markCovered, markBoot, markReserved
+	text []byte   // receipt, or reason
+	by   Number   // markCovered
+	upTo uint64   // markCovered, markBoot, markReserved
+	list []Number // markThinned
 }
 
 func (m *mark) encode() []byte {
@@ -34,6 +36,8 @@ func (m *mark) encode() []byte {
 		b = binary.AppendUvarint(b, m.by.Seq)
 	case markBoot, markReserved:
 		b = binary.AppendUvarint(b, m.upTo)
+	case markThinned:
+		b = appendNumbers(b, m.list)
 	}
 	return b
 }
@@ -54,6 +58,8 @@ func decodeMark(payload []byte) (mark, error) {
 		m.by = Number{f.uvarint(maxBoot), f.uvarint(maxSeq)}
 	case markBoot, markReserved:
 		m.upTo = f.uvarint(maxSeq)
+	case markThinned:
+		m.list = f.numbers()
 	default:
 		f.fail("kind of mark")
 	}
@@ -84,8 +90,8 @@ func decodeGap(r *logRecord) (Gap, error) {
 	return g, f.err
 }
 
-// statementPayload joins the statement, the mark it brings along when it is
-// moved (nil when it is new) and its pack.
+// statementPayload joins the statement, the mark it brings along (nil for none) and
+// its pack.
 func statementPayload(statement, pack []byte, note *mark) []byte {
 	b := make([]byte, 0, len(statement)+len(pack)+8)
 	b = appendBytes(b, statement)
@@ -106,7 +112,7 @@ func decodeStatement(r *logRecord) (Record, mark, error) {
 		if f.err == nil {
 			note, f.err = decodeMark(b)
 		}
-		if note.kind != markReceipted && note.kind != markRefused {
+		if note.kind != markReceipted && note.kind != markRefused && note.kind != markThinned {
 			f.fail("note")
 		}
 	}

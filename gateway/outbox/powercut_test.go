@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"wattmark/gateway/outbox"
@@ -14,14 +15,17 @@ import (
 
 // witness remembers what an outbox promised, over all its lives.
 type witness struct {
-	handed    map[outbox.Number]bool         // numbers handed out
-	signed    map[outbox.Number][]byte       // statements appended
-	durable   map[outbox.Number]bool         // flushed without error, or shown to the uplink
-	shown     map[outbox.Number]bool         // shown to the uplink
-	receipted map[outbox.Number]bool         // receipted, durable or not
-	final     map[outbox.Number]bool         // receipted, and flushed since
-	saying    map[outbox.Number][]outbox.Gap // skipped ranges and gaps that statements say
-	unflushed []outbox.Number                // appended since the last flush
+	handed    map[outbox.Number]bool            // numbers handed out
+	signed    map[outbox.Number][]byte          // statements appended
+	durable   map[outbox.Number]bool            // flushed without error, or shown to the uplink
+	shown     map[outbox.Number]bool            // shown to the uplink
+	receipted map[outbox.Number]bool            // receipted, durable or not
+	final     map[outbox.Number]bool            // receipted, and flushed since
+	saying    map[outbox.Number][]outbox.Gap    // skipped ranges and gaps that statements say
+	replaces  map[outbox.Number][]outbox.Number // by statements that were appended
+	unflushed []outbox.Number                   // appended since the last flush
+	facts     int                               // how often the fact was put,
+	factsKept int                               // and which of these was flushed last
 }
 
 func newWitness() *witness {
@@ -29,7 +33,7 @@ func newWitness() *witness {
 		handed: map[outbox.Number]bool{}, signed: map[outbox.Number][]byte{},
 		durable: map[outbox.Number]bool{}, shown: map[outbox.Number]bool{},
 		receipted: map[outbox.Number]bool{}, final: map[outbox.Number]bool{},
-		saying: map[outbox.Number][]outbox.Gap{},
+		saying: map[outbox.Number][]outbox.Gap{}, replaces: map[outbox.Number][]outbox.Number{},
 	}
 }
 
@@ -46,7 +50,34 @@ func statementOf(n outbox.Number) []byte {
 }
 
 // sign takes a number and appends its statement.
-func (l *life) sign() error {
+func (l *life) sign() error { return l.signFor(nil) }
+
+// thin signs a statement in place of some of the oldest that wait.
+func (l *life) thin() error {
+	recs, err := l.Thinnable(outbox.Number{}, 2+l.rng.IntN(8))
+	if err != nil || len(recs) == 0 {
+		return err
+	}
+	var list []outbox.Number
+	for _, r := range recs { // as of one of two metering points
+		if r.Boot == recs[0].Boot && l.rng.IntN(3) > 0 {
+			list = append(list, r.Number())
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return l.signFor(list)
+}
+
+// put sets the fact to a value that was not there before.
+func (l *life) put() error {
+	l.w.facts++
+	return l.Put("total", fmt.Appendf(nil, "%d", l.w.facts))
+}
+
+// signFor signs a statement that replaces others, if there are any.
+func (l *life) signFor(replaces []outbox.Number) error {
 	boot, seq, skipped, err := l.NextSeq()
 	if err != nil {
 		return err
@@ -59,7 +90,7 @@ func (l *life) sign() error {
 	if l.rng.IntN(12) == 0 {
 		return nil // the key failed: the number is not used
 	}
-	rec := outbox.Record{Boot: boot, Seq: seq, Statement: statementOf(n), Covers: l.Gaps()}
+	rec := outbox.Record{Boot: boot, Seq: seq, Statement: statementOf(n), Covers: l.Gaps(), Replaces: replaces}
 	if skipped != nil {
 		l.w.saying[n] = append(l.w.saying[n], outbox.Gap{Range: *skipped, Reason: outbox.Skipped})
 	}
@@ -68,8 +99,18 @@ func (l *life) sign() error {
 		rec.Pack = []byte("salt and pack")
 	}
 	l.w.signed[n] = rec.Statement
+	if len(replaces) > 0 {
+		l.w.replaces[n] = replaces
+	}
 	l.w.unflushed = append(l.w.unflushed, n)
-	return l.Append(rec)
+	err = l.Append(rec)
+	if errors.Is(err, outbox.ErrMemory) { // it was not taken, and its number is skipped
+		delete(l.w.signed, n)
+		delete(l.w.saying, n)
+		delete(l.w.replaces, n)
+		l.w.unflushed = l.w.unflushed[:len(l.w.unflushed)-1]
+	}
+	return err
 }
 
 func (l *life) flush() error {
@@ -85,7 +126,7 @@ func (l *life) settled() {
 	for _, n := range l.w.unflushed {
 		l.w.durable[n] = true
 	}
-	l.w.unflushed = nil
+	l.w.unflushed, l.w.factsKept = nil, l.w.facts
 	maps.Copy(l.w.final, l.w.receipted)
 }
 
@@ -170,12 +211,22 @@ func (w *witness) check(o *outbox.Outbox) error {
 		}
 		here[n] = true
 	}
+	if err := w.checkFact(o); err != nil {
+		return err
+	}
+	for by, list := range w.replaces {
+		for _, n := range list {
+			if here[by] && here[n] && !w.receipted[n] {
+				return fmt.Errorf("%s is there beside %s, which replaced it", n, by)
+			}
+		}
+	}
 	said := w.accounted(o, here)
 	for n := range w.signed {
 		covered := slices.ContainsFunc(said, func(g outbox.Gap) bool { return g.Contains(n) })
 		dropped := slices.ContainsFunc(said, func(g outbox.Gap) bool { return g.Contains(n) && g.Reason == outbox.Full })
 		switch {
-		case here[n], w.receipted[n], dropped, covered && !w.durable[n]:
+		case here[n], w.receipted[n], dropped, w.replaced(o, n, here), covered && !w.durable[n]:
 		case w.shown[n]:
 			return fmt.Errorf("%s was given to the uplink and is gone", n)
 		case w.durable[n]:
@@ -184,6 +235,42 @@ func (w *witness) check(o *outbox.Outbox) error {
 			return fmt.Errorf("%s was lost and nothing says so", n)
 		}
 	}
+	return nil
+}
+
+// replaced tells whether a statement in the place of n is here or receipted, or a
+// gap says that it was dropped itself.
+func (w *witness) replaced(o *outbox.Outbox, n outbox.Number, here map[outbox.Number]bool) bool {
+	for by, list := range w.replaces {
+		if slices.Contains(list, n) && (here[by] || w.receipted[by]) {
+			return true
+		}
+	}
+	thinned := func(g outbox.Gap) bool { return g.Reason == outbox.Thinned && g.Contains(n) }
+	if slices.ContainsFunc(o.Gaps(), thinned) {
+		return true
+	}
+	for by, gaps := range w.saying {
+		if (here[by] || w.receipted[by]) && slices.ContainsFunc(gaps, thinned) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkFact wants the newest value that was flushed, or one after it.
+func (w *witness) checkFact(o *outbox.Outbox) error {
+	n := 0
+	if b := o.Get("total"); b != nil {
+		var err error
+		if n, err = strconv.Atoi(string(b)); err != nil {
+			return err
+		}
+	}
+	if n < w.factsKept || n > w.facts {
+		return fmt.Errorf("the fact has its value %d, and %d was flushed of %d", n, w.factsKept, w.facts)
+	}
+	w.facts, w.factsKept = n, n // what was lost is put again
 	return nil
 }
 
@@ -250,8 +337,12 @@ func script(t *testing.T, fsys *simFS, w *witness, rng *rand.Rand, boot string, 
 
 func (l *life) step() error {
 	switch k := l.rng.IntN(20); {
-	case k < 11:
+	case k < 9:
 		return l.sign()
+	case k < 10:
+		return l.thin()
+	case k < 11:
+		return l.put()
 	case k < 14:
 		return l.flush()
 	case k < 18:
@@ -292,7 +383,7 @@ func whole(t *testing.T, fsys *simFS, w *witness, seed uint64) error {
 // cut in that), and holds it to its promises. In the second run the uplink is
 // hardly there, so that the outbox fills.
 func TestPowerCut(t *testing.T) {
-	for seed := uint64(1); seed <= 2; seed++ {
+	for seed := uint64(1); seed <= 3; seed++ {
 		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			t.Parallel()
 			counting := newSim()

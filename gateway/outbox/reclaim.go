@@ -146,6 +146,11 @@ func (o *Outbox) copyForward(s *segment) error {
 	if err != nil {
 		return err
 	}
+	names := o.factsIn(s)
+	facts, err := o.writeFacts(names)
+	if err != nil {
+		return err
+	}
 	for i := range o.index.places {
 		p := &o.index.places[i]
 		if p.seg != s.ordinal || p.is(gone) {
@@ -180,6 +185,7 @@ func (o *Outbox) copyForward(s *segment) error {
 		o.keep(p.seg, 1, m.size)
 	}
 	o.applyGaps(slices.Concat(gaps, unread))
+	o.applyFacts(names, facts)
 	for _, n := range lost {
 		o.forget(n)
 		o.counts.lost++
@@ -282,7 +288,12 @@ func (o *Outbox) dropOldest(s *segment) error {
 			all = append(all, g)
 		}
 	}
+	names := o.factsIn(s)
+	var facts []held
 	moves, err := o.writeGaps(all)
+	if err == nil {
+		facts, err = o.writeFacts(names)
+	}
 	if err == nil {
 		err = o.syncHead()
 	}
@@ -290,6 +301,7 @@ func (o *Outbox) dropOldest(s *segment) error {
 		return err
 	}
 	o.applyGaps(moves)
+	o.applyFacts(names, facts)
 	for _, n := range slices.Concat(dropped, here) {
 		o.forget(n)
 	}

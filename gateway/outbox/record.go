@@ -14,6 +14,7 @@ const (
 	kindStatement kind = 1 // a signed statement, with its pack where it has one
 	kindGap       kind = 2 // a range of numbers that will not be sent
 	kindMark      kind = 3 // something that became of a number
+	kindFact      kind = 4 // the newest value of a name
 )
 
 // Flags in the byte of the kind.
@@ -21,8 +22,8 @@ const (
 	// flagSettled: all bytes before this record in its segment were durable
 	// when it was written. This tells damage from a torn tail.
 	flagSettled = 0x80
-	// flagNoted: the statement was moved from an older segment and brings the
-	// mark it had there, so that the two cannot be parted.
+	// flagNoted: the statement brings a mark along, so that the two cannot be parted:
+	// it was moved from an older segment and had the mark there, or it replaces others.
 	flagNoted = 0x40
 	flags     = flagSettled | flagNoted
 )
@@ -111,7 +112,7 @@ func decodeRecord(buf []byte, ordinal uint32, offset int) (logRecord, int, error
 	}
 	n := recordHead + int(length)
 	r.kind, r.flags = kind(buf[recordHead]&^flags), buf[recordHead]&flags
-	if r.kind < kindStatement || r.kind > kindMark || (r.flags&flagNoted != 0 && r.kind != kindStatement) {
+	if r.kind < kindStatement || r.kind > kindFact || (r.flags&flagNoted != 0 && r.kind != kindStatement) {
 		return r, 0, errBad
 	}
 	if binary.BigEndian.Uint32(buf[4:]) != recordCRC(ordinal, offset, buf[:n]) {

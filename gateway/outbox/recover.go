@@ -34,6 +34,7 @@ func Open(fsys FS, dir string, opts Options) (*Outbox, Report, error) {
 	o := &Outbox{
 		fs: fsys, dir: dir, opts: opts, lock: lock,
 		ready: make(chan struct{}, 1), refusals: make(map[Number]string),
+		facts: make(map[string]*fact),
 	}
 	r := &recovery{Outbox: o, reserved: make(map[uint64]uint64)}
 	if err := r.run(); err != nil {
@@ -45,7 +46,7 @@ func Open(fsys FS, dir string, opts Options) (*Outbox, Report, error) {
 
 func (opts *Options) complete() error {
 	if opts.MaxBytes == 0 {
-		opts.MaxBytes = 256 << 20
+		opts.MaxBytes = defaultMaxBytes
 	}
 	if opts.MemoryBytes == 0 {
 		opts.MemoryBytes = 2 << 20
@@ -250,6 +251,13 @@ func (r *recovery) record(s *segment, p *placed) {
 		if m, err := decodeMark(p.payload); err == nil {
 			r.mark(p.number(), &m)
 		}
+	case kindFact:
+		if name, value, err := decodeFact(&p.logRecord); err == nil {
+			if old := r.facts[name]; old != nil {
+				r.keep(old.seg, -1, old.size)
+			}
+			r.setFact(name, slices.Clone(value), held{s.ordinal, p.size})
+		}
 	}
 }
 
@@ -273,9 +281,27 @@ func (r *recovery) statement(s *segment, p *placed, rec *Record, note *mark) {
 		r.index.add(place{seq: n.Seq, boot: uint32(n.Boot), seg: s.ordinal, off: uint32(p.off), len: uint32(p.size)})
 	}
 	r.keep(s.ordinal, 1, p.size)
-	if note.kind != 0 {
+	switch note.kind {
+	case 0:
+	case markThinned:
+		r.thinned(n, note.list)
+	default:
 		r.mark(n, note)
 	}
+}
+
+// thinned replays what a statement replaced.
+func (r *recovery) thinned(by Number, list []Number) {
+	for _, n := range list {
+		if p := r.index.find(n); p != nil && p.waits() {
+			r.forget(n)
+		}
+	}
+	p := r.index.find(by)
+	p.len |= thinned
+	g := replaced(list)
+	record := gapRecord(g)
+	r.putGap(g, p.seg, record.size()).by = by
 }
 
 // lostHere notes that durable bytes are missing at this point of the log.

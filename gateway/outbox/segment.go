@@ -155,7 +155,7 @@ func scanSegment(data []byte, ordinal uint32) scan {
 		if length := binary.BigEndian.Uint32(rest); length == 0 || uint64(length) > uint64(len(rest)) {
 			at++
 			continue
-		} else if k := rest[recordHead] &^ flags; k >= byte(kindStatement) && k <= byte(kindMark) {
+		} else if k := rest[recordHead] &^ flags; k >= byte(kindStatement) && k <= byte(kindFact) {
 			budget -= int(length)
 		}
 		r, n, err := decodeRecord(rest, ordinal, at)

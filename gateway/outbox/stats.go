@@ -2,9 +2,9 @@ package outbox
 
 // counts are the counters since Open.
 type counts struct {
-	appended, receipted, refused, dropped, lost, gaps, moved uint64
-	fsyncs, written, payload                                 uint64
-	created, recycled, degraded                              uint64
+	appended, receipted, refused, dropped, thinned, lost, gaps, moved uint64
+	fsyncs, written, payload                                          uint64
+	created, recycled, degraded                                       uint64
 }
 
 // Stats is what an outbox can say of itself. Bytes are bytes of files or
@@ -32,6 +32,7 @@ type Stats struct {
 	Appended         uint64 // statements
 	Receipted        uint64
 	Dropped          uint64 // at the limit
+	Thinned          uint64 // replaced before that
 	Lost             uint64 // unreadable while running
 	Moved            uint64 // written again to give older segments back
 	Degraded         uint64 // times it went to memory
@@ -51,7 +52,7 @@ func (o *Outbox) Stats() Stats {
 		State: o.state, Refused: len(o.refusals), Kept: len(o.kept), OpenGaps: len(o.gaps),
 		Segments: len(o.segs), MaxBytes: o.opts.MaxBytes, MemoryBytes: o.groupSize,
 		Boot: o.boot, Reserved: o.reserved - o.handed,
-		Appended: c.appended, Receipted: c.receipted, Dropped: c.dropped, Lost: c.lost, Moved: c.moved,
+		Appended: c.appended, Receipted: c.receipted, Dropped: c.dropped, Thinned: c.thinned, Lost: c.lost, Moved: c.moved,
 		Degraded: c.degraded, Fsyncs: c.fsyncs, BytesWritten: c.written, PayloadBytes: c.payload,
 		SegmentsCreated: c.created, SegmentsRecycled: c.recycled,
 	}

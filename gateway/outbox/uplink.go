@@ -16,6 +16,11 @@ const pendingBytes = 1 << 20
 // fresh. A statement that cannot be read any more becomes a gap of reason
 // Corrupt. With an error, what was read before it is returned too.
 func (o *Outbox) Pending(after Number, max int) ([]Record, error) {
+	return o.list(after, max, o.due)
+}
+
+// list reads the statements behind a number that want says.
+func (o *Outbox) list(after Number, max int, want func(*place) bool) ([]Record, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.closed {
@@ -27,7 +32,7 @@ func (o *Outbox) Pending(after Number, max int) ([]Record, error) {
 	size := 0
 	for i := o.index.after(after); i < len(o.index.places) && len(out) < max && size < pendingBytes; i++ {
 		p := &o.index.places[i]
-		if !o.due(p) {
+		if !want(p) {
 			continue
 		}
 		rec, err := o.read(p)
