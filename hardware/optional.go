@@ -92,3 +92,15 @@ type Pulse struct {
 type PulseSource interface {
 	Pulses(ctx context.Context) (<-chan Pulse, error)
 }
+
+// Persistent is a device that keeps a running total of its own, which must outlive
+// the program: whoever reads the device saves what Snapshot returns beside the values,
+// and gives it back before the first Sense of the next life. Both may be called from
+// any goroutine.
+type Persistent interface {
+	// Snapshot returns the total in a form that only the same driver reads.
+	Snapshot() []byte
+	// Restore sets the total to that of a snapshot. One that is damaged, of another
+	// driver or comes after the first Sense is refused and changes nothing.
+	Restore(snapshot []byte) error
+}

@@ -2,6 +2,7 @@ package hardwaretest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -11,7 +12,7 @@ import (
 )
 
 // Bench is a driver in front of an emulated part that measures something steady: no
-// two samples differ. Device and part are new, and nothing was said to the part.
+// two samples differ, but for hardware.WarmingUp. Device and part are new, and nothing was said to the part.
 type Bench struct {
 	Device hardware.Device
 	// Faults makes exchanges with the part go wrong as plan says.
@@ -129,4 +130,14 @@ func checkValues(t testing.TB, about *hardware.Descriptor, b *hardware.Batch) {
 			t.Errorf("%s: %s: %v", about.Model, c.Name, err)
 		}
 	}
+}
+
+// timeless returns values without the doubt that comes from the clock alone, and not
+// from what the part said.
+func timeless(values []hardware.Value) []hardware.Value {
+	same := slices.Clone(values)
+	for i := range same {
+		same[i].Quality &^= hardware.WarmingUp
+	}
+	return same
 }
