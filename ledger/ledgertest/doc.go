@@ -17,8 +17,10 @@
 // The words are
 //
 //	+home1            enrol the gateway home1 with one metering point; options
-//	                  follow after colons: committed, es256. The first oracle
-//	                  states it
+//	                  follow after colons: committed, es256, proven (its key has
+//	                  asked for it). The first oracle states it
+//	>home1            put another key into the place of its newest one, as both have
+//	                  signed; option es256. The first oracle states it
 //	-home1            revoke its newest key, by itself
 //	end2:home1        the second oracle's statement that its newest key ends
 //	also2:WORD        what the first oracle stated when WORD was drawn last, stated
@@ -27,6 +29,8 @@
 //	                  sequence number; home1/power=-5 reads the gauge power
 //	home1#9=1000      the same with sequence count 9, home1#2.9 in boot 2
 //	home1@-3600=1000  the same, issued 3600 s before the chain's time
+//	cal:home1=1010    its calibration of the register from nothing to a ratio of
+//	                  1.010; map:home1=5 its clock map, 5 s after its boot
 //	clock2@+60        the clock of the second oracle, 60 s after the block before;
 //	                  clock2.7@+60 states it for block 7
 //	vote2:cut_leaves=100@7

@@ -134,6 +134,10 @@ func (c *Chain) word(w string) (*Statement, error) {
 	switch {
 	case strings.HasPrefix(w, "+"):
 		return c.enrolWord(w[1:])
+	case strings.HasPrefix(w, ">"):
+		return c.rotateWord(w[1:])
+	case strings.HasPrefix(w, "cal:"), strings.HasPrefix(w, "map:"):
+		return c.fieldWord(w[:3], w[4:])
 	case strings.HasPrefix(w, "-"):
 		g := c.gateways[w[1:]]
 		if g == nil {
@@ -172,18 +176,49 @@ func (c *Chain) clockWord(w string) (*Statement, error) {
 
 func (c *Chain) enrolWord(w string) (*Statement, error) {
 	options := strings.Split(w, ":")
-	alg, mode := signer.EdDSA, entry.ModeOpen
+	alg, mode, enrol := signer.EdDSA, entry.ModeOpen, c.Enrolment
 	for _, o := range options[1:] {
 		switch o {
 		case "committed":
 			mode = entry.ModeCommitted
 		case "es256":
 			alg = signer.ES256
+		case "proven":
+			enrol = c.Proven
 		default:
 			return nil, fmt.Errorf("%q is no option of an enrolment", o)
 		}
 	}
-	return c.Enrolment(options[0], alg, mode), nil
+	return enrol(options[0], alg, mode), nil
+}
+
+func (c *Chain) rotateWord(w string) (*Statement, error) {
+	c.tb.Helper()
+	name, option, _ := strings.Cut(w, ":")
+	alg := signer.EdDSA
+	switch {
+	case c.gateways[name] == nil:
+		return nil, fmt.Errorf("no gateway %q was enrolled", name)
+	case option == "es256":
+		alg = signer.ES256
+	case option != "":
+		return nil, fmt.Errorf("%q is no option of a rotation", option)
+	}
+	return c.Rotation(name, alg), nil
+}
+
+func (c *Chain) fieldWord(kind, w string) (*Statement, error) {
+	c.tb.Helper()
+	name, value, _ := strings.Cut(w, "=")
+	v, err := strconv.ParseInt(value, 10, 64)
+	if err != nil || c.gateways[name] == nil {
+		return nil, fmt.Errorf("a gateway that was enrolled calibrates as in cal:home1=1010 and maps its clock as in map:home1=5")
+	}
+	if kind == "cal" {
+		return c.Calibration(name, c.Calibrated(v)), nil
+	}
+	m := &entry.ClockMap{Boot: c.gateways[name].next.Boot, Monotonic: uint64(v) * 1e9, Time: c.State.Time(), Quality: entry.ClockNTP}
+	return c.ClockMap(name, m), nil
 }
 
 func (c *Chain) voteWord(w string) (*Statement, error) {
@@ -241,14 +276,15 @@ func (c *Chain) readingWord(w string) (*Statement, error) {
 
 // Scribble makes a drawing of some blocks with whatever an oracle may meet, from
 // choices that pick makes: it returns a number from 0 to n-1. Gateways are
-// enrolled and revoked, readings come in and out of order, late, twice, forged
+// enrolled, rotated and revoked, readings come in and out of order, late, twice, forged
 // and implausible, clocks lie, votes are cast. The first block enrols.
 func Scribble(pick func(n int) int, oracles, blocks int) string {
 	var b strings.Builder
 	names := []string{"home1", "home2", "home3", "stack"}
 	options := []string{"", ":committed", ":es256", ":committed:es256"}
+	proven := []string{"", ":proven"}
 	for i, n := range names {
-		fmt.Fprintf(&b, "+%s%s ", n, options[(i+pick(4))%4])
+		fmt.Fprintf(&b, "+%s%s%s ", n, options[(i+pick(4))%4], proven[pick(2)])
 	}
 	b.WriteString("\n")
 	wh := make([]int, len(names))
@@ -265,7 +301,7 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 			i := pick(len(names))
 			n := names[i]
 			wh[i] += pick(1000)
-			switch pick(20) {
+			switch pick(24) {
 			case 0:
 				if pick(2) == 0 {
 					fmt.Fprintf(&b, "-%s ", n)
@@ -274,7 +310,7 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 				}
 			case 1:
 				if enrolled[i] == "" || pick(2) == 0 {
-					enrolled[i] = fmt.Sprintf("+%s%s", n, options[pick(4)])
+					enrolled[i] = fmt.Sprintf("+%s%s%s", n, options[pick(4)], proven[pick(2)])
 					fmt.Fprintf(&b, "-%s %s ", n, enrolled[i])
 				}
 				some("also%d:" + enrolled[i])
@@ -301,6 +337,12 @@ func Scribble(pick func(n int) int, oracles, blocks int) string {
 				fmt.Fprintf(&b, "%[1]s=%[2]d again:%[1]s=%[2]d ", n, wh[i])
 			case 12:
 				fmt.Fprintf(&b, "%s/power=%d ", n, pick(50_000)-25_000)
+			case 13:
+				fmt.Fprintf(&b, "%s>%s%s ", []string{"", fmt.Sprintf("-%s ", n)}[pick(4)/3], n, []string{"", ":es256"}[pick(2)])
+			case 14:
+				fmt.Fprintf(&b, "cal:%s=%d ", n, 990+pick(20))
+			case 15:
+				fmt.Fprintf(&b, "map:%s=%d ", n, pick(1000))
 			default:
 				fmt.Fprintf(&b, "%s=%d ", n, wh[i])
 			}

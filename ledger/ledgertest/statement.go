@@ -75,8 +75,7 @@ func (c *Chain) Enrolment(name string, alg signer.Algorithm, mode string) *State
 		g = &gateway{name: name}
 		c.gateways[name] = g
 	}
-	g.keys++
-	g.key = Key(c.tb, alg, fmt.Sprintf("%s %d", name, g.keys))
+	g.turn(c, alg)
 	g.committed = mode == entry.ModeCommitted
 	g.next, g.previous = entry.Sequence{Boot: 1, Count: 1}, nil
 	e := &entry.Enrolment{

@@ -12,6 +12,8 @@ import (
 //   - One oracle admits a gateway that is new in all it has: its name, its
 //     metering points, its key.
 //   - A gateway ends its own key.
+//   - One oracle and the key of a gateway that lives together put another key into
+//     its place, for all that it has and nothing else.
 //   - Everything else takes as many oracles as the charter asks for to change
 //     the rules: to end another's key, and to give to another key a name or a
 //     metering point that had one. They state the very same payload, each by
@@ -67,7 +69,7 @@ func (s *State) approve(p *plan, gateway string) (effective bool, outcomes [][]b
 	}
 	s.meta.Approvals = slices.Delete(s.meta.Approvals, i, i+1)
 	o := entry.Outcome{Kind: entry.OutcomeAdopted, Hash: p.shared, Code: entry.AdoptedRevocation, Detail: gateway}
-	if p.kind == entry.TypeEnrolment {
+	if p.kind != entry.TypeRevocation {
 		o.Code = entry.AdoptedEnrolment
 	}
 	return true, [][]byte{o.Encode()}

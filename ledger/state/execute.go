@@ -142,9 +142,7 @@ func (s *State) enact() {
 func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 	switch p.kind {
 	case entry.TypeReading:
-		id := p.opened.Key().ID()
-		s.use(id, p.claims.Sequence)
-		r.Sequences = append(r.Sequences, SequenceAt{id, p.claims.Sequence, leaf})
+		s.number(p, leaf, r)
 		if p.opaque {
 			r.Opaque++
 			if !p.point.Opaque {
@@ -154,7 +152,16 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 			return nil
 		}
 		return s.observe(p, leaf)
-	case entry.TypeEnrolment:
+	case entry.TypeCalibration:
+		s.number(p, leaf, r)
+		return s.calibrate(p, leaf)
+	case entry.TypeClockMap: // for whoever reads the log: the rules go by block time
+		s.number(p, leaf, r)
+	case entry.TypeEnrolment, entry.TypeProvenEnrolment:
+		if p.key != nil {
+			s.rotate(p, leaf)
+			return nil
+		}
 		effective, out := s.approve(p, p.enrolment.Gateway)
 		if effective {
 			s.enrol(p, leaf)
@@ -173,24 +180,50 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 	return nil
 }
 
+// number takes note of a gateway's statement by its sequence number.
+func (s *State) number(p *plan, leaf uint64, r *Result) {
+	id := p.opened.Key().ID()
+	s.use(id, p.claims.Sequence)
+	r.Sequences = append(r.Sequences, SequenceAt{id, p.claims.Sequence, leaf})
+}
+
 func (s *State) enrol(p *plan, leaf uint64) {
-	e := p.enrolment
-	k := &key{Algorithm: e.Algorithm, Raw: e.Key, Gateway: e.Gateway, Enrolled: leaf, public: p.newKey, since: s.meta.Height + 1}
 	id := p.newKey.ID()
-	for _, def := range e.Points {
+	k := s.admit(p, leaf)
+	for _, def := range p.enrolment.Points {
 		pt := s.points[def.Subject]
 		if pt == nil {
 			pt = &point{Subject: def.Subject}
 			s.points[def.Subject] = pt
 		}
-		pt.Mode, pt.Key = def.Mode, id[:]
+		pt.Mode, pt.Key, pt.Proven = def.Mode, id[:], p.proven
 		pt.Series = mergeSeries(pt.Series, def.Channels)
 		k.Points = append(k.Points, def.Subject)
 		s.touch(pt)
 	}
-	s.keys[id] = k
-	s.names[e.Gateway] = id
+}
+
+// admit makes the record of a new key, which signs from the next block on.
+func (s *State) admit(p *plan, leaf uint64) *key {
+	e := p.enrolment
+	k := &key{Algorithm: e.Algorithm, Raw: e.Key, Gateway: e.Gateway, Enrolled: leaf, public: p.newKey, since: s.meta.Height + 1}
+	s.keys[p.newKey.ID()] = k
+	s.names[e.Gateway] = p.newKey.ID()
 	s.touch(k)
+	return k
+}
+
+// rotate ends a key and gives all it had to the new one.
+func (s *State) rotate(p *plan, leaf uint64) {
+	id := p.newKey.ID()
+	k := s.admit(p, leaf)
+	k.Points = slices.Clone(p.key.Points)
+	for _, subject := range k.Points {
+		s.points[subject].Key = id[:]
+		s.touch(s.points[subject])
+	}
+	p.key.Revoked = leaf
+	s.touch(p.key)
 }
 
 // mergeSeries registers channels, keeping the newest reading of those that were
@@ -201,7 +234,8 @@ func mergeSeries(old []series, channels []entry.Channel) []series {
 		out[i].Channel = c
 		for _, o := range old {
 			if o.Channel.Name == c.Name && o.Channel.Unit == c.Unit {
-				out[i].Time, out[i].Value = o.Time, o.Value
+				o.Channel = c
+				out[i] = o
 			}
 		}
 	}

@@ -13,18 +13,20 @@ type plan struct {
 	kind   string
 	claims *entry.Claims
 	oracle int  // position of the signing oracle, -1 for a gateway
-	key    *key // the signing gateway's key; for a revocation the key that ends
+	key    *key // the signing gateway's key; for a revocation or rotation the key that ends
 	done   bool
 
-	clock     *entry.Clock
-	enrolment *entry.Enrolment
-	newKey    signer.PublicKey
-	vote      *entry.Vote
-	point     *point
-	pack      *entry.Pack
-	opaque    bool
-	governed  bool     // takes effect when enough oracles have stated the same
-	shared    [32]byte // what they have in common: the SHA-256 of the payload
+	clock       *entry.Clock
+	enrolment   *entry.Enrolment
+	newKey      signer.PublicKey
+	proven      bool // the new key has signed for itself
+	vote        *entry.Vote
+	point       *point
+	pack        *entry.Pack
+	calibration *entry.Calibration
+	opaque      bool
+	governed    bool     // takes effect when enough oracles have stated the same
+	shared      [32]byte // what they have in common: the SHA-256 of the payload
 }
 
 // prepare reads what every statement has: who signed it, for which ledger.
@@ -115,8 +117,14 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 	switch p.kind {
 	case entry.TypeReading:
 		return s.judgeReading(p, in, now, replay)
+	case entry.TypeCalibration:
+		return s.judgeCalibration(p, now)
+	case entry.TypeClockMap:
+		return s.judgeClockMap(p, now)
 	case entry.TypeEnrolment:
 		return s.judgeEnrolment(p)
+	case entry.TypeProvenEnrolment:
+		return s.judgeProvenEnrolment(p)
 	case entry.TypeRevocation:
 		return s.judgeRevocation(p)
 	case entry.TypeVote:
@@ -125,8 +133,9 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 	return entry.ReasonWrongType
 }
 
-func (s *State) judgeReading(p *plan, in *Input, now int64, replay bool) entry.Reason {
-	m, q := p.opened.Message(), p.claims.Sequence
+// judgeGateway judges what everything has that a gateway signs with a number.
+func (s *State) judgeGateway(p *plan, now int64) entry.Reason {
+	q := p.claims.Sequence
 	if p.key == nil {
 		return entry.ReasonNotAuthorised
 	}
@@ -143,14 +152,37 @@ func (s *State) judgeReading(p *plan, in *Input, now int64, replay bool) entry.R
 	if s.seen[seenID{id, q.Boot}].full(q.Count) {
 		return entry.ReasonTooManyHoles
 	}
-	if p.claims.IssuedAt*1000 > now+s.Setting(entry.ParamFutureLimit)*1000 {
+	if s.future(p.claims.IssuedAt*1000, now) {
 		return entry.ReasonFuture
 	}
+	return ""
+}
+
+// future reports whether a time lies further ahead of now than is allowed, both in
+// Unix milliseconds.
+func (s *State) future(time, now int64) bool {
+	return time > now+s.Setting(entry.ParamFutureLimit)*1000
+}
+
+// ownPoint takes the metering point that is the statement's subject, if it is
+// registered with the key that signed.
+func (s *State) ownPoint(p *plan) entry.Reason {
+	id := p.opened.Key().ID()
 	p.point = s.points[p.claims.Subject]
 	if p.point == nil || string(p.point.Key) != string(id[:]) {
 		return entry.ReasonUnknownPoint
 	}
-	if m.Hidden() != (p.point.Mode == entry.ModeCommitted) {
+	return ""
+}
+
+func (s *State) judgeReading(p *plan, in *Input, now int64, replay bool) entry.Reason {
+	if reason := s.judgeGateway(p, now); reason != "" {
+		return reason
+	}
+	if reason := s.ownPoint(p); reason != "" {
+		return reason
+	}
+	if p.opened.Message().Hidden() != (p.point.Mode == entry.ModeCommitted) {
 		return entry.ReasonWrongMode
 	}
 	return s.readPack(p, in, replay)
@@ -186,20 +218,35 @@ func (s *State) judgeEnrolment(p *plan) entry.Reason {
 	if err != nil {
 		return entry.ReasonBadPayload
 	}
-	if _, ok := s.keys[k.ID()]; ok {
+	p.enrolment, p.newKey = e, k
+	return s.judgeAdmission(p)
+}
+
+// judgeNewKey refuses a key that has another purpose already, or had this one.
+func (s *State) judgeNewKey(id signer.KeyID) entry.Reason {
+	if _, ok := s.keys[id]; ok {
 		return entry.ReasonAlreadyKnown
 	}
-	if _, ok := s.oracles[k.ID()]; ok {
+	if _, ok := s.oracles[id]; ok {
 		return entry.ReasonAlreadyKnown
 	}
-	if s.sealing[k.ID()] {
+	if s.sealing[id] {
 		return entry.ReasonNotAuthorised
 	}
-	id, had := s.names[e.Gateway]
+	return ""
+}
+
+// judgeAdmission judges an enrolment that says all of itself: it takes no name and no
+// metering point from a key that lives.
+func (s *State) judgeAdmission(p *plan) entry.Reason {
+	if reason := s.judgeNewKey(p.newKey.ID()); reason != "" {
+		return reason
+	}
+	id, had := s.names[p.enrolment.Gateway]
 	if had && s.keys[id].Revoked == 0 {
 		return entry.ReasonAlreadyKnown
 	}
-	for _, def := range e.Points {
+	for _, def := range p.enrolment.Points {
 		pt := s.points[def.Subject]
 		if pt == nil {
 			continue
@@ -212,7 +259,6 @@ func (s *State) judgeEnrolment(p *plan) entry.Reason {
 			return entry.ReasonWrongMode
 		}
 	}
-	p.enrolment, p.newKey = e, k
 	if had {
 		return s.judgeApproval(p)
 	}

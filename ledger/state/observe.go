@@ -30,12 +30,16 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 	// year 3000 a gateway could be rid of every later comparison.
 	ahead := s.meta.Time + s.Setting(entry.ParamFutureLimit)*1000
 	near := 0
+	var derivations derivations
 	for i := range p.pack.Records {
 		r := &p.pack.Records[i]
+		channel := r.Name[len(p.pack.Base):]
 		if r.Text != "" {
+			if p.point.Proven {
+				derivations.read(channel)
+			}
 			continue
 		}
-		channel := r.Name[len(p.pack.Base):]
 		sr, found := p.point.find(channel, near)
 		near = found + 1
 		if sr == nil {
@@ -48,6 +52,9 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 			}
 			continue
 		}
+		if p.point.Proven && isMass(sr.Channel.Unit) {
+			derivations.of(channel)
+		}
 		if code := sr.judge(r); code != "" {
 			doubt(code, channel)
 		}
@@ -55,13 +62,32 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 			sr.Time, sr.Value = r.Time, r.Value
 		}
 	}
+	for _, d := range derivations {
+		switch {
+		case d.whole():
+		case p.point.registers(d.channel) || p.point.Mode == entry.ModeOpen:
+			doubt(entry.FlagNotDerivable, d.channel)
+		default:
+			doubt(entry.FlagNotDerivable, "")
+		}
+	}
 	s.touch(p.point)
+	return flagged(leaf, flags)
+}
+
+func flagged(leaf uint64, flags []flag) [][]byte {
 	out := make([][]byte, len(flags))
 	for i, f := range flags {
 		o := entry.Outcome{Kind: entry.OutcomeFlagged, Leaf: leaf, Code: f.code, Detail: f.channel}
 		out[i] = o.Encode()
 	}
 	return out
+}
+
+// registers reports whether a channel is in the point's registration.
+func (p *point) registers(channel string) bool {
+	sr, _ := p.find(channel, 0)
+	return sr != nil
 }
 
 // derived reports whether a channel is a statistic of another: the least, most

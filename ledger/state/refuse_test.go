@@ -159,6 +159,32 @@ var refusals = []struct {
 	{"a clock of a later block", entry.ReasonWrongHeight, clockAt(+1)},
 	{"a vote for this very height", entry.ReasonWrongHeight, drawn("vote1:cut_leaves=10@4")},
 	{"a parameter nobody knows", entry.ReasonUnknownSetting, drawn("vote1:colour=10@9")},
+	{"a calibration without sequence number", entry.ReasonMalformed, calibration(func(s *ledgertest.Statement, _ *ledgertest.Chain) { s.Claims.Sequence = entry.Sequence{} })},
+	{"a calibration of an oracle", entry.ReasonNotAuthorised, calibration(func(s *ledgertest.Statement, c *ledgertest.Chain) { s.Key = c.Oracles[0].Statement })},
+	{"a calibration with a used number", entry.ReasonSequenceUsed, calibration(func(s *ledgertest.Statement, _ *ledgertest.Chain) { s.Claims.Sequence.Count = 1 })},
+	{"a calibration of another's metering point", entry.ReasonUnknownPoint, calibration(func(s *ledgertest.Statement, _ *ledgertest.Chain) { s.Claims.Subject = "p-home2" })},
+	{"a calibration that does not read", entry.ReasonBadPayload, calibration(func(s *ledgertest.Statement, _ *ledgertest.Chain) { s.Payload = []byte{0xa0} })},
+	{"a calibration that hides its payload", entry.ReasonBadPayload, calibration(func(s *ledgertest.Statement, _ *ledgertest.Chain) { s.Hidden = true })},
+	{"a calibration of tomorrow", entry.ReasonFuture, calibrated(func(k *entry.Calibration) { k.Time += 86_400_000 })},
+	{"a calibration of a channel that is not registered", entry.ReasonUnknownChannel, calibrated(func(k *entry.Calibration) { k.Corrections[0].Channel = "other" })},
+	{"an undoing of nothing", entry.ReasonUnknownCalibration, calibrated(func(k *entry.Calibration) { k.Undoes = make([]byte, 32) })},
+	{"a clock map of an oracle", entry.ReasonNotAuthorised, clockMap(func(s *ledgertest.Statement, c *ledgertest.Chain) { s.Key = c.Oracles[0].Statement })},
+	{"a clock map of a boot to come", entry.ReasonBadPayload, mapped(func(m *entry.ClockMap) { m.Boot = 2 })},
+	{"a clock map of tomorrow", entry.ReasonFuture, mapped(func(m *entry.ClockMap) { m.Time += 86_400_000 })},
+	{"a clock map of a metering point", entry.ReasonBadPayload, clockMap(func(s *ledgertest.Statement, _ *ledgertest.Chain) { s.Claims.Subject = "p-home1" })},
+	{"a clock map that does not read", entry.ReasonBadPayload, clockMap(func(s *ledgertest.Statement, _ *ledgertest.Chain) { s.Payload = []byte{0xa0} })},
+	{"a request by itself", entry.ReasonWrongType, ofGateway(func(c *ledgertest.Chain) *ledgertest.Statement {
+		return c.Stated(0, entry.TypeRequest, []byte{0xa0})
+	})},
+	{"a rotation without an oracle", entry.ReasonWrongType, ofGateway(func(c *ledgertest.Chain) *ledgertest.Statement {
+		return c.Stated(0, entry.TypeRotation, []byte{0xa0})
+	})},
+	{"a proven enrolment of a gateway", entry.ReasonNotAuthorised, ofGateway(func(c *ledgertest.Chain) *ledgertest.Statement {
+		return c.Proven("home9", signer.EdDSA, entry.ModeOpen)
+	})},
+	{"a proven enrolment that does not read", entry.ReasonBadPayload, stated(entry.TypeProvenEnrolment, []byte{0xa0})},
+	{"a second key of a gateway that asks for itself", entry.ReasonAlreadyKnown, drawn("+home1:proven")},
+	{"a rotation of a key that has ended", entry.ReasonRevokedKey, drawn(">gone")},
 	{"a parameter out of range", entry.ReasonUnknownSetting, drawn("vote1:cut_leaves=0@9")},
 }
 
@@ -231,6 +257,40 @@ func enrolment(edit func(*entry.Enrolment, *ledgertest.Chain)) func(*ledgertest.
 	}
 }
 
+// calibration is one of home1 in which the test changes the statement, and calibrated
+// one in which it changes what is said; clockMap and mapped are the same for clock maps.
+func calibration(edit func(*ledgertest.Statement, *ledgertest.Chain)) func(*ledgertest.Chain) ledgertest.Message {
+	return func(c *ledgertest.Chain) ledgertest.Message {
+		s := c.Calibration("home1", c.Calibrated(1010))
+		edit(s, c)
+		return c.Open(s)
+	}
+}
+
+func calibrated(edit func(*entry.Calibration)) func(*ledgertest.Chain) ledgertest.Message {
+	return func(c *ledgertest.Chain) ledgertest.Message {
+		k := c.Calibrated(1010)
+		edit(k)
+		return c.Open(c.Calibration("home1", k))
+	}
+}
+
+func clockMap(edit func(*ledgertest.Statement, *ledgertest.Chain)) func(*ledgertest.Chain) ledgertest.Message {
+	return func(c *ledgertest.Chain) ledgertest.Message {
+		s := c.ClockMap("home1", &entry.ClockMap{Boot: 1, Time: c.State.Time(), Quality: entry.ClockRTC})
+		edit(s, c)
+		return c.Open(s)
+	}
+}
+
+func mapped(edit func(*entry.ClockMap)) func(*ledgertest.Chain) ledgertest.Message {
+	return func(c *ledgertest.Chain) ledgertest.Message {
+		m := &entry.ClockMap{Boot: 1, Time: c.State.Time(), Quality: entry.ClockRTC}
+		edit(m)
+		return c.Open(c.ClockMap("home1", m))
+	}
+}
+
 // TestRefusals puts each statement into a block with clocks and compares with the
 // same block without it: a refusal has its own reason and outcome, and changes
 // nothing.
@@ -239,6 +299,7 @@ func TestRefusals(t *testing.T) {
 		// Given by who reads and verifies, and only passed through here.
 		entry.ReasonWrongGateway: true,
 		entry.ReasonTooManyHoles: true, // TestTooManyHoles
+		entry.ReasonNotClaimable: true, // TestRequestsAreJudged
 	}
 	for _, tt := range refusals {
 		seen[tt.reason] = true

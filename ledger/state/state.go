@@ -64,6 +64,8 @@ type point struct {
 	Key     []byte   `cbor:"3,keyasint"`
 	Series  []series `cbor:"4,keyasint"` // in order of channel names
 	Opaque  bool     `cbor:"5,keyasint"` // replayed without a pack: plausibility unknown from there
+	// Proven: registered by a proven enrolment, and by the rules that came with those.
+	Proven bool `cbor:"6,keyasint,omitempty"`
 }
 
 // series is a channel's registration and its newest reading.
@@ -71,6 +73,10 @@ type series struct {
 	Channel entry.Channel `cbor:"1,keyasint"`
 	Time    int64         `cbor:"2,keyasint"` // Unix milliseconds of the newest reading, 0 for none
 	Value   entry.Decimal `cbor:"3,keyasint"`
+	// Calibration is the identity of the newest calibration, nil for none, and Factors
+	// what it left the channel with.
+	Calibration []byte         `cbor:"4,keyasint,omitempty"`
+	Factors     *entry.Factors `cbor:"5,keyasint,omitempty"`
 }
 
 // record is anything that is stored under one key.
