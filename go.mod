@@ -62,7 +62,7 @@ require (
 	golang.org/x/time v0.16.0 // indirect
 	golang.org/x/tools v0.51.0 // indirect
 	honnef.co/go/tools v0.7.0 // indirect
-	periph.io/x/devices/v3 v3.7.4 // indirect
+	periph.io/x/devices/v3 v3.7.4
 	rsc.io/qr v0.2.0 // indirect
 )
 
