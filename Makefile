@@ -33,7 +33,7 @@ present = $(foreach p,$(1),$(if $(wildcard $(patsubst %/...,%,$(p))/*.go),$(p)))
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: ## a whole street in one process (WATTMARK_DEMO_ARGS="--duration 30s")
@@ -89,6 +89,12 @@ cross: ## build for every architecture we ship on, and for the browser
 .PHONY: agree
 agree: ## the pure packages' tests as arm64, under qemu-aarch64 (Debian: qemu-user)
 	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) test -exec qemu-aarch64 -timeout $(TEST_TIMEOUT) $(call present,$(PURE))
+
+.PHONY: pkcs11
+pkcs11: ## the tests of keys in PKCS #11 tokens, with their build tag (cgo, SoftHSM)
+	@command -v "$$($(GO) env CC)" >/dev/null || { echo "make pkcs11 needs a C compiler: install gcc" >&2; exit 1; }
+	CGO_ENABLED=1 $(GO) vet -tags pkcs11 ./signer/pkcs11
+	CGO_ENABLED=1 $(GO) test -tags pkcs11 -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./signer/pkcs11
 
 .PHONY: check
 check: lint test floorplan cross ## everything a commit must pass
