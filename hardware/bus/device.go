@@ -57,8 +57,13 @@ func (d *device) held(now, real time.Time) error {
 }
 
 // account notes how a sample ended. ErrNoData is an answer; a caller who gave up is
-// not the device's failure.
-func (d *device) account(err error, took time.Duration, config *Config) {
+// not the device's failure. A device that is alone on its bus has no neighbours to
+// leave time to.
+func (d *device) account(err error, took time.Duration, alone bool, config *Config) {
+	share := time.Now().Add(shareFactor * took)
+	if alone {
+		share = time.Time{}
+	}
 	switch {
 	case err == nil, errors.Is(err, hardware.ErrNoData):
 		d.failures, d.last, d.until, d.share = 0, nil, time.Time{}, time.Time{}
@@ -69,7 +74,7 @@ func (d *device) account(err error, took time.Duration, config *Config) {
 		// It had less time than it may take, as most of the caller's went by in the
 		// queue. What it did take still goes against its share.
 		d.last = err
-		d.share = time.Now().Add(shareFactor * took)
+		d.share = share
 		return
 	}
 	now := config.Clock.Now()
@@ -78,7 +83,7 @@ func (d *device) account(err error, took time.Duration, config *Config) {
 	}
 	d.failures++
 	d.last = err
-	d.share = time.Now().Add(shareFactor * took)
+	d.share = share
 	if d.failures >= failuresBeforeBackOff {
 		d.until = now.Add(backOff(d.failures-failuresBeforeBackOff, config.Jitter()))
 	}

@@ -65,14 +65,7 @@ func (p *serialPort) prepare(path string) (err error) {
 	if err = errors.Join(err, locked); err != nil {
 		return openError(path, fmt.Errorf("locking: %w", err), "end the other program that uses the port")
 	}
-	parity := map[Parity]serial.Parity{ParityNone: serial.NoParity, ParityEven: serial.EvenParity, ParityOdd: serial.OddParity}
-	stop := serial.OneStopBit
-	if p.mode.StopBits == 2 {
-		stop = serial.TwoStopBits
-	}
-	p.line, err = serial.Open(path, &serial.Mode{
-		BaudRate: p.mode.Baud, DataBits: p.mode.DataBits, Parity: parity[p.mode.Parity], StopBits: stop,
-	})
+	p.line, err = serial.Open(path, p.mode.serial())
 	if err != nil {
 		return openError(path, fmt.Errorf("setting %s: %w", p.mode, err), "check that it is a serial port")
 	}
@@ -83,6 +76,27 @@ func (p *serialPort) prepare(path string) (err error) {
 	p.peek = func(fd uintptr) bool {
 		p.read(fd)
 		return true
+	}
+	return nil
+}
+
+// serial returns m as package serial has it.
+func (m Mode) serial() *serial.Mode {
+	parity := map[Parity]serial.Parity{ParityNone: serial.NoParity, ParityEven: serial.EvenParity, ParityOdd: serial.OddParity}
+	stop := serial.OneStopBit
+	if m.StopBits == 2 {
+		stop = serial.TwoStopBits
+	}
+	return &serial.Mode{BaudRate: m.Baud, DataBits: m.DataBits, Parity: parity[m.Parity], StopBits: stop}
+}
+
+// setMode sets the line anew once all that was written is sent.
+func (p *serialPort) setMode(m Mode) error {
+	if err := p.line.Drain(); err != nil {
+		return fmt.Errorf("waiting for the line to be sent empty: %w", err)
+	}
+	if err := p.line.SetMode(m.serial()); err != nil {
+		return fmt.Errorf("setting the line to %s: %w", m, err)
 	}
 	return nil
 }

@@ -43,8 +43,14 @@ type worker struct {
 	past   atomic.Uint64              // stale replies of clients before
 
 	// Written within transfers and between jobs only.
-	i2c    i2c.Bus
-	broken bool // a transfer failed for the port's sake: open it anew
+	i2c     i2c.Bus
+	serial  modbus.Conn        // watched
+	setMode func(m Mode) error // nil when the port has no mode to set
+	broken  bool               // a transfer failed for the port's sake: open it anew
+
+	// Of the job at hand, for its stream.
+	ctx      context.Context
+	deadline time.Time
 }
 
 // The states of worker.transfer that are no time.
@@ -108,6 +114,7 @@ func (w *worker) work(j *job) {
 
 // use lets the job at the port.
 func (w *worker) use(j *job) error {
+	w.lend(j.ctx)
 	w.working.Store(true)
 	defer w.working.Store(false)
 	if j.do != nil {
@@ -159,7 +166,7 @@ func (b *Bus) note(j *job, err error, took time.Duration) {
 		b.stats.Failures[class]++
 	}
 	if j.device != nil {
-		j.device.account(err, took, &b.config)
+		j.device.account(err, took, len(b.order) == 1, &b.config)
 	}
 }
 
@@ -255,7 +262,8 @@ func (w *worker) adopt(opened io.Closer) error {
 	}
 	switch c := conn.(type) {
 	case modbus.Conn:
-		w.client.Store(modbus.NewRTU(w.watch(c), w.rtu(c)))
+		w.serial, w.setMode = w.watch(c), modeOf(c)
+		w.client.Store(modbus.NewRTU(w.serial, w.rtu(c)))
 	case i2c.Bus:
 		w.i2c = c
 	default:
@@ -266,6 +274,18 @@ func (w *worker) adopt(opened io.Closer) error {
 	w.bus.mu.Lock()
 	w.bus.stats.Opened++
 	w.bus.mu.Unlock()
+	return nil
+}
+
+// modeOf returns how the mode of c is set, nil if it has none. Ports from outside this
+// package are hardware.ModeSetters.
+func modeOf(c modbus.Conn) func(m Mode) error {
+	switch c := c.(type) {
+	case modeSetter:
+		return c.setMode
+	case hardware.ModeSetter:
+		return func(m Mode) error { return c.SetMode(m.String()) }
+	}
 	return nil
 }
 

@@ -6,7 +6,9 @@
 //
 // [Meter] is an Eastron energy meter. A [Line] puts meters on an RS-485 line, served
 // on a pseudo-terminal ([OpenLine]) or in memory ([Line.Conn]). [Bus] is an I2C bus
-// for [SCD4x] and [SCD30].
+// for [SCD4x] and [SCD30]. A [Cable] is a serial line with one part at its end that
+// speaks unasked or answers bytes, in memory ([Cable.Conn]) or on a pseudo-terminal
+// ([OpenCable]).
 //
 // A simulation sets what there is to measure ([Meter.Set], [SCD4x.Set], [SCD30.Set])
 // whenever it likes, from any goroutine. Measurements become ready by the clock that

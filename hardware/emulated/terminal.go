@@ -28,19 +28,29 @@ type Terminal struct {
 // OpenLine returns a line without meters on a pseudo-terminal of its own. It answers
 // while Run runs.
 func OpenLine() (*Terminal, error) {
-	master, slave, err := pty.Open()
+	master, slave, err := openPair()
 	if err != nil {
-		return nil, fmt.Errorf("opening a pseudo-terminal: %w", err)
+		return nil, err
+	}
+	return &Terminal{Line: NewLine(), master: master, slave: slave}, nil
+}
+
+// openPair returns the two ends of a new pseudo-terminal, raw, the master with working
+// deadlines.
+func openPair() (master, slave *os.File, err error) {
+	master, slave, err = pty.Open()
+	if err != nil {
+		return nil, nil, fmt.Errorf("opening a pseudo-terminal: %w", err)
 	}
 	// pty.Open leaves the master blocking, where deadlines have no effect.
 	if err := setNonblock(master); err != nil {
-		return nil, errors.Join(fmt.Errorf("preparing %s: %w", master.Name(), err), master.Close(), slave.Close())
+		return nil, nil, errors.Join(fmt.Errorf("preparing %s: %w", master.Name(), err), master.Close(), slave.Close())
 	}
 	// Until a program sets it raw, a new terminal echoes what is written to it.
 	if _, err := term.MakeRaw(int(slave.Fd())); err != nil {
-		return nil, errors.Join(fmt.Errorf("setting %s raw: %w", slave.Name(), err), master.Close(), slave.Close())
+		return nil, nil, errors.Join(fmt.Errorf("setting %s raw: %w", slave.Name(), err), master.Close(), slave.Close())
 	}
-	return &Terminal{Line: NewLine(), master: master, slave: slave}, nil
+	return master, slave, nil
 }
 
 func setNonblock(f *os.File) error {
