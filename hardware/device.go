@@ -65,6 +65,9 @@ type Channel struct {
 	Unit   Unit
 	Kind   Kind
 	Limits Limits // what the maker states for the part; zero when nothing is stated
+	// Wrap is the number at which a counter starts again from zero, as its width makes
+	// it; zero where that is not known. Its Channel and Quality mean nothing.
+	Wrap Value
 }
 
 // Descriptor says what a device is and delivers. Value.Channel is an index into

@@ -14,6 +14,9 @@ type channel struct {
 	name string // as in the record, without the base name
 	unit string
 	kind hardware.Kind
+	wrap hardware.Value // see hardware.Channel
+
+	correction *Correction // nil for none
 
 	counter counter
 	gauge   gauge
@@ -56,16 +59,17 @@ func (c *channel) gap(r run, period int64) {
 	c.gaps = append(c.gaps, r)
 }
 
-// take adds a value that was read at ms and due at due. It is false for a number
-// that no record can hold.
-func (c *channel) take(v hardware.Value, ms, due int64, boundary bool) bool {
-	d, ok := decimal(v)
+// take adds a value that was read at ms and due at due: the first after an interval's
+// end that came late, or the first of another part than before. It is false for a
+// number that no record can hold.
+func (c *channel) take(v hardware.Value, ms, due int64, boundary, replaced bool) bool {
+	d, ok := c.correct(v)
 	if !ok {
 		return false
 	}
 	c.due.add(span{due, due, 1})
 	if c.kind == hardware.Counter {
-		c.counter.take(snapshot{ms, d, v.Quality}, boundary)
+		c.counter.take(snapshot{ms, d, v.Quality, v}, boundary, c.wrap, replaced)
 	} else {
 		c.gauge.take(d, ms, v.Quality)
 	}
@@ -75,6 +79,9 @@ func (c *channel) take(v hardware.Value, ms, due int64, boundary bool) bool {
 // records appends what the window said to out, and empties the window.
 func (c *channel) records(base string, out []entry.Record) []entry.Record {
 	name := base + c.name
+	if c.correction != nil && c.due.count > 0 && c.correction.Record != [32]byte{} {
+		out = append(out, entry.Record{Name: entry.CalibrationName(name), Time: c.due.first, Text: entry.CalibrationText(c.correction.Record)})
+	}
 	if c.kind == hardware.Counter {
 		out = c.counter.records(name, c.unit, out)
 	} else {
@@ -194,9 +201,11 @@ type snapshot struct {
 	ms      int64
 	value   entry.Decimal
 	quality hardware.Quality
+	said    hardware.Value // by the part, before corrections
 }
 
-// fall is a register that went down between two samples.
+// fall is a register that did not go on between two samples: it went down, or it is
+// another part's.
 type fall struct {
 	before, after snapshot
 	why           string
@@ -210,23 +219,29 @@ type counter struct {
 	first snapshot
 	has   bool
 	falls []fall
+	fresh bool // first is another part's than whatever was before this process
 
 	last    snapshot // over all windows
 	known   bool     // whether there is a last one
 	carried int64    // the time of the newest snapshot that stands in a pack
 }
 
-func (c *counter) clear() { c.has, c.falls = false, c.falls[:0] }
+func (c *counter) clear() { c.has, c.fresh, c.falls = false, false, c.falls[:0] }
 
-func (c *counter) take(s snapshot, boundary bool) {
+func (c *counter) take(s snapshot, boundary bool, wrap hardware.Value, replaced bool) {
 	if !c.has {
 		c.first, c.has = s, true
 		if boundary {
 			c.first.quality |= hardware.Late
 		}
+		c.fresh = replaced && !c.known
 	}
-	if c.known && s.value.Cmp(c.last.value) < 0 && len(c.falls) < maxFalls {
-		c.falls = append(c.falls, fall{c.last, s, whyFallen(c.last.value, s.value)})
+	if c.known && (replaced || s.said.Compare(c.last.said) < 0) && len(c.falls) < maxFalls {
+		why := "replaced"
+		if !replaced {
+			why = whyFallen(c.last.said, s.said, wrap)
+		}
+		c.falls = append(c.falls, fall{c.last, s, why})
 	}
 	c.last, c.known = s, true
 }
@@ -244,6 +259,9 @@ func (c *counter) records(name, unit string, out []entry.Record) []entry.Record 
 	// A fall may lie between the window before and this one's first sample.
 	falls := c.falls
 	why := ""
+	if c.fresh {
+		why = "replaced"
+	}
 	if len(falls) > 0 && falls[0].after.ms == c.first.ms {
 		value(falls[0].before)
 		why, falls = falls[0].why, falls[1:]
@@ -258,37 +276,34 @@ func (c *counter) records(name, unit string, out []entry.Record) []entry.Record 
 	return out
 }
 
-// whyFallen guesses why a register fell: it starts again near zero, below a hundredth of
-// what it was, after its highest value (a power of ten, or of two to the 32) or at any
-// other.
-func whyFallen(before, after entry.Decimal) string {
-	old, now := whole(before, after.Exponent), whole(after, before.Exponent)
-	if now.Sign() < 0 || new(big.Int).Mul(now, hundred).Cmp(old) > 0 {
+// nearZero is the share of a register's range, or of its last value, that it may have
+// run on since it started again.
+const nearZero = 100
+
+// whyFallen says why a register fell: it ran over where its width makes it start
+// again, from the last hundredth of its range into the first; it was reset, to less
+// than a hundredth of what it was; or for no reason that could be seen. All three are
+// in the part's own numbers.
+func whyFallen(before, after, wrap hardware.Value) string {
+	if after.Mantissa < 0 {
 		return "implausible"
 	}
-	registers := big.NewInt(before.Mantissa) // in the part's own steps
-	limits := []*big.Int{big.NewInt(1 << 32)}
-	for p := big.NewInt(100_000); ; p = new(big.Int).Mul(p, ten) {
-		if p.Cmp(registers) > 0 {
-			limits = append(limits, p)
-			break
-		}
+	e := min(before.Exponent, after.Exponent, wrap.Exponent)
+	old, now, full := whole(before, e), whole(after, e), whole(wrap, e)
+	near := func(n, of *big.Int) bool { return new(big.Int).Mul(n, big.NewInt(nearZero)).Cmp(of) <= 0 }
+	switch {
+	case full.Sign() > 0 && old.Cmp(full) < 0 && near(new(big.Int).Sub(full, old), full) && near(now, full):
+		return "rollover"
+	case near(now, old):
+		return "reset"
 	}
-	for _, limit := range limits {
-		least := new(big.Int).Sub(limit, new(big.Int).Quo(limit, hundred))
-		if registers.Cmp(least) >= 0 && registers.Cmp(limit) <= 0 {
-			return "rollover"
-		}
-	}
-	return "reset"
+	return "implausible"
 }
 
-var hundred = big.NewInt(100)
-
-// whole returns d in units of the smaller of its own exponent and e.
-func whole(d entry.Decimal, e int8) *big.Int {
-	n := big.NewInt(d.Mantissa)
-	for x := d.Exponent; x > e; x-- {
+// whole returns a number in units of 10^e, which is not above its exponent.
+func whole(v hardware.Value, e int8) *big.Int {
+	n := big.NewInt(v.Mantissa)
+	for x := int(v.Exponent); x > int(e) && n.Sign() != 0; x-- {
 		n.Mul(n, ten)
 	}
 	return n

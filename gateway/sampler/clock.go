@@ -12,20 +12,31 @@ import (
 // MachineClock is the clock of the machine. It sets nothing; it reads how far the
 // kernel trusts its time. It is safe for concurrent use.
 type MachineClock struct {
+	kernel kernel
+
 	mu       sync.Mutex // guards the fields below
 	synced   bool       // the kernel was synchronised at some time
 	lost     time.Duration
 	lastKnow time.Duration // uncertainty when it was last synchronised
 }
 
+// kernel is what the machine's clock asks.
+type kernel struct {
+	time      func() (synced bool, most time.Duration)
+	battery   func() bool
+	monotonic func() time.Duration
+}
+
 // NewMachineClock returns the machine's clock.
-func NewMachineClock() *MachineClock { return &MachineClock{} }
+func NewMachineClock() *MachineClock {
+	return &MachineClock{kernel: kernel{kernelTime, setFromBattery, hardware.Monotonic}}
+}
 
 // Now returns the wall's time in UTC.
 func (c *MachineClock) Now() time.Time { return time.Now().UTC() }
 
 // Monotonic returns the time since the machine booted.
-func (c *MachineClock) Monotonic() time.Duration { return hardware.Monotonic() }
+func (c *MachineClock) Monotonic() time.Duration { return c.kernel.monotonic() }
 
 // After sends the time once d has passed.
 func (c *MachineClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
@@ -83,7 +94,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Drift and errors of clocks without a source.
+// Errors of clocks: GATEWAY.md's table of qualities.
 const (
 	holdoverPPM = 50
 	leastNTP    = 10 * time.Millisecond
@@ -104,8 +115,8 @@ func (c *MachineClock) Uncertainty() time.Duration {
 }
 
 func (c *MachineClock) state() (string, time.Duration) {
-	synced, most := kernelTime()
-	now := hardware.Monotonic()
+	synced, most := c.kernel.time()
+	now := c.kernel.monotonic()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
@@ -114,7 +125,7 @@ func (c *MachineClock) state() (string, time.Duration) {
 		return entry.ClockNTP, c.lastKnow
 	case c.synced:
 		return entry.ClockHoldover, c.lastKnow + (now-c.lost)*holdoverPPM/1_000_000
-	case setFromBattery():
+	case c.kernel.battery():
 		return entry.ClockRTC, rtcError + now/(24*time.Hour/rtcPerDay)
 	}
 	return entry.ClockUnsynced, 0

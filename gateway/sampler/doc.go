@@ -25,7 +25,14 @@
 //	<channel>.count
 //	<channel>.quality  text: what the driver doubts in what stands above, and what
 //	                   became of a register that fell: "reset", "rollover" or
-//	                   "implausible"; the values before and after both stand there
+//	                   "implausible", or that is another part's: "replaced"; the
+//	                   values before and after both stand there
+//	<channel>.calibration  text: the identity of the signed calibration that the
+//	                   values were made with, in hexadecimal
+//	<channel>.method   text, of what was derived: formula, input channels, digest of
+//	<channel>.inputs   the configuration, and uncertainty as a share of the value
+//	<channel>.config
+//	<channel>.uncertainty
 //	<channel>.gap      text: "first last count reason": samples that were due from
 //	                   first to last, in Unix milliseconds, and have no value
 //	clock.step         text: "before after": the clock was moved by more than a
@@ -34,7 +41,8 @@
 // The reasons of a gap are the driver's classes of failure (absent, timeout,
 // checksum, malformed, wrong_device, stale, device, no_data, permission) and
 // power_off (the gateway did not run), clock (the clock was moved), full (a queue
-// overflowed) and missed (the sample before took too long).
+// overflowed), disabled (by the configuration) and missed (the sample before took too
+// long).
 //
 // Nothing is filled in and nothing repaired. Packs wait in a queue that is bounded
 // in bytes; what does not fit is counted and becomes a gap.

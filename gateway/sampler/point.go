@@ -29,6 +29,11 @@ type member struct {
 	since   time.Time // the newest time of a process before this one
 	stepped bool      // the clock was moved since last
 
+	derived *derived            // nil for a device that is read
+	serial  string              // what the part said of itself last
+	changed bool                // it said something else since then: registers are another part's
+	sayer   hardware.Persistent // nil for a part that keeps no total
+
 	samples, failed uint64
 	lastAt          time.Time
 	err             error
@@ -52,7 +57,7 @@ func (p *point) nameAll() {
 func (p *point) check() error {
 	for _, m := range p.members {
 		for _, c := range m.channels {
-			trial := entry.Pack{Base: p.base(), Records: []entry.Record{{Name: p.base() + c.name + ".quality", Unit: c.unit}}}
+			trial := entry.Pack{Base: p.base(), Records: []entry.Record{{Name: entry.CalibrationName(p.base() + c.name), Unit: c.unit}}}
 			if _, err := trial.Encode(); err != nil {
 				return err
 			}
@@ -120,13 +125,23 @@ func (m *member) take(due, at time.Time, values []hardware.Value, late bool) {
 			continue
 		}
 		none(i, "no_data")
-		if m.channels[i].take(v, ms, dueMS, late) {
+		if m.channels[i].take(v, ms, dueMS, late, m.changed) {
 			next = i + 1
 		} else {
 			none(i+1, "malformed")
 		}
 	}
 	none(len(m.channels), "no_data")
+	m.changed = false
+}
+
+// identify notes what a part said of itself: another serial number than before is
+// another part.
+func (m *member) identify(id hardware.Identity) {
+	if id.Serial == "" || id.Serial == m.serial {
+		return
+	}
+	m.changed, m.serial = m.serial != "", id.Serial
 }
 
 // reason is the word for a failure in a gap.
@@ -193,11 +208,18 @@ func (p *point) close() []*Pack {
 			for _, g := range c.gaps {
 				of = append(of, lost{c, m.period(), g})
 			}
-			add(c.records(p.base(), nil), of)
+			more := c.records(p.base(), nil)
+			if m.derived != nil && c.due.count > 0 {
+				more = m.derived.remarks(p.base()+c.name, c.due.first, more)
+			}
+			add(more, of)
 			c.clear()
 		}
 	}
 	flush()
+	if len(packs) > 0 {
+		packs[len(packs)-1].Facts = p.facts()
+	}
 	return packs
 }
 

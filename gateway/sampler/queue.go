@@ -14,6 +14,9 @@ type Pack struct {
 	// End is the end of the window: no sample in the pack was due at it or later,
 	// but for one that came late.
 	End time.Time
+	// Facts are to be kept, durably, with the statement of the pack: what the sampler
+	// must know in its next life.
+	Facts []Fact
 
 	size  int
 	spans []lost

@@ -18,6 +18,7 @@ type Config struct {
 	// Monotonic is the time since boot that the drivers stamp batches with.
 	Monotonic hardware.Clock
 	Devices   []Device
+	Derived   []Derived
 	// PackMaxAge is the length of a window. It divides 900 s; 0 means 60 s.
 	PackMaxAge time.Duration
 	// QueueBytes bounds the packs that wait to be signed; 0 means 1 MB.
@@ -25,6 +26,9 @@ type Config struct {
 	// Since has, for metering points that were sampled before this process, the
 	// newest time known: the first pack carries the gap since then.
 	Since map[string]time.Time
+	// Recall returns what a pack of a process before this one asked to keep under a
+	// name, nil for nothing; nil recalls nothing.
+	Recall func(name string) []byte
 	// OnSample, if set, is told of each sample, from several goroutines.
 	OnSample func(Sample)
 	Log      *slog.Logger // nil drops everything
@@ -43,6 +47,8 @@ type Sample struct {
 
 // patience bounds one attempt, in real time: a bus answers or gives up long before.
 const patience = 10 * time.Second
+
+var errDisabled = errors.New("the device is disabled")
 
 // stepAfter is how far the clock may be moved before that ends the windows at hand.
 const stepAfter = time.Second
@@ -108,6 +114,12 @@ func New(cfg Config) (*Sampler, error) {
 			return nil, fmt.Errorf("device %q: %w", cfg.Devices[i].Name, err)
 		}
 	}
+	for i := range cfg.Derived {
+		if err := s.derive(&cfg.Derived[i]); err != nil {
+			return nil, fmt.Errorf("derived %q: %w", cfg.Derived[i].Name, err)
+		}
+	}
+	s.recall()
 	for _, p := range s.points {
 		p.nameAll()
 		if err := p.check(); err != nil {
@@ -123,8 +135,9 @@ func (s *Sampler) add(d *Device) error {
 	}
 	m := &member{device: d, about: d.Device.Describe(), since: s.cfg.Since[d.Subject]}
 	for _, c := range m.about.Channels {
-		m.channels = append(m.channels, channel{name: c.Name, unit: string(c.Unit), kind: c.Kind})
+		m.channels = append(m.channels, channel{name: c.Name, unit: string(c.Unit), kind: c.Kind, wrap: c.Wrap})
 	}
+	m.sayer, _ = d.Device.(hardware.Persistent)
 	for _, p := range s.points {
 		if p.subject != d.Subject {
 			continue
@@ -141,11 +154,50 @@ func (s *Sampler) add(d *Device) error {
 	return nil
 }
 
+// derive adds a device that is computed from others of its point.
+func (s *Sampler) derive(d *Derived) error {
+	if err := d.check(); err != nil {
+		return err
+	}
+	for _, p := range s.points {
+		if p.subject != d.Subject {
+			continue
+		}
+		for _, m := range p.members {
+			if m.device.Name == d.Name {
+				return fmt.Errorf("metering point %q has it twice", d.Subject)
+			}
+		}
+		k := &derived{Derived: d, point: p, config: d.digest()}
+		if err := k.bind(); err != nil {
+			return err
+		}
+		of := k.inputs[0].member.device
+		k.member = &member{
+			device:  &Device{Name: d.Name, Subject: d.Subject, Period: of.Period, Offset: of.Offset},
+			about:   hardware.Descriptor{Model: "derived", Part: d.Method},
+			since:   s.cfg.Since[d.Subject],
+			derived: k,
+		}
+		for _, name := range []string{"co2_mass_flow", "co2_mass"} {
+			c := hardware.NewChannel(name, hardware.Limits{})
+			k.about.Channels = append(k.about.Channels, c)
+			k.channels = append(k.channels, channel{name: c.Name, unit: string(c.Unit), kind: c.Kind})
+		}
+		p.members = append(p.members, k.member)
+		return nil
+	}
+	return fmt.Errorf("there is no metering point %q", d.Subject)
+}
+
 // Run samples until ctx ends, then closes the windows at hand. It returns nil.
 func (s *Sampler) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	for _, p := range s.points {
 		for _, m := range p.members {
+			if m.derived != nil {
+				continue
+			}
 			due := s.cfg.Clock.Every(ctx, m.device.Period, m.device.Offset)
 			wg.Go(func() { s.watch(ctx, p, m, due) })
 		}
@@ -173,6 +225,12 @@ func (s *Sampler) Run(ctx context.Context) error {
 func (s *Sampler) watch(ctx context.Context, p *point, m *member, times <-chan time.Time) {
 	var batch hardware.Batch
 	for due := range times {
+		if m.device.Disabled {
+			s.mu.Lock()
+			s.take(p, m, due, due, &batch, errDisabled)
+			s.mu.Unlock()
+			continue
+		}
 		attempt, cancel := context.WithTimeout(ctx, patience)
 		err := m.device.Bus.SenseDue(attempt, m.device.Device, due, &batch)
 		cancel()
@@ -191,7 +249,7 @@ func (s *Sampler) watch(ctx context.Context, p *point, m *member, times <-chan t
 		}
 		s.mu.Lock()
 		s.noteStep(offset)
-		s.take(p, m, due, at, batch.Values, err)
+		s.take(p, m, due, at, &batch, err)
 		s.mu.Unlock()
 	}
 }
@@ -218,12 +276,15 @@ func (s *Sampler) noteStep(offset time.Duration) {
 		p.remarks = append(p.remarks, entry.Record{Name: p.base() + "clock.step", Time: max(is, 0), Text: fmt.Sprintf("%d %d", was, is)})
 		for _, m := range p.members {
 			m.stepped = true
+			if m.derived != nil {
+				m.derived.forget()
+			}
 		}
 	}
 }
 
 // take puts the outcome of one attempt into its window.
-func (s *Sampler) take(p *point, m *member, due, at time.Time, values []hardware.Value, err error) {
+func (s *Sampler) take(p *point, m *member, due, at time.Time, batch *hardware.Batch, err error) {
 	if !due.Before(p.end) {
 		if !p.end.IsZero() {
 			s.close(p)
@@ -232,15 +293,37 @@ func (s *Sampler) take(p *point, m *member, due, at time.Time, values []hardware
 		p.end = p.start.Add(s.age)
 	}
 	m.missed(due)
-	if err != nil {
+	late := p.start.Equal(floor(p.start, Interval)) && at.Sub(p.start) > lateAfter && m.lastAt.Before(p.start)
+	switch {
+	case errors.Is(err, errDisabled):
+		m.fail(due, "disabled")
+	case err != nil:
 		s.stats.Failed++
 		m.fail(due, reason(err))
-	} else {
+	default:
 		s.stats.Samples++
-		late := p.start.Equal(floor(p.start, Interval)) && at.Sub(p.start) > lateAfter
-		m.take(due, at, values, late)
+		m.identify(batch.Identity)
+		m.take(due, at, batch.Values, late)
 	}
 	m.err = err
+	for _, d := range p.members {
+		if d.derived == nil {
+			continue
+		}
+		var values []hardware.Value
+		if err == nil {
+			values = batch.Values
+		}
+		if !d.derived.uses(m, at, values) {
+			continue
+		}
+		d.missed(due)
+		if values, ok := d.derived.sense(at); ok {
+			d.take(due, at, values, late && d.lastAt.Before(p.start))
+		} else {
+			d.fail(due, "no_data")
+		}
+	}
 	if p.complete() {
 		s.close(p)
 	}

@@ -34,6 +34,7 @@ type meter struct {
 	clock  *clock
 	answer func(due time.Time) ([]hardware.Value, error)
 	takes  time.Duration
+	serial string // what it says of itself
 }
 
 func newMeter(c *clock, names ...string) *meter {
@@ -61,6 +62,7 @@ func (m *meter) SenseDue(ctx context.Context, _ hardware.Device, due time.Time, 
 	b.Span(begin, m.clock.Monotonic())
 	values, err := m.answer(due)
 	b.Values = append(b.Values, values...)
+	b.Identity.Serial = m.serial
 	return err
 }
 
@@ -80,6 +82,11 @@ func run(t *testing.T, c *clock, cfg sampler.Config, lasting time.Duration) []*s
 	if err != nil {
 		t.Fatal(err)
 	}
+	return runFor(t, s, lasting)
+}
+
+func runFor(t *testing.T, s *sampler.Sampler, lasting time.Duration) []*sampler.Pack {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), lasting)
 	defer cancel()
 	if err := s.Run(ctx); err != nil {
@@ -324,16 +331,22 @@ func TestRegisterAtIntervalEnd(t *testing.T) {
 func TestRegisterThatFalls(t *testing.T) {
 	for _, test := range []struct {
 		before, after int64
+		wrap          hardware.Value
 		why           string
 	}{
-		{500_000, 3, "reset"},
-		{99_999_990, 12, "rollover"},
-		{4294967290, 7, "rollover"},
-		{500_000, 499_000, "implausible"},
+		{500_000, 3, hardware.Value{}, "reset"},
+		{99_999_990, 12, hardware.Value{}, "reset"},
+		{99_999_990, 12, value(0, 1, 8), "rollover"},
+		{4294967290, 7, value(0, 1<<32, 0), "rollover"},
+		{4294967290, 7, value(0, 1<<33, 0), "reset"},
+		{99_999_990, 12_000_000, value(0, 1, 8), "implausible"},
+		{500_000, 499_000, hardware.Value{}, "implausible"},
+		{500_000, -7, hardware.Value{}, "implausible"},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newClock()
 			m := newMeter(c, "active_energy_import")
+			m.about.Channels[0].Wrap = test.wrap
 			n := 0
 			m.answer = func(time.Time) ([]hardware.Value, error) {
 				n++

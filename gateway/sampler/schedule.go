@@ -40,6 +40,9 @@ type Device struct {
 	// Subject is the pseudonym of the metering point that the device measures.
 	Subject        string
 	Period, Offset time.Duration
+	// Disabled says that the device is not read, as while it is being repaired: its
+	// channels have gaps of that reason.
+	Disabled bool
 }
 
 func (d *Device) check() error {
