@@ -1,9 +1,11 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"wattmark/hardware"
 	"wattmark/hardware/bus"
@@ -12,56 +14,213 @@ import (
 	"wattmark/hardware/sdm"
 )
 
-// model says how a part is opened at an address of a bus. An address is a Modbus
-// unit or an I2C address; 0 is the part's own, where it has only one.
-type model struct {
-	open func(b *bus.Bus, address uint16, now hardware.Clock) (hardware.Device, error)
+// BusKind is a kind of bus, by its name in configurations.
+type BusKind string
+
+// The kinds of buses.
+const (
+	BusSerial     BusKind = "serial"       // a serial port: RS-485, an optical head, P1
+	BusI2C        BusKind = "i2c"          //
+	BusSPI        BusKind = "spi"          // a port with its chip select
+	BusModbusTCP  BusKind = "modbus-tcp"   // Modbus with MBAP headers
+	BusRTUOverTCP BusKind = "rtu-over-tcp" // RTU frames through a converter of serial lines
+	BusGPIO       BusKind = "gpio"         // a chip of pins
+)
+
+// BusKinds are all kinds of buses.
+var BusKinds = []BusKind{BusSerial, BusI2C, BusSPI, BusModbusTCP, BusRTUOverTCP, BusGPIO}
+
+// What a line of bytes, and one of Modbus, may run over.
+var (
+	modbusLine = []BusKind{BusSerial, BusModbusTCP, BusRTUOverTCP}
+	i2cBus     = []BusKind{BusI2C}
+)
+
+// Addressing says what tells the parts on one bus apart.
+type Addressing byte
+
+// The ways to address a part.
+const (
+	// Alone: the part has its bus for itself, and no address.
+	Alone Addressing = iota
+	// ByUnit: a Modbus unit, 1 to 247.
+	ByUnit
+	// ByI2C: an I2C address, 0x08 to 0x77.
+	ByI2C
+)
+
+// Model is a part that a gateway can read.
+type Model struct {
+	Name       string // in configurations and on the command line: "sdm630"
+	Part       string // on the label: "Eastron SDM630"
+	Buses      []BusKind
+	Addressing Addressing
+	// Address is the one that the part has unless it was set to another.
+	Address uint16
+	// Capture is the usual form of a recording of it, for decode.
+	Capture Capture
+	// Asked: replies mean nothing without the requests they answer.
+	Asked bool
+
+	// settings makes the struct that the keys of this model go to, with their
+	// defaults, nil if it has none; open takes it back.
+	settings func() any
+	open     func(at site, settings any) (hardware.Device, error)
 }
 
-// catalog is every model that a gateway can read, by its name in configurations.
-var catalog = map[string]model{
-	"sdm72":  {openSDM("sdm72")},
-	"sdm120": {openSDM("sdm120")},
-	"sdm230": {openSDM("sdm230")},
-	"sdm630": {openSDM("sdm630")},
-	"scd30":  {openSCD30},
-	"scd40":  {openSCD4x("scd40")},
-	"scd41":  {openSCD4x("scd41")},
+// Capture is a form of a recording of what a part sent.
+type Capture string
+
+// The forms of recordings.
+const (
+	CaptureHex       Capture = "hex"       // pairs of hex digits; see hardware.ParseTranscript
+	CaptureText      Capture = "text"      // the bytes untouched
+	CaptureRegisters Capture = "registers" // see hardware.ParseRegisters
+)
+
+// site is where a part is: at an address of a bus. A driver on no bus only decodes.
+type site struct {
+	model   string
+	bus     *bus.Bus
+	address uint16
+	now     hardware.Clock
+}
+
+// unit is the address of a Modbus unit.
+func (s site) unit() byte { return byte(s.address) }
+
+// with gives a model its settings, S, and the way to open it with them.
+func with[S any](m Model, defaults S, open func(at site, set *S) (hardware.Device, error)) Model {
+	m.settings = func() any {
+		s := defaults
+		return &s
+	}
+	m.open = func(at site, settings any) (hardware.Device, error) { return open(at, settings.(*S)) }
+	return m
+}
+
+// catalog is every model that a gateway can read. A new part is a line here.
+var catalog = index(
+	sdmModel("sdm72", "Eastron SDM72"),
+	sdmModel("sdm120", "Eastron SDM120"),
+	sdmModel("sdm230", "Eastron SDM230"),
+	sdmModel("sdm630", "Eastron SDM630"),
+	with(Model{Name: "scd30", Part: "Sensirion SCD30", Buses: i2cBus, Addressing: ByI2C, Address: scd30.Address}, struct{}{}, openSCD30),
+	scd4xModel("scd40", "Sensirion SCD40"),
+	scd4xModel("scd41", "Sensirion SCD41"),
+)
+
+// index makes the table of models, each with what its zero fields stand for.
+func index(models ...Model) map[string]Model {
+	table := make(map[string]Model, len(models))
+	for _, m := range models {
+		if m.Capture == "" {
+			m.Capture = CaptureHex
+		}
+		table[m.Name] = m
+	}
+	return table
+}
+
+// channelSettings are the keys of parts that can read less than everything.
+type channelSettings struct {
+	Channels []string `toml:"channels"` // what to read; empty is all
+}
+
+func sdmModel(name, part string) Model {
+	return with(Model{Name: name, Part: part, Buses: modbusLine, Addressing: ByUnit, Address: 1, Asked: true}, channelSettings{},
+		func(at site, set *channelSettings) (hardware.Device, error) {
+			return sdm.NewModbus(at.bus.Modbus(), at.unit(), &sdm.Opts{Model: name, Channels: set.Channels, Now: at.now})
+		})
+}
+
+func openSCD30(at site, _ *struct{}) (hardware.Device, error) {
+	return scd30.NewI2C(at.bus.I2C(), at.address, &scd30.Opts{Now: at.now})
+}
+
+// scd4xSettings are the keys of an SCD40 or SCD41.
+type scd4xSettings struct {
+	SelfCalibration bool `toml:"self_calibration"` // only where the air is fresh once a week
+}
+
+func scd4xModel(name, part string) Model {
+	return with(Model{Name: name, Part: part, Buses: i2cBus, Addressing: ByI2C, Address: scd4x.Address}, scd4xSettings{},
+		func(at site, set *scd4xSettings) (hardware.Device, error) {
+			return scd4x.NewI2C(at.bus.I2C(), at.address, &scd4x.Opts{
+				Model: name, SelfCalibration: set.SelfCalibration, Settings: at.bus == nil, Now: at.now,
+			})
+		})
 }
 
 // Models returns the names of the models that a gateway can read, sorted.
 func Models() []string { return slices.Sorted(maps.Keys(catalog)) }
 
-func openSDM(name string) func(*bus.Bus, uint16, hardware.Clock) (hardware.Device, error) {
-	return func(b *bus.Bus, address uint16, now hardware.Clock) (hardware.Device, error) {
-		if address > 247 {
-			return nil, fmt.Errorf("unit %d is not within 1 to 247", address)
-		}
-		return sdm.NewModbus(b.Modbus(), byte(address), &sdm.Opts{Model: name, Now: now})
-	}
-}
-
-func openSCD30(b *bus.Bus, address uint16, now hardware.Clock) (hardware.Device, error) {
-	if address == 0 {
-		address = scd30.Address
-	}
-	return scd30.NewI2C(b.I2C(), address, &scd30.Opts{Now: now})
-}
-
-func openSCD4x(name string) func(*bus.Bus, uint16, hardware.Clock) (hardware.Device, error) {
-	return func(b *bus.Bus, address uint16, now hardware.Clock) (hardware.Device, error) {
-		if address == 0 {
-			address = scd4x.Address
-		}
-		return scd4x.NewI2C(b.I2C(), address, &scd4x.Opts{Model: name, Now: now})
-	}
-}
-
-// openDevice opens a part of the catalogue at its address on b.
-func openDevice(name string, b *bus.Bus, address uint16, now hardware.Clock) (hardware.Device, error) {
+// LookupModel returns the named model, or an error that names the nearest.
+func LookupModel(name string) (Model, error) {
 	m, ok := catalog[name]
-	if !ok {
-		return nil, fmt.Errorf("no model %q: the models are %q", name, Models())
+	if ok {
+		return m, nil
 	}
-	return m.open(b, address, now)
+	if near := Nearest(name, Models()); near != "" {
+		return m, fmt.Errorf("unknown model %q; did you mean %q?", name, near)
+	}
+	return m, fmt.Errorf("unknown model %q: the models are %s", name, strings.Join(Models(), ", "))
+}
+
+// On reports whether the model can be on a bus of that kind.
+func (m Model) On(kind BusKind) bool { return slices.Contains(m.Buses, kind) }
+
+// Keys returns the keys of [[device]] that are this model's own, sorted.
+func (m Model) Keys() []string { return keysOf(m.settings()) }
+
+// Decoder returns the model's driver on no bus: it is a hardware.Decoder, and a
+// hardware.RegisterDecoder where the part has registers. The settings are keys of
+// [[device]] with their values as text; a key may stand more than once if it is a
+// list.
+func (m Model) Decoder(settings []Setting) (hardware.Device, error) {
+	s := m.settings()
+	if err := setAll(s, settings); err != nil {
+		return nil, err
+	}
+	d, err := m.open(site{model: m.Name, address: m.Address}, s)
+	if err != nil {
+		return nil, err
+	}
+	if _, ok := d.(hardware.Decoder); !ok {
+		return nil, fmt.Errorf("%s has no frames to decode", m.Name)
+	}
+	return d, nil
+}
+
+// checkAddress refuses an address that the model cannot have.
+func (m Model) checkAddress(address uint16) error {
+	switch {
+	case m.Addressing == ByUnit && (address < 1 || address > 247):
+		return fmt.Errorf("unit %d is not within 1 to 247", address)
+	case m.Addressing == ByI2C && (address < 0x08 || address > 0x77):
+		return fmt.Errorf("I2C address %#02x is not within 0x08 to 0x77", address)
+	case m.Addressing == Alone && address != 0:
+		return errors.New("the model has no address")
+	}
+	return nil
+}
+
+// Open returns the driver of d on its bus, which it does not touch yet.
+func (d *Device) Open(b *bus.Bus, now hardware.Clock) (hardware.Device, error) {
+	m, err := LookupModel(d.Model)
+	if err != nil {
+		return nil, err
+	}
+	address := d.Address
+	if address == 0 {
+		address = m.Address
+	}
+	if err := m.checkAddress(address); err != nil {
+		return nil, err
+	}
+	settings := d.Settings
+	if settings == nil {
+		settings = m.settings()
+	}
+	return m.open(site{model: m.Name, bus: b, address: address, now: now}, settings)
 }

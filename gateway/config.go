@@ -33,6 +33,8 @@ type Clock interface {
 type Bus struct {
 	Name string
 	Open bus.Opener
+	// Timeout and Gap are the bus's; zero values are its defaults.
+	Timeout, Gap time.Duration
 }
 
 // Device is a part on a bus, and the metering point that it measures.
@@ -41,10 +43,12 @@ type Device struct {
 	Model   string // one of [Models]
 	Bus     string // a Bus's name
 	Address uint16 // Modbus unit, or I2C address, 0 for the part's own
-	Subject string // the metering point's pseudonym
-	Mode    string // [entry.ModeOpen] or [entry.ModeCommitted], as the point is registered
-	Period  time.Duration
-	Offset  time.Duration
+	// Settings are the keys of the model, as a [File] has them; nil is its defaults.
+	Settings any
+	Subject  string // the metering point's pseudonym
+	Mode     string // [entry.ModeOpen] or [entry.ModeCommitted], as the point is registered
+	Period   time.Duration
+	Offset   time.Duration
 }
 
 // Config is what a gateway works with. Fields are required unless they say what
@@ -78,6 +82,8 @@ type Config struct {
 	Drain time.Duration
 	// OutboxBytes limits the outbox on disk; 0 is its default.
 	OutboxBytes int64
+	// FsyncEach makes each statement durable by itself.
+	FsyncEach bool
 
 	Transport uplink.Transport
 	// Resend, Reconnect and MaxRate are the uplink's; zero values are its defaults.

@@ -54,7 +54,7 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 	}
 	g = &Gateway{cfg: cfg, modes: make(map[string]string)}
 	g.outbox, report, err = outbox.Open(outbox.Disk, filepath.Join(cfg.Dir, "outbox"), outbox.Options{
-		GatewayID: cfg.Name, MaxBytes: cfg.OutboxBytes, Identity: identity,
+		GatewayID: cfg.Name, MaxBytes: cfg.OutboxBytes, FsyncEach: cfg.FsyncEach, Identity: identity,
 	})
 	if err != nil {
 		return nil, report, fmt.Errorf("gateway %s: %w", cfg.Name, err)
@@ -98,7 +98,7 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 		if buses[c.Name] != nil {
 			return fmt.Errorf("there are two buses %q", c.Name)
 		}
-		b, err := bus.New(bus.Config{Name: c.Name, Open: c.Open, Clock: g.cfg.Clock})
+		b, err := bus.New(bus.Config{Name: c.Name, Open: c.Open, Timeout: c.Timeout, Gap: c.Gap, Clock: g.cfg.Clock})
 		if err != nil {
 			return err
 		}
@@ -116,7 +116,7 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 			return fmt.Errorf("metering point %q is both %s and %s", d.Subject, mode, d.Mode)
 		}
 		g.modes[d.Subject] = d.Mode
-		dev, err := openDevice(d.Model, b, d.Address, g.cfg.Clock.Monotonic)
+		dev, err := d.Open(b, g.cfg.Clock.Monotonic)
 		if err != nil {
 			return fmt.Errorf("device %q: %w", d.Name, err)
 		}

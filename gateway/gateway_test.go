@@ -335,7 +335,7 @@ func TestConfigRefused(t *testing.T) {
 		"needs a clock and a key": func(c *gateway.Config) { c.Key = nil },
 		"gateway's name":          func(c *gateway.Config) { c.Name = "Home 1" },
 		"neither":                 func(c *gateway.Config) { c.Devices[0].Mode = "secret" },
-		`no model "sdm999"`:       func(c *gateway.Config) { c.Devices[0].Model = "sdm999" },
+		`unknown model "sdm999"`:  func(c *gateway.Config) { c.Devices[0].Model = "sdm999" },
 		`bus "spi"`:               func(c *gateway.Config) { c.Devices[0].Bus = "spi" },
 		"not within 1 to 247":     func(c *gateway.Config) { c.Devices[0].Address = 300 },
 		"does not divide":         func(c *gateway.Config) { c.Devices[0].Period = 7 * time.Second },

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"wattmark/gateway"
+	"wattmark/ledger/audit"
+	"wattmark/signer"
+)
+
+func newRun() *cobra.Command {
+	var check bool
+	c := &cobra.Command{
+		Use:   "run",
+		Short: "Read, sign, keep and send, until SIGTERM",
+		Long: `Run is the gateway: it reads the devices, signs what they say, keeps it and
+sends it until each statement has its receipt.
+
+The whole configuration is checked before anything starts, and everything that is
+wrong with it is listed. SIGTERM makes what was read durable and ends within 5 s.
+SIGHUP reads the configuration again; if something is wrong with it the old one
+stays in force and the log says why.
+
+Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			name, err := cmd.Flags().GetString("config")
+			if err != nil {
+				return err
+			}
+			file, cfg, err := load(name)
+			if err != nil {
+				return &exitError{exitFailed, err}
+			}
+			if check {
+				return failed(printChecked(cmd.OutOrStdout(), file))
+			}
+			d := &daemon{name: name, log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
+			hup := make(chan os.Signal, 1)
+			signal.Notify(hup, syscall.SIGHUP)
+			defer signal.Stop(hup)
+			return failed(d.run(cmd.Context(), cfg, hup))
+		},
+	}
+	c.Flags().BoolVar(&check, "check", false, "check the configuration, print what would run, and end")
+	return c
+}
+
+// load reads a configuration and opens what it names. The error lists all that is
+// wrong.
+func load(name string) (*gateway.File, gateway.Config, error) {
+	file, err := gateway.ReadFile(name)
+	if file == nil {
+		return nil, gateway.Config{}, err
+	}
+	// With mistakes in the file, those with what it names are listed too.
+	cfg, err := file.Config(gateway.Readers{OracleKeys: readOracleKeys})
+	return file, cfg, err
+}
+
+// readOracleKeys reads the keys that sign refusals from a JSON Web Key Set.
+func readOracleKeys(set []byte) (map[signer.KeyID]signer.PublicKey, error) {
+	keys, err := audit.ParseKeys(set)
+	if err != nil {
+		return nil, err
+	}
+	out := make(map[signer.KeyID]signer.PublicKey)
+	for _, k := range keys.All() {
+		if k.Role == audit.RoleOracle {
+			out[k.Public.ID()] = k.Public
+		}
+	}
+	return out, nil
+}
+
+// printChecked prints what a configuration comes to.
+func printChecked(w io.Writer, f *gateway.File) error {
+	var text bytes.Buffer
+	t := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	for _, s := range f.Effective() {
+		origin := "default"
+		if s.Line > 0 {
+			origin = fmt.Sprintf("line %d", s.Line)
+		}
+		fmt.Fprintf(t, "%s\t= %s\t# %s\n", s.Key, s.Value, origin)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintf(&text, "\nThe configuration is right: %d devices on %d buses would run.\n", len(f.Devices), len(f.Buses))
+	_, err := w.Write(text.Bytes())
+	return err
+}
+
+// daemon is a gateway that runs, one life after another: each configuration has one.
+type daemon struct {
+	name string // of the configuration file
+	log  *slog.Logger
+}
+
+// run runs the gateway until ctx ends. A value on hup makes it read its configuration
+// again.
+func (d *daemon) run(ctx context.Context, cfg gateway.Config, hup <-chan os.Signal) error {
+	for {
+		next, err := d.live(ctx, cfg, hup)
+		if err != nil || next == nil {
+			return err
+		}
+		cfg = *next
+	}
+}
+
+// live runs the gateway with one configuration, and returns the next, nil at the end.
+func (d *daemon) live(ctx context.Context, cfg gateway.Config, hup <-chan os.Signal) (*gateway.Config, error) {
+	cfg.Log = d.log
+	g, report, err := gateway.Open(cfg)
+	if err != nil {
+		return nil, err
+	}
+	if !report.Clean() {
+		d.log.Warn("opened outbox", "report", report.String())
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	d.log.Info("running", "gateway", cfg.Name, "devices", len(cfg.Devices), "buses", len(cfg.Buses))
+	for {
+		select {
+		case err := <-ended:
+			return nil, err
+		case <-hup:
+			_, next, err := load(d.name)
+			if err != nil {
+				d.log.Error("kept the old configuration", "error", err)
+				continue
+			}
+			cancel()
+			if err := <-ended; err != nil {
+				return nil, err
+			}
+			d.log.Info("took a new configuration")
+			return &next, nil
+		}
+	}
+}

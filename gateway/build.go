@@ -1,0 +1,185 @@
+package gateway
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io/fs"
+	"os"
+
+	"wattmark/gateway/sampler"
+	"wattmark/gateway/uplink"
+	"wattmark/hardware/bus"
+	"wattmark/ledger/block"
+	"wattmark/signer"
+)
+
+// Readers read files whose forms belong to packages that a gateway may not import.
+type Readers struct {
+	// OracleKeys reads a JSON Web Key Set.
+	OracleKeys func(set []byte) (map[signer.KeyID]signer.PublicKey, error)
+}
+
+// Config opens what the file names, and returns what a gateway works with, by the
+// machine's clock. All that is wrong, in the file and with the files that it names,
+// is in one [*Mistakes]. It touches no bus and no network.
+func (f *File) Config(read Readers) (Config, error) {
+	before := len(f.fill.mistakes)
+	c := Config{
+		Name: f.Gateway.Name, Dir: f.Path(f.Gateway.State), BootID: bootID(), Clock: sampler.NewMachineClock(),
+		Origin: f.Uplink.Ledger, PackMaxAge: f.Gateway.PackMaxAge, FlushAfter: f.Outbox.FlushAfter,
+		OutboxBytes: int64(f.Outbox.MaxBytes), FsyncEach: f.Outbox.Fsync == "each",
+		Resend:    uplink.Backoff{First: f.Uplink.ResendAfter, Most: f.Uplink.ResendMost},
+		Reconnect: uplink.Backoff{First: f.Uplink.ReconnectAfter, Most: f.Uplink.ReconnectMost},
+		MaxRate:   int(f.Uplink.MaxRate),
+	}
+	c.Buses, c.Devices = f.openers(), f.devices()
+	var err error
+	if c.Key, err = f.OpenKey(); err != nil {
+		remedy := "wattmark-gateway enrol makes the key"
+		if !errors.Is(err, fs.ErrNotExist) {
+			remedy = ""
+		}
+		f.mistake("key", remedy, "the gateway's key: %v", err)
+	}
+	f.openPolicy(&c, read)
+	f.openTransport(&c)
+	err = f.mistakes()
+	f.fill.mistakes = f.fill.mistakes[:before] // the next call finds them again
+	return c, err
+}
+
+// bootID is the kernel's id of this boot (random(4)), empty where it has none.
+func bootID() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return ""
+	}
+	return string(b[:min(len(b), 36)])
+}
+
+// openers returns the buses of the file.
+func (f *File) openers() []Bus {
+	var all []Bus
+	for i := range f.Buses {
+		all = append(all, f.Buses[i].Bus())
+	}
+	return all
+}
+
+// Bus returns the bus of a table that was checked.
+func (b *BusTable) Bus() Bus {
+	out := Bus{Name: b.Name, Timeout: b.Timeout, Gap: b.Gap}
+	switch b.Kind {
+	case BusSerial:
+		mode := bus.Mode{}
+		if b.Mode != "" {
+			mode, _ = bus.ParseMode(b.Mode) // it was checked
+		}
+		out.Open = bus.Serial(b.Port, mode)
+	case BusI2C:
+		out.Open = bus.I2C(b.Port)
+	}
+	return out
+}
+
+// devices returns the devices of the file.
+func (f *File) devices() []Device {
+	var all []Device
+	for i := range f.Devices {
+		all = append(all, f.Devices[i].Device())
+	}
+	return all
+}
+
+// Device returns the device of a table that was checked.
+func (d *DeviceTable) Device() Device {
+	return Device{
+		Name: d.Name, Model: d.Model, Bus: d.Bus, Address: d.place(), Settings: d.Settings,
+		Subject: d.Point, Mode: d.Mode, Period: d.Period, Offset: d.Offset,
+	}
+}
+
+// file reads a file that a key names, and notes why it cannot.
+func (f *File) file(path, name string) []byte {
+	if name == "" {
+		return nil // that it is missing was said
+	}
+	b, err := readLimited(f.Path(name))
+	if err != nil {
+		f.mistake(path, "", "%s: %s: %v", path, f.Path(name), err)
+		return nil
+	}
+	return b
+}
+
+func (f *File) openPolicy(c *Config, read Readers) {
+	if b := f.file("uplink.policy", f.Uplink.Policy); b != nil {
+		p, err := block.ParsePolicy(b)
+		switch {
+		case err != nil:
+			f.mistake("uplink.policy", "get it again from the consortium", "uplink.policy: %v", err)
+		case f.Uplink.Ledger != "" && p.Origin() != f.Uplink.Ledger:
+			f.mistake("uplink.policy", "get the policy of the right ledger", "uplink.policy: it is for the ledger %q, the gateway for %q", p.Origin(), f.Uplink.Ledger)
+		default:
+			c.Policy = p
+		}
+	}
+	if b := f.file("uplink.oracle_keys", f.Uplink.OracleKeys); b != nil {
+		keys, err := read.OracleKeys(b)
+		if err == nil && len(keys) == 0 {
+			err = errors.New("there is no oracle's key in it")
+		}
+		if err != nil {
+			f.mistake("uplink.oracle_keys", "get them again from the consortium", "uplink.oracle_keys: %v", err)
+		}
+		c.OracleKeys = keys
+	}
+}
+
+// openTransport prepares the connection to the broker.
+func (f *File) openTransport(c *Config) {
+	u := &f.Uplink
+	link := uplink.Link{URL: u.Broker, ClientID: f.Gateway.Name}
+	before := len(f.fill.mistakes)
+	if u.Certificate != "" {
+		link.TLS = f.tls()
+	}
+	if u.Broker == "" || f.Gateway.Name == "" || len(f.fill.mistakes) > before || link.TLS != nil && link.TLS.RootCAs == nil {
+		return // that is said already
+	}
+	open := map[string]func(uplink.Link) (uplink.Transport, error){"mqtt": uplink.MQTT, "nats": uplink.NATS}[u.Transport]
+	if open == nil {
+		return
+	}
+	t, err := open(link)
+	if err != nil && len(f.fill.mistakes) == 0 {
+		f.mistake("uplink.broker", "", "uplink.broker: %v", err)
+	}
+	c.Transport = t
+}
+
+// tls loads the client certificate and the roots.
+func (f *File) tls() *tls.Config {
+	u := &f.Uplink
+	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	certificate, key := f.file("uplink.certificate", u.Certificate), f.file("uplink.certificate_key", u.CertificateKey)
+	if certificate != nil && key != nil {
+		// One that has ended is no mistake of the file: sampling goes on, and status
+		// says what to do.
+		pair, err := tls.X509KeyPair(certificate, key)
+		if err != nil {
+			f.mistake("uplink.certificate", "ask the consortium for another", "uplink.certificate: %v", err)
+		}
+		out.Certificates = []tls.Certificate{pair}
+	}
+	if b := f.file("uplink.roots", u.Roots); b != nil {
+		roots := x509.NewCertPool()
+		if !roots.AppendCertsFromPEM(b) {
+			f.mistake("uplink.roots", "get them again from the consortium", "uplink.roots: there is no certificate in PEM in %s", f.Path(u.Roots))
+			return out
+		}
+		out.RootCAs = roots
+	}
+	return out
+}

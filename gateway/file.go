@@ -1,0 +1,273 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/BurntSushi/toml"
+)
+
+// DefaultFile is where the configuration stands on a gateway.
+const DefaultFile = "/etc/wattmark/gateway.toml"
+
+// maxFile bounds a configuration file, in bytes: a hundred devices take 20 kB.
+const maxFile = 1 << 20
+
+// File is a configuration file: the tables of the page deploy/gateway.toml. Relative
+// paths in it begin in its own directory.
+type File struct {
+	Gateway       GatewayTable       `toml:"gateway"`
+	Time          TimeTable          `toml:"time"`
+	Key           KeyTable           `toml:"key"`
+	Outbox        OutboxTable        `toml:"outbox"`
+	Uplink        UplinkTable        `toml:"uplink"`
+	Metrics       MetricsTable       `toml:"metrics"`
+	HomeAssistant HomeAssistantTable `toml:"home_assistant"`
+	Buses         []BusTable         `toml:"bus"`
+	Devices       []DeviceTable      `toml:"-"` // [[device]]; their keys depend on the model
+
+	path     string
+	fill     filler
+	complete bool // no mistake in what stands in the file
+}
+
+// GatewayTable is [gateway].
+type GatewayTable struct {
+	Name  string `toml:"name"`  // as it is enrolled
+	State string `toml:"state"` // the directory of the outbox, the key and the enrolment
+	// Point and Mode are what devices measure that do not say it themselves.
+	Point      string        `toml:"point"`
+	Mode       string        `toml:"mode"`
+	Console    string        `toml:"console"` // the socket that status and read ask
+	PackMaxAge time.Duration `toml:"pack_max_age"`
+}
+
+// TimeTable is [time].
+type TimeTable struct {
+	WarnAbove time.Duration `toml:"warn_above"` // uncertainty from which status warns
+}
+
+// KeyTable is [key].
+type KeyTable struct {
+	Backend string `toml:"backend"` // file, tpm or pkcs11
+	File    string `toml:"file"`
+	Device  string `toml:"device"`   // of a TPM
+	Handle  uint32 `toml:"handle"`   // of the key in a TPM
+	Module  string `toml:"module"`   // of PKCS#11
+	Token   string `toml:"token"`    // its label
+	Label   string `toml:"label"`    // of the key on the token
+	PINFile string `toml:"pin_file"` // whose first line is the PIN
+}
+
+// OutboxTable is [outbox].
+type OutboxTable struct {
+	MaxBytes   Size          `toml:"max_bytes"`
+	FlushAfter time.Duration `toml:"flush_after"`
+	Fsync      string        `toml:"fsync"` // group or each
+}
+
+// UplinkTable is [uplink].
+type UplinkTable struct {
+	Ledger         string        `toml:"ledger"`    // the ledger's origin
+	Transport      string        `toml:"transport"` // mqtt or nats
+	Broker         string        `toml:"broker"`    // an address such as mqtts://broker.example:8883
+	Certificate    string        `toml:"certificate"`
+	CertificateKey string        `toml:"certificate_key"`
+	Roots          string        `toml:"roots"`
+	Policy         string        `toml:"policy"`      // whose signatures make a receipt
+	OracleKeys     string        `toml:"oracle_keys"` // JSON Web Key Set; they sign refusals
+	MaxRate        Rate          `toml:"max_rate"`
+	ResendAfter    time.Duration `toml:"resend_after"`
+	ResendMost     time.Duration `toml:"resend_most"`
+	ReconnectAfter time.Duration `toml:"reconnect_after"`
+	ReconnectMost  time.Duration `toml:"reconnect_most"`
+}
+
+// MetricsTable is [metrics].
+type MetricsTable struct {
+	Listen string `toml:"listen"` // a loopback address with its port, or unix:PATH
+}
+
+// HomeAssistantTable is [home_assistant].
+type HomeAssistantTable struct {
+	Broker       string `toml:"broker"` // its own, never the oracles'
+	User         string `toml:"user"`
+	PasswordFile string `toml:"password_file"`
+	Prefix       string `toml:"prefix"` // of discovery topics
+}
+
+// BusTable is [[bus]].
+type BusTable struct {
+	Name    string        `toml:"name"`
+	Kind    BusKind       `toml:"kind"`
+	Port    string        `toml:"port"`    // of the machine: /dev/ttyUSB0, /dev/i2c-1, /dev/spidev0.0
+	Address string        `toml:"address"` // host and port, of a bus over TCP
+	Mode    string        `toml:"mode"`    // of a serial line: "9600 8N1"
+	Timeout time.Duration `toml:"timeout"` // for a part to answer
+	Gap     time.Duration `toml:"gap"`     // of silence between two RTU frames
+}
+
+// DeviceTable is [[device]], but for the keys of its model.
+type DeviceTable struct {
+	Name    string        `toml:"name"`
+	Model   string        `toml:"model"`
+	Bus     string        `toml:"bus"`
+	Unit    uint16        `toml:"unit"`    // of a Modbus unit
+	Address uint16        `toml:"address"` // of a part on I2C
+	Point   string        `toml:"point"`
+	Mode    string        `toml:"mode"`
+	Period  time.Duration `toml:"period"`
+	Offset  time.Duration `toml:"offset"`
+
+	// Settings are the keys of the model, as its driver takes them; nil for an
+	// unknown model.
+	Settings any `toml:"-"`
+}
+
+// place is the part's address, 0 where it is not given.
+func (d *DeviceTable) place() uint16 { return max(d.Unit, d.Address) }
+
+// defaults returns a configuration before its file is read.
+func defaults() File {
+	return File{
+		Gateway: GatewayTable{State: "/var/lib/wattmark", Mode: "committed", Console: "/run/wattmark/console.sock", PackMaxAge: time.Minute},
+		Time:    TimeTable{WarnAbove: time.Second},
+		Key:     KeyTable{Backend: "file"},
+		Outbox:  OutboxTable{MaxBytes: 256 << 20, FlushAfter: defaultFlushAfter, Fsync: "group"},
+		Uplink: UplinkTable{
+			Transport: "mqtt", ResendAfter: 30 * time.Second, ResendMost: 15 * time.Minute,
+			ReconnectAfter: time.Second, ReconnectMost: 5 * time.Minute,
+		},
+		HomeAssistant: HomeAssistantTable{Prefix: "homeassistant"},
+	}
+}
+
+// ReadFile reads a configuration file and checks all that can be seen in the file
+// itself; it opens no other. If something is wrong the error is [*Mistakes], and the
+// File holds what is right, unless that is nothing.
+func ReadFile(path string) (*File, error) {
+	text, err := readLimited(path)
+	if err != nil {
+		return nil, &Mistakes{path, []Mistake{{0, err.Error(), "say with --config which file it is, or begin with the commented sample"}}}
+	}
+	return ParseFile(path, text)
+}
+
+func readLimited(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	var cause *os.PathError
+	switch {
+	case errors.As(err, &cause):
+		return nil, cause.Err // the path stands before it
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, errors.New("it is no regular file")
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// ParseFile is ReadFile of a text that stands, or will, at path.
+func ParseFile(path string, text []byte) (*File, error) {
+	f := defaults()
+	f.path = path
+	var tables map[string]any
+	if len(text) > maxFile {
+		return nil, &Mistakes{path, []Mistake{{0, fmt.Sprintf("it has %d bytes, more than %d", len(text), maxFile), ""}}}
+	}
+	if _, err := toml.Decode(string(text), &tables); err != nil {
+		var syntax toml.ParseError
+		if errors.As(err, &syntax) {
+			return nil, &Mistakes{path, []Mistake{{syntax.Position.Line, syntax.Message, "the file is TOML: see the commented sample"}}}
+		}
+		return nil, &Mistakes{path, []Mistake{{0, err.Error(), "the file is TOML: see the commented sample"}}}
+	}
+	f.fill.lines = linesOf(string(text))
+	f.readDevices(tables)
+	f.fill.table("", tables, &f)
+	f.check()
+	if len(f.fill.mistakes) > 0 {
+		return &f, f.mistakes()
+	}
+	f.complete = true
+	return &f, nil
+}
+
+// mistakes returns what was found until now, as an error; nil for nothing.
+func (f *File) mistakes() error {
+	if len(f.fill.mistakes) == 0 {
+		return nil
+	}
+	return &Mistakes{f.path, sorted(f.fill.mistakes)}
+}
+
+// readDevices takes the devices out of the tables: their keys are the model's too.
+func (f *File) readDevices(tables map[string]any) {
+	raw, ok := tables["device"]
+	if !ok {
+		return
+	}
+	delete(tables, "device")
+	list, ok := raw.([]map[string]any)
+	if !ok {
+		f.fill.mistake("device", "write [[device]] above each", `"device" is no list of tables`)
+		return
+	}
+	for i, table := range list {
+		d := DeviceTable{Period: defaultPeriod}
+		at := fmt.Sprintf("device[%d]", i)
+		structs := []any{&d}
+		name, _ := table["model"].(string)
+		m, err := LookupModel(name)
+		switch {
+		case err == nil:
+			d.Settings = m.settings()
+			structs = append(structs, d.Settings)
+		case name == "" && table["model"] != nil: // of a wrong type, which is said below
+		case name == "":
+			f.fill.mistake(at, "add model = \"…\"", "a [[device]] without a model")
+		default:
+			f.fill.mistake(at+".model", "", "%v", err)
+		}
+		if err != nil {
+			// Which keys it may have is not known, beside those of all devices.
+			for key := range table {
+				if !slices.Contains(keysOf(&d), key) {
+					delete(table, key)
+				}
+			}
+		}
+		f.fill.table(at, table, structs...)
+		f.Devices = append(f.Devices, d)
+	}
+}
+
+// Path makes a path of the file absolute, or relative to where the program runs:
+// beside the file, unless it begins at the root.
+func (f *File) Path(p string) string {
+	if p == "" || filepath.IsAbs(p) {
+		return p
+	}
+	return filepath.Join(filepath.Dir(f.path), p)
+}
+
+// Effective lists what the configuration comes to, with the line of each value that
+// the file gives.
+func (f *File) Effective() []Setting {
+	var all []Setting
+	all = append(all, f.fill.settingsOf("", f)...)
+	for i := range f.Devices {
+		at := fmt.Sprintf("device[%d]", i)
+		all = append(all, f.fill.settingsOf(at, &f.Devices[i])...)
+		if s := f.Devices[i].Settings; s != nil {
+			all = append(all, f.fill.settingsOf(at, s)...)
+		}
+	}
+	return all
+}
