@@ -68,6 +68,13 @@ func (r *Registers) Word(table string, address uint16) (uint16, bool) {
 	return w, ok
 }
 
+// Exact returns the word that was given for an address of just that table, and whether
+// there is one.
+func (r *Registers) Exact(table string, address uint16) (uint16, bool) {
+	w, ok := r.words[place{table, address}]
+	return w, ok
+}
+
 // Read appends count words from an address on to dst. It is false, and dst is
 // unchanged, when one of them is not there.
 func (r *Registers) Read(dst []uint16, table string, address uint16, count int) ([]uint16, bool) {

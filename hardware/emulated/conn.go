@@ -12,6 +12,7 @@ import (
 // for Close.
 type Conn struct {
 	line *Line
+	mbap bool // frames are those of Modbus TCP
 
 	mu       sync.Mutex // guards the fields below
 	incoming []byte     // on the wire, readable from ready on
@@ -32,14 +33,18 @@ func (l *Line) Conn() *Conn {
 	return &Conn{line: l, timer: timer, closes: make(chan struct{})}
 }
 
-// Write sends one frame; what the meters answer can then be read.
+// Write sends one frame; what the parts answer can then be read.
 func (c *Conn) Write(frame []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
 		return 0, io.ErrClosedPipe
 	}
-	reply, after := c.line.respond(frame)
+	respond := c.line.respond
+	if c.mbap {
+		respond = c.line.respondTCP
+	}
+	reply, after := respond(frame)
 	c.incoming = append(c.incoming, reply...)
 	c.ready = time.Now().Add(after)
 	return len(frame), nil

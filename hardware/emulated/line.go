@@ -7,7 +7,17 @@ import (
 	"time"
 )
 
-// Line is an RS-485 line with meters on it. All methods may be called from any
+// Unit is a part that speaks Modbus: a [Meter], [PZEM], [S8] or [SunSpec].
+type Unit interface {
+	// answer appends the reply's function code and data to out, as a PDU, for the PDU
+	// of a request. out has at least one byte in front.
+	answer(pdu, out []byte) []byte
+}
+
+// anyone is a Unit that answers to an address of all parts of its kind too.
+type anyone interface{ anyAddress() byte }
+
+// Line is an RS-485 line with parts on it. All methods may be called from any
 // goroutine.
 type Line struct {
 	// Slowness is how long a Slow reply takes; set it before use.
@@ -20,25 +30,46 @@ type Line struct {
 	asked int
 }
 
-// station is a meter at an address, with its faults.
+// station is a part at an address, with its faults.
 type station struct {
-	meter *Meter
-	plan  Plan
+	part Unit
+	plan Plan
 }
 
-// NewLine returns a line without meters. It answers through Conn; OpenLine gives one
+// NewLine returns a line without parts. It answers through Conn; OpenLine gives one
 // that answers on a pseudo-terminal.
 func NewLine() *Line { return &Line{Slowness: 400 * time.Millisecond} }
 
-// Attach puts m on the line at the given address (1 to 247). It panics on any other
+// Attach puts part on the line at the given address (1 to 247). It panics on any other
 // address and on one that is taken.
-func (l *Line) Attach(unit byte, m *Meter) {
+func (l *Line) Attach(unit byte, part Unit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if unit < 1 || unit > 247 || l.units[unit] != nil {
-		panic(fmt.Sprintf("internal error: no meter can be attached at unit %d", unit))
+		panic(fmt.Sprintf("internal error: nothing can be attached at unit %d", unit))
 	}
-	l.units[unit] = &station{meter: m}
+	l.units[unit] = &station{part: part}
+}
+
+// at returns who answers to an address; the mutex is held. Two parts that answer to the
+// same one would talk at once: nobody is understood.
+func (l *Line) at(unit byte) *station {
+	if s := l.units[unit]; s != nil {
+		return s
+	}
+	var found *station
+	for _, s := range l.units {
+		if s == nil {
+			continue
+		}
+		if a, ok := s.part.(anyone); ok && a.anyAddress() == unit {
+			if found != nil {
+				return nil
+			}
+			found = s
+		}
+	}
+	return found
 }
 
 // SetFaults makes exchanges with the unit go wrong as plan says.
@@ -50,7 +81,7 @@ func (l *Line) SetFaults(unit byte, plan Plan) {
 	}
 }
 
-// Requests returns how many requests to attached meters came.
+// Requests returns how many requests to attached parts came.
 func (l *Line) Requests() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -65,19 +96,63 @@ func (l *Line) respond(frame []byte) (reply []byte, after time.Duration) {
 	l.out = append(l.out[:0], l.held...)
 	l.held = l.held[:0]
 	if !wellFormed(frame) {
-		return l.out, 0 // meters do not answer noise
+		return l.out, 0 // parts do not answer noise
 	}
 	n := len(frame) - 2
-	s := l.units[frame[0]]
+	s := l.at(frame[0])
 	if s == nil {
 		return l.out, 0
 	}
 	l.asked++
 	start := len(l.out)
 	l.out = append(l.out, frame[0])
-	l.out = s.meter.answer(frame[1:n], l.out)
+	l.out = s.part.answer(frame[1:n], l.out)
 	l.out = binary.LittleEndian.AppendUint16(l.out, crc16(l.out[start:]))
 	return l.spoil(s.plan.next(), start)
+}
+
+// respondTCP is respond for a frame of Modbus TCP.
+func (l *Line) respondTCP(frame []byte) (reply []byte, after time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.out = append(l.out[:0], l.held...)
+	l.held = l.held[:0]
+	if len(frame) < mbapSize+2 || tcpFrameSize(frame) != len(frame) || frame[2] != 0 || frame[3] != 0 {
+		return l.out, 0
+	}
+	s := l.at(frame[mbapSize-1])
+	if s == nil {
+		return l.out, 0
+	}
+	l.asked++
+	start := len(l.out)
+	l.out = append(l.out, frame[:mbapSize]...)
+	l.out = s.part.answer(frame[mbapSize:], l.out)
+	binary.BigEndian.PutUint16(l.out[start+4:], uint16(len(l.out)-start-6))
+	f := s.plan.next()
+	if f == BadCRC {
+		f = NoFault // there is none in this framing
+	}
+	return l.spoil(f, start)
+}
+
+// forget drops a Late reply: the connection it was for has ended.
+func (l *Line) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = l.held[:0]
+}
+
+// mbapSize is the header of Modbus TCP: transaction, protocol, length, unit.
+const mbapSize = 7
+
+// tcpFrameSize returns how long the frame of Modbus TCP that starts with b is, 0 when it
+// cannot be said yet.
+func tcpFrameSize(b []byte) int {
+	if len(b) < mbapSize-1 {
+		return 0
+	}
+	return mbapSize - 1 + int(binary.BigEndian.Uint16(b[4:]))
 }
 
 // spoil applies f to the reply that begins at start.

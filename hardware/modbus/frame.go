@@ -41,6 +41,16 @@ const (
 	maxFrame = 256
 )
 
+// Some parts that stand alone on their line answer to an address that is every such
+// part's, from the range that V1.02 section 2.2 reserves. They reply with it, or with
+// the address they were given.
+const (
+	// AnyPZEM is what each PZEM-004T answers to.
+	AnyPZEM = 0xF8
+	// AnySenseair is what each sensor by Senseair answers to.
+	AnySenseair = 0xFE
+)
+
 // Request asks a unit for Count registers from Address on.
 type Request struct {
 	Unit     byte
@@ -54,15 +64,11 @@ func (r Request) String() string {
 	return fmt.Sprintf("reading %s registers %#04x-%#04x of unit %d", r.Function, r.Address, int(r.Address)+int(r.Count)-1, r.Unit)
 }
 
-// check refuses what the specification does not allow. Unit 0 is broadcast, to
-// which nobody may answer; addresses above 247 are reserved, and used by some
-// parts as "any address".
+// check refuses what the specification does not allow in any framing.
 func (r Request) check() error {
 	switch {
 	case r.Function != ReadHolding && r.Function != ReadInput:
 		return fmt.Errorf("%s: only functions 03 and 04 are spoken", r)
-	case r.Unit == 0:
-		return fmt.Errorf("%s: unit 0 is broadcast and never answers", r)
 	case r.Count == 0 || r.Count > MaxCount:
 		return fmt.Errorf("%s: %d registers in one request, 1 to %d are allowed", r, r.Count, MaxCount)
 	case int(r.Address)+int(r.Count) > 1<<16:
@@ -71,7 +77,23 @@ func (r Request) check() error {
 	return nil
 }
 
-// replySize returns the length of the frame that answers r.
+// checkRTU is check on a serial line, where unit 0 is broadcast: nobody may answer.
+func (r Request) checkRTU() error {
+	if r.Unit == 0 {
+		return fmt.Errorf("%s: unit 0 is broadcast and never answers", r)
+	}
+	return r.check()
+}
+
+// answeredBy reports whether a reply of unit may be one to r.
+func (r Request) answeredBy(unit byte) bool {
+	return unit == r.Unit || anyone(r.Unit) && unit != 0
+}
+
+// anyone reports whether unit is an address that any part of a kind answers to.
+func anyone(unit byte) bool { return unit == AnyPZEM || unit == AnySenseair }
+
+// replySize returns the length of the RTU frame that answers r.
 func (r Request) replySize() int { return replyOverhead + 2*int(r.Count) }
 
 // AppendRTU appends r as an RTU frame to b.
@@ -83,25 +105,27 @@ func (r Request) AppendRTU(b []byte) []byte {
 	return binary.LittleEndian.AppendUint16(b, CRC(b[start:]))
 }
 
-// ParseRequest reads a frame that AppendRTU wrote. Its errors are ErrMalformed and
-// ErrChecksum of package hardware.
+// ParseRequest reads a frame that AppendRTU wrote. Its errors are ErrMalformed, with
+// ErrTruncated as a detail, and ErrChecksum of package hardware.
 func ParseRequest(frame []byte) (Request, error) {
-	if len(frame) != requestSize {
+	switch {
+	case len(frame) < requestSize:
+		return Request{}, refuse(hardware.ErrTruncated, "a request of %d bytes, %d expected", len(frame), requestSize)
+	case len(frame) > requestSize:
 		return Request{}, refuse(hardware.ErrMalformed, "a request of %d bytes, %d expected", len(frame), requestSize)
-	}
-	if !intact(frame) {
+	case !intact(frame):
 		return Request{}, refuse(hardware.ErrChecksum, "in a request")
 	}
-	r := Request{
-		Unit:     frame[0],
-		Function: Function(frame[1]),
-		Address:  binary.BigEndian.Uint16(frame[2:]),
-		Count:    binary.BigEndian.Uint16(frame[4:]),
-	}
-	if err := r.check(); err != nil {
+	r := readRequest(frame[0], frame[1:])
+	if err := r.checkRTU(); err != nil {
 		return Request{}, refuse(hardware.ErrMalformed, "%v", err)
 	}
 	return r, nil
+}
+
+// readRequest reads function, address and count of a request to a unit, unchecked.
+func readRequest(unit byte, pdu []byte) Request {
+	return Request{Unit: unit, Function: Function(pdu[0]), Address: binary.BigEndian.Uint16(pdu[1:]), Count: binary.BigEndian.Uint16(pdu[3:])}
 }
 
 // ParseReply checks that received is exactly one RTU reply to r, and returns the
@@ -114,18 +138,18 @@ func ParseReply(r Request, received []byte) ([]byte, error) {
 		return nil, refuse(hardware.ErrStale, "%d bytes follow the reply", n-declaredSize(received))
 	}
 	if intact(received) {
-		return r.judge(received)
+		return r.judge(received[0], received[1:n-2])
 	}
 	switch {
 	case n == 0:
 		return nil, refuse(hardware.ErrStale, "the request was not answered")
 	case n < replyOverhead:
-		return nil, refuse(hardware.ErrMalformed, "truncated: %d bytes", n)
-	case n < r.replySize() && received[0] == r.Unit && received[1] == byte(r.Function) && int(received[2]) == 2*int(r.Count):
-		return nil, refuse(hardware.ErrMalformed, "truncated: %d of %d bytes", n, r.replySize())
+		return nil, refuse(hardware.ErrTruncated, "%d bytes", n)
+	case n < declaredSize(received) && r.answeredBy(received[0]) && received[1] == byte(r.Function):
+		return nil, refuse(hardware.ErrTruncated, "%d of %d bytes", n, declaredSize(received))
 	}
 	return nil, refuse(hardware.ErrChecksum, "CRC %#04x, calculated %#04x",
-		binary.LittleEndian.Uint16(received[len(received)-2:]), CRC(received[:len(received)-2]))
+		binary.LittleEndian.Uint16(received[n-2:]), CRC(received[:n-2]))
 }
 
 // declaredSize is how long a reply of at least three bytes says it is.
@@ -136,33 +160,23 @@ func declaredSize(reply []byte) int {
 	return replyOverhead + int(reply[2])
 }
 
-// judge looks into a frame whose CRC holds.
-func (r Request) judge(frame []byte) ([]byte, error) {
+// judge looks into a reply that came undamaged: who sent it, and its function code and
+// data, of which there is one byte at least.
+func (r Request) judge(unit byte, pdu []byte) ([]byte, error) {
 	switch {
-	case frame[0] != r.Unit:
-		return nil, refuse(hardware.ErrWrongDevice, "unit %d answered, unit %d was asked", frame[0], r.Unit)
-	case frame[1] == byte(r.Function)|exceptionBit:
-		if len(frame) != exceptionSize {
-			return nil, refuse(hardware.ErrMalformed, "an exception of %d bytes", len(frame))
+	case !r.answeredBy(unit):
+		return nil, refuse(hardware.ErrWrongDevice, "unit %d answered, unit %d was asked", unit, r.Unit)
+	case pdu[0] == byte(r.Function)|exceptionBit:
+		if len(pdu) != 2 {
+			return nil, refuse(hardware.ErrWrongReply, "an exception of %d bytes", len(pdu))
 		}
-		return nil, &hardware.Error{Class: hardware.ErrDevice, Err: Exception(frame[2])}
-	case frame[1] != byte(r.Function):
-		return nil, refuse(hardware.ErrMalformed, "function %#02x answered, %#02x was asked", frame[1], byte(r.Function))
-	case len(frame) != r.replySize() || int(frame[2]) != 2*int(r.Count):
-		return nil, refuse(hardware.ErrMalformed, "%d bytes saying %d, %d registers were asked for", len(frame), frame[2], r.Count)
+		return nil, &hardware.Error{Class: hardware.ErrDevice, Err: Exception(pdu[1])}
+	case pdu[0] != byte(r.Function):
+		return nil, refuse(hardware.ErrWrongReply, "function %#02x answered, %#02x was asked", pdu[0], byte(r.Function))
+	case len(pdu) != 2+2*int(r.Count) || int(pdu[1]) != 2*int(r.Count):
+		return nil, refuse(hardware.ErrWrongReply, "%d bytes after the function, %d registers were asked for", len(pdu)-1, r.Count)
 	}
-	return frame[3 : len(frame)-2], nil
-}
-
-// ReadExchange reads one recorded exchange: a request and what came back. It is
-// what drivers decode with.
-func ReadExchange(sent, received []byte) (Request, []byte, error) {
-	r, err := ParseRequest(sent)
-	if err != nil {
-		return Request{}, nil, err
-	}
-	data, err := ParseReply(r, received)
-	return r, data, err
+	return pdu[2:], nil
 }
 
 func refuse(class error, format string, args ...any) error {

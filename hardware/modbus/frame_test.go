@@ -82,17 +82,17 @@ func TestParseReply(t *testing.T) {
 	}{
 		"unanswered":         {nil, hardware.ErrStale},
 		"flipped bit":        {flipped, hardware.ErrChecksum},
-		"truncated":          {good[:7], hardware.ErrMalformed},
-		"one byte":           {good[:1], hardware.ErrMalformed},
+		"truncated":          {good[:7], hardware.ErrTruncated},
+		"one byte":           {good[:1], hardware.ErrTruncated},
 		"doubled":            {append(bytes.Clone(good), good...), hardware.ErrStale},
 		"trailing byte":      {append(bytes.Clone(good), 0), hardware.ErrStale},
 		"other unit":         {sealed("02 04 04 43 66 33 34"), hardware.ErrWrongDevice},
-		"other function":     {sealed("01 03 04 43 66 33 34"), hardware.ErrMalformed},
-		"one register":       {sealed("01 04 02 43 66"), hardware.ErrMalformed},
-		"lying count":        {sealed("01 04 02 43 66 33 34"), hardware.ErrMalformed},
+		"other function":     {sealed("01 03 04 43 66 33 34"), hardware.ErrWrongReply},
+		"one register":       {sealed("01 04 02 43 66"), hardware.ErrWrongReply},
+		"lying count":        {sealed("01 04 02 43 66 33 34"), hardware.ErrWrongReply},
 		"exception":          {sealed("01 84 02"), hardware.ErrDevice},
 		"doubled exception":  {append(sealed("01 84 02"), sealed("01 84 02")...), hardware.ErrStale},
-		"long exception":     {sealed("01 84 02 02"), hardware.ErrMalformed},
+		"long exception":     {sealed("01 84 02 02"), hardware.ErrWrongReply},
 		"request in between": {append(volts.AppendRTU(nil), good...), hardware.ErrChecksum},
 	} {
 		if data, err := modbus.ParseReply(volts, c.received); !errors.Is(err, c.class) || data != nil {
@@ -109,6 +109,7 @@ func TestParseReply(t *testing.T) {
 func FuzzReadExchange(f *testing.F) {
 	f.Add(bytesOf(f, voltsRequest), bytesOf(f, voltsReply))
 	f.Add(bytesOf(f, voltsRequest), bytesOf(f, "01 84 02 C2 C1"))
+	f.Add(volts.AppendTCP(nil, 7), bytesOf(f, "00 07 00 00 00 07 01 04 04 43 66 33 34"))
 	f.Fuzz(func(t *testing.T, sent, received []byte) {
 		r, data, err := modbus.ReadExchange(sent, received)
 		if err != nil {
@@ -117,11 +118,16 @@ func FuzzReadExchange(f *testing.F) {
 			}
 			return
 		}
-		if !bytes.Equal(r.AppendRTU(nil), sent) {
-			t.Errorf("request % x came back as % x", sent, r.AppendRTU(nil))
-		}
-		frame := append([]byte{r.Unit, byte(r.Function), byte(len(data))}, data...)
+		request, frame := r.AppendRTU(nil), append([]byte{received[0], byte(r.Function), byte(len(data))}, data...)
 		frame = binary.LittleEndian.AppendUint16(frame, modbus.CRC(frame))
+		if len(sent) == 12 { // Modbus TCP
+			request = r.AppendTCP(nil, binary.BigEndian.Uint16(sent))
+			frame = append(bytes.Clone(request[:4]), 0, byte(3+len(data)), received[6], byte(r.Function), byte(len(data)))
+			frame = append(frame, data...)
+		}
+		if !bytes.Equal(request, sent) {
+			t.Errorf("request % x came back as % x", sent, request)
+		}
 		if !bytes.Equal(frame, received) {
 			t.Errorf("reply % x came back as % x", received, frame)
 		}

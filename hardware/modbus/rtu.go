@@ -4,35 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"sync/atomic"
 	"time"
 
 	"wattmark/hardware"
 )
-
-// Requester reads registers from units on one line. It is not safe for concurrent
-// use: the owner of the bus makes all calls.
-type Requester interface {
-	// Exchange sends r, records in t the frames sent and received, and returns the
-	// register bytes of the reply, valid until the next call. It returns within
-	// 50 ms of the end of ctx.
-	Exchange(ctx context.Context, r Request, t *hardware.Transcript) ([]byte, error)
-}
-
-// Conn carries RTU frames: a serial port, a pseudo-terminal, or a TCP connection to
-// a serial converter. A deadline that passes is os.ErrDeadlineExceeded.
-type Conn interface {
-	io.ReadWriteCloser
-	SetDeadline(t time.Time) error
-}
-
-// Discarder is a Conn that can drop at once what was received and not read. Without
-// it each request waits a millisecond for bytes that should not be there.
-type Discarder interface {
-	Discard() (n int, err error)
-}
 
 // RTUOpts are settings of a line; zero values have the stated defaults.
 type RTUOpts struct {
@@ -45,9 +21,6 @@ type RTUOpts struct {
 const (
 	defaultTimeout = 300 * time.Millisecond
 	minimumGap     = 2 * time.Millisecond
-	// slice is the longest single wait, so that the end of a context is noticed in
-	// time without a goroutine for each request.
-	slice = 40 * time.Millisecond
 	// idle ends a frame that stopped in the middle. Adapters on USB hold bytes back
 	// for up to 16 ms, so it cannot be the 1.5 characters of the specification.
 	idle = 60 * time.Millisecond
@@ -92,11 +65,14 @@ func (c *RTU) Stale() uint64 { return c.stale.Load() }
 
 // Exchange implements Requester.
 func (c *RTU) Exchange(ctx context.Context, r Request, t *hardware.Transcript) ([]byte, error) {
-	if err := r.check(); err != nil {
+	if err := r.checkRTU(); err != nil {
 		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, ended(r, err)
+	}
+	if err := connect(ctx, c.conn); err != nil {
+		return nil, unconnected(r, err)
 	}
 	if err := c.drain(ctx); err != nil {
 		return nil, c.failed(r, err)
@@ -195,7 +171,7 @@ func (c *RTU) receive(ctx context.Context, r Request, deadline time.Time) (n int
 		if deadline.Before(until) {
 			until = deadline
 		}
-		k, err := c.read(c.in[n:maxFrame], until)
+		k, err := read(c.conn, c.in[n:maxFrame], until)
 		if k > 0 {
 			n, last = n+k, time.Now()
 		}
@@ -218,9 +194,9 @@ func (c *RTU) receive(ctx context.Context, r Request, deadline time.Time) (n int
 // does not look like a reply to r ends with a silence only.
 func (c *RTU) expected(r Request, n int) int {
 	switch {
-	case c.in[0] == r.Unit && c.in[1] == byte(r.Function) && int(c.in[2]) == 2*int(r.Count):
+	case r.answeredBy(c.in[0]) && c.in[1] == byte(r.Function) && int(c.in[2]) == 2*int(r.Count):
 		return r.replySize()
-	case c.in[0] == r.Unit && c.in[1] == byte(r.Function)|exceptionBit:
+	case r.answeredBy(c.in[0]) && c.in[1] == byte(r.Function)|exceptionBit:
 		return exceptionSize
 	case n >= declaredSize(c.in[:n]) && intact(c.in[:declaredSize(c.in[:n])]):
 		return n // a whole frame, though not the one asked for
@@ -228,27 +204,12 @@ func (c *RTU) expected(r Request, n int) int {
 	return maxFrame
 }
 
-// read reads once; a deadline that passed is 0 bytes and no error.
-func (c *RTU) read(b []byte, until time.Time) (int, error) {
-	if err := c.conn.SetDeadline(until); err != nil {
-		return 0, err
-	}
-	n, err := c.conn.Read(b)
-	switch {
-	case n > 0, err != nil && errors.Is(err, os.ErrDeadlineExceeded):
-		return n, nil
-	case err == nil:
-		return 0, io.ErrNoProgress
-	}
-	return 0, err
-}
-
 // listen reads into b until the line was silent up to the given time, and returns
 // how many bytes came. What does not fit is dropped.
 func (c *RTU) listen(b []byte, until time.Time) (n int, err error) {
 	for {
 		room := b[min(n, len(b)-1):]
-		k, err := c.read(room, until)
+		k, err := read(c.conn, room, until)
 		if k == 0 || err != nil {
 			return n, err
 		}
@@ -323,27 +284,8 @@ func (c *RTU) countStale(err error) {
 
 // failed tells the end of a context and a write that hung from a broken port.
 func (c *RTU) failed(r Request, err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded) {
+	if gaveUp(err) {
 		return ended(r, err)
 	}
 	return broken(r, err)
-}
-
-func ended(r Request, err error) error {
-	return &hardware.Error{Class: hardware.ErrTimeout, Op: r.String(), Err: err}
-}
-
-func broken(r Request, err error) error {
-	return &hardware.Error{Class: hardware.ErrAbsent, Op: r.String(), Err: err, Remedy: "check the adapter and its plug"}
-}
-
-// at adds to a refusal what was being read.
-func at(r Request, err error) error {
-	e := new(hardware.Error)
-	if !errors.As(err, &e) {
-		return err
-	}
-	refused := *e
-	refused.Op = r.String()
-	return &refused
 }
