@@ -24,6 +24,9 @@ const (
 	addressCode   = 0xFC02 // one register: the meter's kind
 )
 
+// maker is who made them.
+const maker = "Eastron"
+
 // model is what tells the four meters apart.
 type model struct {
 	part    string
@@ -52,7 +55,8 @@ func (m model) contradicted(code uint16) error {
 	return nil
 }
 
-// optionalChannel is read only when it is asked for: it is a setting.
+// optionalChannel is read only when it is asked for: it is a setting. A recording or a
+// dump that holds it gives it.
 const optionalChannel = "pulse1_width"
 
 // registers returns the map of a model in the order of its channels.
@@ -89,10 +93,13 @@ func (m model) registers() []register {
 }
 
 // choose returns the registers of the named channels, in the model's order; no names
-// are all but the optional one.
-func (m model) choose(names []string) ([]register, error) {
+// are all, or all but the optional one of a meter that is to be read.
+func (m model) choose(names []string, decoding bool) ([]register, error) {
 	all := m.registers()
-	if len(names) == 0 {
+	switch {
+	case len(names) == 0 && decoding:
+		return all, nil
+	case len(names) == 0:
 		return all[:len(all)-1], nil
 	}
 	for i, name := range names {
@@ -130,26 +137,14 @@ func (m model) limits(name string) hardware.Limits {
 	return hardware.Limits{}
 }
 
-// blocks returns the requests that read all of registers, as few as make sense: a
-// gap is read along when that is shorter than another request, which costs about 36
-// characters at 9600 baud with its silences and the meter's thinking.
-func (m model) blocks(unit byte, registers []register) []modbus.Request {
+// requests returns the requests that read all of registers. A gap is read along when
+// that is shorter than another request, which costs about 36 characters at 9600 baud with
+// its silences and the meter's thinking.
+func (m model) requests(unit byte, registers []register) []modbus.Request {
 	const gap = 18
-	sorted := slices.Clone(registers)
-	slices.SortFunc(sorted, func(a, b register) int {
-		return (int(a.table)<<16 | int(a.address)) - (int(b.table)<<16 | int(b.address))
-	})
-	var blocks []modbus.Request
-	for _, r := range sorted {
-		if n := len(blocks); n > 0 {
-			last := &blocks[n-1]
-			count := r.address + 2 - last.Address
-			if last.Function == r.table && int(count) <= m.maximum && r.address <= last.Address+last.Count+gap {
-				last.Count = count
-				continue
-			}
-		}
-		blocks = append(blocks, modbus.Request{Unit: unit, Function: r.table, Address: r.address, Count: 2})
+	spans := make([]modbus.Span, len(registers))
+	for i, r := range registers {
+		spans[i] = modbus.Span{Function: r.table, Address: r.address, Count: 2}
 	}
-	return blocks
+	return modbus.Requests(unit, spans, m.maximum, gap)
 }

@@ -28,7 +28,7 @@ type Dev struct {
 	model     model
 	about     hardware.Descriptor
 	registers []register
-	blocks    []modbus.Request
+	requests  []modbus.Request
 	now       hardware.Clock
 
 	mu sync.Mutex // held by whatever uses the bus: Halt waits for it; guards the field below
@@ -37,16 +37,14 @@ type Dev struct {
 }
 
 var (
-	_ hardware.Device  = (*Dev)(nil)
-	_ hardware.Decoder = (*Dev)(nil)
-	_ hardware.Prober  = (*Dev)(nil)
+	_ hardware.Device          = (*Dev)(nil)
+	_ hardware.Decoder         = (*Dev)(nil)
+	_ hardware.RegisterDecoder = (*Dev)(nil)
+	_ hardware.Prober          = (*Dev)(nil)
 )
 
-// maxChannels is enough for the longest map.
-const maxChannels = 40
-
 // NewModbus returns the meter at the unit's address on bus, which it does not touch
-// yet.
+// yet. A nil bus makes one that only decodes, and knows the settings' channels too.
 func NewModbus(bus modbus.Requester, unit byte, opts *Opts) (*Dev, error) {
 	if opts == nil {
 		opts = &Opts{}
@@ -58,11 +56,11 @@ func NewModbus(bus modbus.Requester, unit byte, opts *Opts) (*Dev, error) {
 	if unit < 1 || unit > 247 {
 		return nil, fmt.Errorf("%s: unit %d is not within 1 to 247", opts.Model, unit)
 	}
-	registers, err := m.choose(opts.Channels)
+	registers, err := m.choose(opts.Channels, bus == nil)
 	if err != nil {
 		return nil, err
 	}
-	d := &Dev{bus: bus, unit: unit, model: m, registers: registers, blocks: m.blocks(unit, registers), now: opts.Now.Or()}
+	d := &Dev{bus: bus, unit: unit, model: m, registers: registers, requests: m.requests(unit, registers), now: opts.Now.Or()}
 	d.about = hardware.Descriptor{Model: opts.Model, Part: m.part}
 	for _, r := range registers {
 		d.about.Channels = append(d.about.Channels, hardware.NewChannel(r.name, m.limits(r.name)))
@@ -122,8 +120,8 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 }
 
 func (d *Dev) measure(ctx context.Context, t *hardware.Transcript) error {
-	for _, block := range d.blocks {
-		if _, err := d.bus.Exchange(ctx, block, t); err != nil {
+	for _, r := range d.requests {
+		if _, err := d.bus.Exchange(ctx, r, t); err != nil {
 			return err
 		}
 	}
@@ -151,45 +149,59 @@ func (d *Dev) codeRequest() modbus.Request {
 }
 
 // Decode implements hardware.Decoder. Several exchanges merge, a later one replaces
-// an earlier; a channel that none of them holds is left out with a warning. The code
-// of another known model is ErrWrongDevice.
+// an earlier; a channel that was asked for and that none of them holds whole is left out
+// with a warning. The code of another known model is ErrWrongDevice.
 func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 	dst.ResetValues()
-	var words [maxChannels]uint32
-	var has [maxChannels]bool
-	var refused error
-	for i := range t.Len() {
-		request, data, err := modbus.ReadExchange(t.Exchange(i))
-		asked := request.Function == modbus.ReadHolding && request.Address == addressCode && request.Count == 1
-		switch {
-		case errors.Is(err, hardware.ErrDevice):
-			if !asked && refused == nil { // an older meter does not say what it is
-				refused = err
-			}
-			continue // another model, which the code tells of, may be why
-		case err == nil && asked:
-			err = d.model.contradicted(binary.BigEndian.Uint16(data))
+	image, err := modbus.Recorded(t, modbus.Expect{Refusable: asksWhatItIs})
+	return d.decode(image, err, dst)
+}
+
+// DecodeRegisters implements hardware.RegisterDecoder. Words without a table are input
+// registers.
+func (d *Dev) DecodeRegisters(r *hardware.Registers, dst *hardware.Batch) error {
+	dst.ResetValues()
+	image, err := modbus.Dumped(r, modbus.ReadInput)
+	return d.decode(image, err, dst)
+}
+
+// asksWhatItIs reports whether r is what older meters, which do not say, refuse.
+func asksWhatItIs(r modbus.Request) bool {
+	return r.Function == modbus.ReadHolding && r.Address >= addressSerial
+}
+
+// decode reads the channels from image. With err, an exception to a request, it looks for
+// another model that would explain it.
+func (d *Dev) decode(image modbus.Image, err error, dst *hardware.Batch) error {
+	if err != nil && !errors.Is(err, hardware.ErrDevice) {
+		return err
+	}
+	if code, ok := image.Word(modbus.ReadHolding, addressCode); ok {
+		if other := d.model.contradicted(code); other != nil {
+			return other
 		}
-		if err != nil {
-			dst.ResetValues()
-			return err
-		}
-		for c, r := range d.registers {
-			at := 2 * (int(r.address) - int(request.Address))
-			if r.table == request.Function && at >= 0 && at+4 <= len(data) {
-				words[c], has[c] = binary.BigEndian.Uint32(data[at:]), true
-			}
+		dst.Identity.Manufacturer = maker
+		if code == d.model.code {
+			dst.Identity.Model = d.model.part
 		}
 	}
-	if refused != nil {
-		return refused
+	if err != nil {
+		dst.ResetValues()
+		return err
+	}
+	if serial, ok := image.Uint32(modbus.ReadHolding, addressSerial); ok {
+		dst.Identity.Manufacturer, dst.Identity.Serial = maker, fmt.Sprint(serial)
 	}
 	for c, r := range d.registers {
-		if !has[c] {
+		bits, ok := image.Uint32(r.table, r.address)
+		switch {
+		case ok:
+			dst.AddFloat32(uint8(c), r.name, math.Float32frombits(bits), r.scale, coarse(bits, r.scale), d.about.Channels[c].Limits)
+		case r.name == optionalChannel && !image.Asked(r.table, r.address, 2):
+			// A dump of measurements is whole without settings.
+		case image.Missing(r.table, r.address, 2):
 			dst.Warn(hardware.WarnSkipped, r.name)
-			continue
 		}
-		dst.AddFloat32(uint8(c), r.name, math.Float32frombits(words[c]), r.scale, coarse(words[c], r.scale), d.about.Channels[c].Limits)
 	}
 	return nil
 }
@@ -209,7 +221,7 @@ func (d *Dev) Probe(ctx context.Context) (hardware.Identity, hardware.Confidence
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var t hardware.Transcript
-	id := hardware.Identity{Manufacturer: "Eastron", Model: d.model.part}
+	id := hardware.Identity{Manufacturer: maker, Model: d.model.part}
 	data, err := d.bus.Exchange(ctx, modbus.Request{Unit: d.unit, Function: modbus.ReadHolding, Address: addressSerial, Count: 2}, &t)
 	if err == nil {
 		id.Serial = fmt.Sprint(binary.BigEndian.Uint32(data))

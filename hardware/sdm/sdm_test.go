@@ -479,18 +479,25 @@ func TestDecode(t *testing.T) {
 		class    error
 	}{
 		"the documents' example": {"> 01 04 00 00 00 02 71 CB\n< 01 04 04 43 66 33 34 1B 38",
-			[]string{"voltage_l1 230.20001 V gauge ok"}, []string{"skipped: frequency"}, nil}, // they round; 230.2 is 43 66 33 33
-		"a later one replaces it": {"> 01 04 00 00 00 02 71 CB\n< 01 04 04 43 66 33 34 1B 38\n" + reply(modbus.ReadInput, 0, 0x4366, 0).String(),
-			[]string{"voltage_l1 230 V gauge ok"}, []string{"skipped: frequency"}, nil},
-		"not a number": {reply(modbus.ReadInput, 0, 0x7FC0, 0).String(), nil, []string{"not_a_number: voltage_l1", "skipped: frequency"}, nil},
-		"infinity":     {reply(modbus.ReadInput, 0, 0xFF80, 0).String(), nil, []string{"not_a_number: voltage_l1", "skipped: frequency"}, nil},
-		"high voltage": {reply(modbus.ReadInput, 0, 0x43FA, 0).String(), []string{"voltage_l1 500 V gauge out_of_range"}, []string{"skipped: frequency"}, nil},
-		"half a value": {reply(modbus.ReadInput, 0, 0x4366).String(), nil, []string{"skipped: voltage_l1", "skipped: frequency"}, nil},
-		"holding":      {reply(modbus.ReadHolding, 0, 0x4366, 0).String(), nil, []string{"skipped: voltage_l1", "skipped: frequency"}, nil},
-		"nothing":      {"", nil, []string{"skipped: voltage_l1", "skipped: frequency"}, nil},
+			[]string{"voltage_l1 230.20001 V gauge ok"}, nil, nil}, // they round; 230.2 is 43 66 33 33
+		"a later one replaces it": {reply(modbus.ReadInput, 0, 0x4366, 0x3334).String() + reply(modbus.ReadInput, 0, 0x4366, 0).String(),
+			[]string{"voltage_l1 230 V gauge ok"}, nil, nil},
+		"not a number": {reply(modbus.ReadInput, 0, 0x7FC0, 0).String(), nil, []string{"not_a_number: voltage_l1"}, nil},
+		"infinity":     {reply(modbus.ReadInput, 0, 0xFF80, 0).String(), nil, []string{"not_a_number: voltage_l1"}, nil},
+		"high voltage": {reply(modbus.ReadInput, 0, 0x43FA, 0).String(), []string{"voltage_l1 500 V gauge out_of_range"}, nil, nil},
+		"half a value": {reply(modbus.ReadInput, 0, 0x4366).String(), nil, []string{"skipped: voltage_l1"}, nil},
+		"two halves":   {reply(modbus.ReadInput, 1, 0x3333).String() + reply(modbus.ReadInput, 0, 0x4366).String(), []string{"voltage_l1 230.2 V gauge ok"}, nil, nil},
+		"holding":      {reply(modbus.ReadHolding, 0, 0x4366, 0).String(), nil, nil, nil},
+		"nothing":      {"", nil, nil, hardware.ErrTruncated},
 		"an exception": {"> 01 04 00 00 00 02 71 CB\n< 01 84 02 C2 C1", nil, nil, hardware.ErrDevice},
 		"no answer":    {"> 01 04 00 00 00 02 71 CB", nil, nil, hardware.ErrStale},
-		"no request":   {"< 01 04 04 43 66 33 34 1B 38", nil, nil, hardware.ErrMalformed},
+		"no request":   {"< 01 04 04 43 66 33 34 1B 38", nil, nil, modbus.ErrNoRequest},
+		"two units":    {reply(modbus.ReadInput, 0, 0x4366, 0).String() + "> 01 04 00 00 00 02 71 CB\n< 01 04 04 43 66 33 34 1B 38", nil, nil, hardware.ErrWrongDevice},
+		"doubled":      {"> 01 04 00 00 00 02 71 CB\n< 01 04 04 43 66 33 34 1B 38\n< 01 04 04 43 66 33 34 1B 38", nil, nil, hardware.ErrStale},
+		"unanswered":   {"> 01 04 00 00 00 02 71 CB\n> 01 04 00 00 00 02 71 CB\n< 01 04 04 43 66 33 34 1B 38", nil, nil, hardware.ErrStale},
+		"other table":  {"> 01 04 00 00 00 02 71 CB\n< 01 03 04 43 66 33 34 1A 8F", nil, nil, hardware.ErrWrongReply},
+		"other count":  {"> 01 04 00 00 00 02 71 CB\n< 01 04 02 43 66 08 2A", nil, nil, hardware.ErrWrongReply},
+		"cut off":      {"> 01 04 00 00 00 02 71 CB\n< 01 04 04 43 66", nil, nil, hardware.ErrTruncated},
 		"bad checksum": {"> 01 04 00 00 00 02 71 CB\n< 01 04 04 43 66 33 34 1B 39", nil, nil, hardware.ErrChecksum},
 		"another unit": {"> 02 04 00 00 00 02 71 F8\n< 01 04 04 43 66 33 34 1B 38", nil, nil, hardware.ErrWrongDevice},
 	} {
@@ -499,7 +506,7 @@ func TestDecode(t *testing.T) {
 			t.Fatalf("%s: %v", name, err)
 		}
 		b, err := hardwaretest.CheckDecode(t, m.Dev, recorded)
-		if hardware.Class(err) != c.class {
+		if (err == nil) != (c.class == nil) || !errors.Is(err, c.class) {
 			t.Errorf("%s: got %v, want %v", name, err, c.class)
 		}
 		if diff := cmp.Diff(c.rows, rows(m.Describe(), b)); diff != "" {
@@ -508,6 +515,78 @@ func TestDecode(t *testing.T) {
 		if diff := cmp.Diff(c.warnings, append([]string(nil), b.Warnings...)); c.class == nil && diff != "" {
 			t.Errorf("%s: warnings (-want +got):\n%s", name, diff)
 		}
+	}
+}
+
+// dump decodes registers as a person wrote them down, with a meter that only decodes.
+func dump(t *testing.T, model, text string) (*sdm.Dev, *hardware.Batch, error) {
+	t.Helper()
+	dev, err := sdm.NewModbus(nil, 1, &sdm.Opts{Model: model})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := hardware.ParseRegisters([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b hardware.Batch
+	err = dev.DecodeRegisters(r, &b)
+	return dev, &b, err
+}
+
+func TestDecodeRegisters(t *testing.T) {
+	dev, b, err := dump(t, "sdm120", "0: 4366 3333\n0x0046: 4247 eb85\n0x0048: 4980 0000\nholding 0x000c: 42c8 0000\nholding 0xfc00: 0001 0002 0020")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"voltage_l1 230.2 V gauge ok", "frequency 49.98 Hz gauge ok", "active_energy_import 1048576000 Wh counter coarse", "pulse1_width 100 ms gauge ok",
+	}
+	if diff := cmp.Diff(want, rows(dev.Describe(), b)); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	missing := []string{
+		"skipped: current_l1", "skipped: active_power", "skipped: apparent_power", "skipped: reactive_power", "skipped: power_factor",
+		"skipped: active_energy_export", "skipped: reactive_energy_import", "skipped: reactive_energy_export", "skipped: active_energy_absolute",
+	}
+	if diff := cmp.Diff(missing, b.Warnings); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(hardware.Identity{Manufacturer: "Eastron", Model: "Eastron SDM120", Serial: "65538"}, b.Identity); diff != "" {
+		t.Errorf("identity (-want +got):\n%s", diff)
+	}
+}
+
+// A word of the input table is no setting, though it has the setting's address.
+func TestTablesAreApart(t *testing.T) {
+	_, b, err := dump(t, "sdm630", "0x000c: 42c8 0000")
+	if err != nil || len(b.Values) != 1 || b.Values[0].String() != "100" || slices.Contains(b.Warnings, "skipped: pulse1_width") {
+		t.Errorf("%v, %q, %v", b.Values, b.Warnings, err)
+	}
+	for text, want := range map[string]error{
+		"": hardware.ErrTruncated, "0: 12 34": hardware.ErrMalformed, "holding 0xfc02: 0070": hardware.ErrWrongDevice,
+	} {
+		if _, b, err := dump(t, "sdm120", text); !errors.Is(err, want) || len(b.Values) != 0 {
+			t.Errorf("%q: got %v, want %v", text, err, want)
+		}
+	}
+}
+
+// A recording of a measurement and one of a setting are one picture of a meter.
+func TestSettingsAndMeasurementsMerge(t *testing.T) {
+	dev, err := sdm.NewModbus(nil, 7, &sdm.Opts{Model: "sdm630"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	recorded := reply(modbus.ReadHolding, 0x000C, 0x42C8, 0)
+	appendReply(recorded, modbus.ReadInput, 0x0046, 0x4247, 0xEB85)
+	b, err := hardwaretest.CheckDecode(t, dev, recorded)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"frequency 49.98 Hz gauge ok", "pulse1_width 100 ms gauge ok"}
+	if diff := cmp.Diff(want, rows(dev.Describe(), b)); diff != "" || len(b.Warnings) != 0 {
+		t.Errorf("warnings %q (-want +got):\n%s", b.Warnings, diff)
 	}
 }
 
