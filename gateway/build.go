@@ -32,6 +32,7 @@ func (f *File) Config(read Readers) (Config, error) {
 		Resend:    uplink.Backoff{First: f.Uplink.ResendAfter, Most: f.Uplink.ResendMost},
 		Reconnect: uplink.Backoff{First: f.Uplink.ReconnectAfter, Most: f.Uplink.ReconnectMost},
 		MaxRate:   int(f.Uplink.MaxRate),
+		Digest:    f.digest, KeyBackend: f.Key.Backend, ClockWarn: f.Time.WarnAbove,
 	}
 	c.Buses, c.Devices = f.openers(), f.devices()
 	var err error
@@ -143,7 +144,7 @@ func (f *File) openTransport(c *Config) {
 	link := uplink.Link{URL: u.Broker, ClientID: f.Gateway.Name}
 	before := len(f.fill.mistakes)
 	if u.Certificate != "" {
-		link.TLS = f.tls()
+		link.TLS = f.tls(c)
 	}
 	if u.Broker == "" || f.Gateway.Name == "" || len(f.fill.mistakes) > before || link.TLS != nil && link.TLS.RootCAs == nil {
 		return // that is said already
@@ -160,7 +161,7 @@ func (f *File) openTransport(c *Config) {
 }
 
 // tls loads the client certificate and the roots.
-func (f *File) tls() *tls.Config {
+func (f *File) tls(c *Config) *tls.Config {
 	u := &f.Uplink
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
 	certificate, key := f.file("uplink.certificate", u.Certificate), f.file("uplink.certificate_key", u.CertificateKey)
@@ -172,6 +173,9 @@ func (f *File) tls() *tls.Config {
 			f.mistake("uplink.certificate", "ask the consortium for another", "uplink.certificate: %v", err)
 		}
 		out.Certificates = []tls.Certificate{pair}
+		if pair.Leaf != nil {
+			c.CertificateEnds = pair.Leaf.NotAfter
+		}
 	}
 	if b := f.file("uplink.roots", u.Roots); b != nil {
 		roots := x509.NewCertPool()

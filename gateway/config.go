@@ -49,6 +49,7 @@ type Device struct {
 	Mode     string // [entry.ModeOpen] or [entry.ModeCommitted], as the point is registered
 	Period   time.Duration
 	Offset   time.Duration
+	Disabled bool // it is not read, and its gaps say so
 }
 
 // Config is what a gateway works with. Fields are required unless they say what
@@ -72,6 +73,8 @@ type Config struct {
 
 	Buses   []Bus
 	Devices []Device
+	// Derived are channels that are computed from those of devices.
+	Derived []sampler.Derived
 	// PackMaxAge is the span of the samples in one pack; 0 is 60 s.
 	PackMaxAge time.Duration
 	// FlushAfter is how long a signed statement may wait, by the wall, for others to
@@ -80,7 +83,8 @@ type Config struct {
 	// Drain is how long Run goes on sending at its end, until every statement has a
 	// receipt; 0 is not at all, as what is left is sent after the next start.
 	Drain time.Duration
-	// OutboxBytes limits the outbox on disk; 0 is its default.
+	// OutboxBytes limits the outbox on disk; 0 is 256 MB. It is never more than half of
+	// what is free when the gateway starts.
 	OutboxBytes int64
 	// FsyncEach makes each statement durable by itself.
 	FsyncEach bool
@@ -89,6 +93,14 @@ type Config struct {
 	// Resend, Reconnect and MaxRate are the uplink's; zero values are its defaults.
 	Resend, Reconnect uplink.Backoff
 	MaxRate           int
+
+	// What follows is only told, in the status. Digest is that of the configuration
+	// file, KeyBackend where the key is, CertificateEnds when the client certificate
+	// does, ClockWarn the uncertainty from which the status warns, 0 for never.
+	Digest          string
+	KeyBackend      string
+	CertificateEnds time.Time
+	ClockWarn       time.Duration
 
 	// The hooks, if set, are told what happens, from the gateway's goroutines, and
 	// must return soon.
@@ -102,7 +114,8 @@ type Config struct {
 // Signed is a statement that was signed and logged.
 type Signed struct {
 	outbox.Number
-	Subject   string
+	Subject   string // empty for what is about no metering point
+	Type      string // one of the Type constants of package entry
 	Statement []byte
 	Pack      []byte // salt and records of a committed pack, else nil
 }

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -30,9 +31,9 @@ type File struct {
 	Buses         []BusTable         `toml:"bus"`
 	Devices       []DeviceTable      `toml:"-"` // [[device]]; their keys depend on the model
 
-	path     string
-	fill     filler
-	complete bool // no mistake in what stands in the file
+	path   string
+	digest string // SHA-256 of the text, in hex
+	fill   filler
 }
 
 // GatewayTable is [gateway].
@@ -177,6 +178,7 @@ func readLimited(path string) ([]byte, error) {
 func ParseFile(path string, text []byte) (*File, error) {
 	f := defaults()
 	f.path = path
+	f.digest = fmt.Sprintf("%x", sha256.Sum256(text))
 	var tables map[string]any
 	if len(text) > maxFile {
 		return nil, &Mistakes{path, []Mistake{{0, fmt.Sprintf("it has %d bytes, more than %d", len(text), maxFile), ""}}}
@@ -195,7 +197,6 @@ func ParseFile(path string, text []byte) (*File, error) {
 	if len(f.fill.mistakes) > 0 {
 		return &f, f.mistakes()
 	}
-	f.complete = true
 	return &f, nil
 }
 

@@ -26,9 +26,24 @@ type Gateway struct {
 	outbox  *outbox.Outbox
 	sampler *sampler.Sampler
 	uplink  *uplink.Uplink
+	live    *live
+	started time.Time
 
-	mu    sync.Mutex // guards stats
+	requests chan func()   // to the signing goroutine
+	signed   chan struct{} // closed when that has ended
+
+	// Owned by the signing goroutine.
+	boot    uint64
+	watch   watch
+	owedMap *entry.ClockMap // to be signed
+	thinned outbox.Number   // the statements up to this one were looked at
+
+	mu    sync.Mutex // guards the fields below
 	stats SignStats
+	// beat is when the goroutine that signs was last seen at work.
+	beat   time.Time
+	seen   progress
+	oldest issued
 }
 
 // Stats is what a gateway can say of itself.
@@ -52,9 +67,14 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 	if err := cfg.complete(); err != nil {
 		return nil, report, fmt.Errorf("gateway: %w", err)
 	}
-	g = &Gateway{cfg: cfg, modes: make(map[string]string)}
-	g.outbox, report, err = outbox.Open(outbox.Disk, filepath.Join(cfg.Dir, "outbox"), outbox.Options{
-		GatewayID: cfg.Name, MaxBytes: cfg.OutboxBytes, FsyncEach: cfg.FsyncEach, Identity: identity,
+	g = &Gateway{cfg: cfg, modes: make(map[string]string), requests: make(chan func()), signed: make(chan struct{}), live: newLive(), started: time.Now()}
+	dir := filepath.Join(cfg.Dir, "outbox")
+	limit, err := outbox.Limit(dir, cfg.OutboxBytes)
+	if err != nil {
+		return nil, report, fmt.Errorf("gateway %s: %w", cfg.Name, err)
+	}
+	g.outbox, report, err = outbox.Open(outbox.Disk, dir, outbox.Options{
+		GatewayID: cfg.Name, MaxBytes: limit, FsyncEach: cfg.FsyncEach, Identity: identity,
 	})
 	if err != nil {
 		return nil, report, fmt.Errorf("gateway %s: %w", cfg.Name, err)
@@ -65,14 +85,17 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 			g = nil
 		}
 	}()
-	if _, err = g.outbox.RaiseBoot(cfg.BootID); err != nil {
+	if g.boot, err = g.outbox.RaiseBoot(cfg.BootID); err != nil {
 		return g, report, err
 	}
-	since, err := newest(g.outbox)
+	since, err := g.newest()
 	if err != nil {
 		return g, report, err
 	}
-	if err = g.openSampler(since); err != nil {
+	if err = g.openSampler(since); err == nil {
+		err = g.recallCalibrations()
+	}
+	if err != nil {
 		return g, report, err
 	}
 	g.uplink, err = uplink.New(uplink.Config{
@@ -120,19 +143,29 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 		if err != nil {
 			return fmt.Errorf("device %q: %w", d.Name, err)
 		}
-		devices = append(devices, sampler.Device{Name: d.Name, Device: dev, Bus: b, Subject: d.Subject, Period: d.Period, Offset: d.Offset})
+		devices = append(devices, sampler.Device{Name: d.Name, Device: dev, Bus: b, Subject: d.Subject, Period: d.Period, Offset: d.Offset, Disabled: d.Disabled})
 	}
 	var err error
 	g.sampler, err = sampler.New(sampler.Config{
-		Clock: g.cfg.Clock, Monotonic: g.cfg.Clock.Monotonic, Devices: devices, PackMaxAge: g.cfg.PackMaxAge,
-		Since: since, OnSample: g.cfg.OnSample, Log: g.cfg.Log,
+		Clock: g.cfg.Clock, Monotonic: g.cfg.Clock.Monotonic, Devices: devices, Derived: g.cfg.Derived, Recall: g.outbox.Get, PackMaxAge: g.cfg.PackMaxAge,
+		Since: since, OnSample: g.sampled, Log: g.cfg.Log,
 	})
 	return err
 }
 
+// sampled notes a sample, and tells whoever wants to know.
+func (g *Gateway) sampled(s sampler.Sample) {
+	g.live.note(s)
+	if g.cfg.OnSample != nil {
+		g.cfg.OnSample(s)
+	}
+}
+
 // newest returns the newest time of each metering point of which the outbox still
-// holds a statement: from there on nothing was sampled until now.
-func newest(o *outbox.Outbox) (map[string]time.Time, error) {
+// holds a statement: from there on nothing was sampled until now. It also notes whether
+// one of this boot was signed before there was a time.
+func (g *Gateway) newest() (map[string]time.Time, error) {
+	o := g.outbox
 	out := make(map[string]time.Time)
 	note := func(statement []byte) {
 		m, err := signer.Parse(statement)
@@ -140,7 +173,14 @@ func newest(o *outbox.Outbox) (map[string]time.Time, error) {
 			return
 		}
 		c, err := entry.ParseClaims(m.Claims)
-		if err != nil || c.Subject == "" {
+		if err != nil {
+			return
+		}
+		if c.Sequence.Boot == g.boot && c.Time != nil {
+			// A map that came later has the better quality, and settles what was before.
+			g.watch.owed = c.Time.Quality == entry.ClockUnsynced
+		}
+		if c.Subject == "" {
 			return
 		}
 		if t := time.Unix(c.IssuedAt, 0).UTC(); t.After(out[c.Subject]) {
@@ -193,6 +233,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	upper.Go(func() { errs[n+1] = g.sampler.Run(ctx) })
 	upper.Go(func() {
 		errs[n+2] = g.sign(ctx)
+		close(g.signed)
 		cancel()
 	})
 	upper.Wait()

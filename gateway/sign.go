@@ -38,6 +38,10 @@ func (g *Gateway) sign(ctx context.Context) error {
 	defer flush.Stop()
 	waiting := false // a statement waits to become durable
 	for {
+		g.atWork()
+		if err := g.signClock(); err != nil {
+			g.note(err)
+		}
 		p, more := g.sampler.Head()
 		if p == nil && !more {
 			return g.flush()
@@ -53,7 +57,9 @@ func (g *Gateway) sign(ctx context.Context) error {
 				g.sampler.Done(p)
 				switch next, _ := g.sampler.Head(); {
 				case p.EndsInterval() && next == nil:
-					err = g.flush()
+					if err = g.flush(); err == nil {
+						err = g.thin()
+					}
 					flush.Stop()
 					waiting = false
 				case !waiting:
@@ -82,10 +88,16 @@ func (g *Gateway) sign(ctx context.Context) error {
 				<-again
 			}
 		case <-again:
+		case f := <-g.requests:
+			f()
 		case <-flush.C:
 			waiting = false
-			if err := g.flush(); err != nil {
-				g.cfg.Log.Warn("did not make statements durable", "error", err)
+			err := g.flush()
+			if err == nil {
+				err = g.thin()
+			}
+			if err != nil {
+				g.cfg.Log.Warn("did not make statements durable, or room for others", "error", err)
 			}
 		case <-retry.C:
 			if err := g.outbox.Retry(time.Now()); err != nil {
@@ -93,6 +105,13 @@ func (g *Gateway) sign(ctx context.Context) error {
 			}
 		}
 	}
+}
+
+// atWork notes that signing goes on.
+func (g *Gateway) atWork() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.beat = time.Now()
 }
 
 // flush makes durable what was signed. A disk that refuses is no end: the outbox
@@ -131,35 +150,74 @@ func (g *Gateway) signPack(p *sampler.Pack) error {
 	if err != nil {
 		return err
 	}
-	header := signer.Header{Type: entry.TypeReading, ContentType: entry.ContentSenML}
-	var preimage []byte
-	if g.modes[p.Subject] == entry.ModeCommitted {
-		preimage, payload, err = commit(payload)
-		if err != nil {
+	d := draft{typ: entry.TypeReading, subject: p.Subject, content: entry.ContentSenML, payload: payload, covers: gaps}
+	if err := d.commit(g.modeOf(p.Subject)); err != nil {
+		return err
+	}
+	for _, f := range p.Facts {
+		if err := g.outbox.Put(f.Name, f.Value); err != nil {
 			return err
 		}
-		header.ContentType, header.PreimageType = "", entry.ContentSalted
+	}
+	_, err = g.signDraft(&d)
+	return err
+}
+
+// draft is a statement that is to be signed.
+type draft struct {
+	typ, subject string
+	content      string // type of the payload, or of what it hides
+	payload      []byte
+	pack         []byte // what a hidden payload hides, else nil
+	covers       []outbox.Gap
+	replaces     []outbox.Number
+}
+
+// commit hides the payload where the metering point's mode asks for it.
+func (d *draft) commit(mode string) (err error) {
+	if mode == entry.ModeCommitted {
+		d.pack, d.payload, err = commit(d.payload)
+		d.content = entry.ContentSalted
+	}
+	return err
+}
+
+// modeOf is the mode of a metering point. One that is not configured any more, of
+// which the outbox still has readings, is committed: that tells nobody anything.
+func (g *Gateway) modeOf(subject string) string {
+	if mode, ok := g.modes[subject]; ok {
+		return mode
+	}
+	return entry.ModeCommitted
+}
+
+// signDraft gives a draft the next number, signs it and logs it.
+func (g *Gateway) signDraft(d *draft) (Signed, error) {
+	header := signer.Header{Type: d.typ, ContentType: d.content}
+	if d.pack != nil {
+		header.ContentType, header.PreimageType = "", d.content
 	}
 	boot, seq, skipped, err := g.outbox.NextSeq()
 	if err != nil {
-		return err
+		return Signed{}, err
 	}
-	header.Claims, err = g.claims(p.Subject, boot, seq, skipped)
+	header.Claims, err = g.claims(d.subject, boot, seq, skipped)
 	if err != nil {
-		return err
+		return Signed{}, err
 	}
-	statement, err := signer.Sign(g.cfg.Key, header, payload)
+	statement, err := signer.Sign(g.cfg.Key, header, d.payload)
 	if err != nil {
-		return fmt.Errorf("signing statement %d-%d: %w", boot, seq, err)
+		return Signed{}, fmt.Errorf("signing statement %d-%d: %w", boot, seq, err)
 	}
-	rec := outbox.Record{Boot: boot, Seq: seq, Statement: statement, Pack: preimage, Covers: gaps}
+	rec := outbox.Record{Boot: boot, Seq: seq, Statement: statement, Pack: d.pack, Covers: d.covers, Replaces: d.replaces}
 	if err := g.outbox.Append(rec); err != nil {
-		return err
+		return Signed{}, err
 	}
+	out := Signed{Number: rec.Number(), Subject: d.subject, Type: d.typ, Statement: statement, Pack: d.pack}
 	if g.cfg.OnSigned != nil {
-		g.cfg.OnSigned(Signed{Number: rec.Number(), Subject: p.Subject, Statement: statement, Pack: preimage})
+		g.cfg.OnSigned(out)
 	}
-	return nil
+	return out, nil
 }
 
 // errPack is wrapped by what is wrong with a pack itself: trying again is no use.
@@ -170,16 +228,23 @@ func (g *Gateway) payload(p *sampler.Pack, gaps []outbox.Gap) ([]byte, error) {
 	pack := entry.Pack{Base: p.Base, Records: slices.Clip(p.Records)}
 	now := g.cfg.Clock.Now().UnixMilli()
 	for _, gap := range gaps {
-		pack.Records = append(pack.Records, entry.Record{
-			Name: p.Base + "outbox.gap", Time: now,
-			Text: fmt.Sprintf("%d %d %d %d %s", gap.Boot, gap.First, gap.Last, gap.Count, gap.Reason),
-		})
+		pack.Records = append(pack.Records, tellGap(p.Base, now, gap))
 	}
 	b, err := pack.Encode()
 	if err != nil {
 		return nil, fmt.Errorf("%w: metering point %q: %w", errPack, p.Subject, err)
 	}
 	return b, nil
+}
+
+// gapRecord is the name of a record that tells a gap of the outbox.
+const gapRecord = "outbox.gap"
+
+func tellGap(base string, now int64, gap outbox.Gap) entry.Record {
+	return entry.Record{
+		Name: base + gapRecord, Time: now,
+		Text: fmt.Sprintf("%d %d %d %d %s", gap.Boot, gap.First, gap.Last, gap.Count, gap.Reason),
+	}
 }
 
 // commit hides a pack behind a salt: what is kept beside the statement, and the

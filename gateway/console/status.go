@@ -1,0 +1,180 @@
+package console
+
+import "time"
+
+// Version is that of the forms of Status and Live. It is raised when a member changes
+// its meaning or goes; new members do not raise it.
+const Version = 1
+
+// Status is a gateway at one moment, in the order in which a screen tells it. Members
+// that are not known are left out.
+type Status struct {
+	Version  int       `json:"version"`
+	Time     time.Time `json:"time"`
+	Gateway  Gateway   `json:"gateway"`
+	Ledger   Ledger    `json:"ledger"`
+	Key      Key       `json:"key"`
+	Clock    Clock     `json:"clock"`
+	Buses    []Bus     `json:"buses"`
+	Devices  []Device  `json:"devices"` // worst first
+	Outbox   Outbox    `json:"outbox"`
+	Uplink   Uplink    `json:"uplink"`
+	Warnings []Warning `json:"warnings"`
+	// Ready says that one may leave: every device was read, and readings are signed,
+	// sent and receipted. Line says the same for people.
+	Ready bool   `json:"ready"`
+	Line  string `json:"line"`
+}
+
+// Gateway is the process.
+type Gateway struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"` // of the program
+	Config  string    `json:"config_sha256,omitempty"`
+	Boot    uint64    `json:"boot"` // boot count
+	Started time.Time `json:"started"`
+	// ResidentBytes is the memory that the process holds.
+	ResidentBytes int64 `json:"resident_bytes,omitempty"`
+}
+
+// Ledger is where statements go.
+type Ledger struct {
+	Origin string   `json:"origin"`
+	Points []string `json:"points"` // the metering points that are measured
+}
+
+// Key is what signs.
+type Key struct {
+	Backend   string `json:"backend,omitempty"`
+	Algorithm string `json:"algorithm"`
+	ID        string `json:"id"`
+	Signed    uint64 `json:"signed"`   // statements since the start
+	Failures  uint64 `json:"failures"` // attempts without a signature
+	Failure   string `json:"failure,omitempty"`
+}
+
+// Clock is the time as the gateway claims it.
+type Clock struct {
+	Quality string `json:"quality"` // one of the Clock constants of ledger/entry
+	// UncertaintyMS is how far the time may be off, 0 where nothing is claimed.
+	UncertaintyMS int64  `json:"uncertainty_ms"`
+	UptimeS       int64  `json:"uptime_s"`
+	Steps         uint64 `json:"steps"` // times the clock was moved while running
+}
+
+// Bus is a bus and what happened on it since the start.
+type Bus struct {
+	Name      string            `json:"name"`
+	BusyRatio float64           `json:"busy_ratio"` // share of the time since the start
+	Jobs      uint64            `json:"jobs"`
+	Failures  map[string]uint64 `json:"failures,omitempty"` // by class
+	Stale     uint64            `json:"stale"`
+	Hung      uint64            `json:"hung"`
+	Opened    uint64            `json:"opened"`
+}
+
+// The states of a device.
+const (
+	StateGood     = "good"     // the last attempt gave values
+	StateSilent   = "silent"   // several attempts in a row gave none
+	StateFailing  = "failing"  // the last attempt gave none
+	StateWaiting  = "waiting"  // not tried yet
+	StateDisabled = "disabled" // by the configuration
+)
+
+// Device is a device and how it fares.
+type Device struct {
+	Name    string     `json:"name"`
+	Model   string     `json:"model"`
+	Part    string     `json:"part"`
+	Bus     string     `json:"bus,omitempty"`
+	Address uint16     `json:"address,omitempty"`
+	Point   string     `json:"point"`
+	PeriodS float64    `json:"period_s"`
+	State   string     `json:"state"`
+	Since   *time.Time `json:"since,omitempty"` // of a state that is not good
+	LastAt  *time.Time `json:"last_at,omitempty"`
+	AgeS    float64    `json:"age_s"` // of the last value; 0 where there is none
+	// Last is the value that says most of the device, for a screen.
+	Last     *Value            `json:"last,omitempty"`
+	Samples  uint64            `json:"samples"`
+	Failed   uint64            `json:"failed"`
+	Failures map[string]uint64 `json:"failures,omitempty"` // by class
+	Error    string            `json:"error,omitempty"`    // of the last attempt
+	Remedy   string            `json:"remedy,omitempty"`
+}
+
+// Value is one value as its driver read it.
+type Value struct {
+	Channel string `json:"channel"`
+	Unit    string `json:"unit"`
+	Value   string `json:"value"` // exact, without exponent
+	Kind    string `json:"kind"`
+	Quality string `json:"quality"`
+}
+
+// Outbox is what waits for a receipt.
+type Outbox struct {
+	State      string     `json:"state"` // disk or memory
+	Cause      string     `json:"cause,omitempty"`
+	Pending    int        `json:"pending"` // statements
+	Bytes      int64      `json:"bytes"`
+	DiskBytes  int64      `json:"disk_bytes"`
+	MaxBytes   int64      `json:"max_bytes"`
+	OldestAt   *time.Time `json:"oldest_at,omitempty"`
+	OldestAgeS float64    `json:"oldest_age_s"`
+	Refused    int        `json:"refused"`
+	OpenGaps   int        `json:"open_gaps"`
+	Dropped    uint64     `json:"dropped"`
+	// LossStatements is how many statements a power cut would lose now, LossWindowS how
+	// long a statement may wait to become durable.
+	LossStatements int     `json:"loss_statements"`
+	LossWindowS    float64 `json:"loss_window_s"`
+	Fsyncs         uint64  `json:"fsyncs"`
+	BytesWritten   uint64  `json:"bytes_written"`
+}
+
+// Uplink is the way to the oracles.
+type Uplink struct {
+	Broker      string            `json:"broker"`
+	Connected   bool              `json:"connected"`
+	Since       time.Time         `json:"since"` // of Connected's last change
+	Failure     string            `json:"failure,omitempty"`
+	LastReceipt *time.Time        `json:"last_receipt,omitempty"`
+	Published   uint64            `json:"published"`
+	Resent      uint64            `json:"resent"`
+	InFlight    int               `json:"in_flight"`
+	Receipts    uint64            `json:"receipts"`
+	Unverified  uint64            `json:"unverified"`
+	Refusals    map[string]uint64 `json:"refusals,omitempty"` // by reason
+	// CertificateEnds is when the client certificate is of no use any more.
+	CertificateEnds *time.Time `json:"certificate_ends,omitempty"`
+}
+
+// Warning is something that somebody should do something about.
+type Warning struct {
+	Code   string `json:"code"` // lower case with underscores, never reused
+	Text   string `json:"text"`
+	Remedy string `json:"remedy"`
+}
+
+// Live is the newest values of each device.
+type Live struct {
+	Version int           `json:"version"`
+	Time    time.Time     `json:"time"`
+	Devices []DeviceValue `json:"devices"` // in the order of the configuration
+}
+
+// DeviceValue is a device with its newest values. After a failure the values are those
+// before it, and Error is set.
+type DeviceValue struct {
+	Name   string     `json:"name"`
+	Model  string     `json:"model"`
+	Part   string     `json:"part"`
+	Point  string     `json:"point"`
+	At     *time.Time `json:"at,omitempty"`
+	AgeS   float64    `json:"age_s"`
+	Values []Value    `json:"values"`
+	Error  string     `json:"error,omitempty"`
+	Remedy string     `json:"remedy,omitempty"`
+}
