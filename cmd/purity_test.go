@@ -19,7 +19,7 @@ import (
 
 // pure are the packages whose results every oracle and verifier must repeat to
 // the byte: rule 5.
-var pure = []string{"ledger/unit", "ledger/entry", "ledger/block", "ledger/account",
+var pure = []string{"ledger/unit", "ledger/entry", "ledger/block", "ledger/request", "ledger/account",
 	"ledger/market", "ledger/carbon", "ledger/contract", "ledger/state"}
 
 // impureImports are packages, with all below them, that a pure package has no
@@ -81,6 +81,7 @@ var impureObjects = map[string]string{
 // signerInState is what ledger/state may use of signer. Beside the type Opened it
 // is the plain data of public keys, since the charter and enrolments are where keys
 // are kept: state can name and hand out a key, but neither verify nor sign with it.
+// What an enrolment carries, ledger/request verifies.
 var signerInState = []string{"Opened", "Algorithm", "KeyID", "PublicKey", "NewPublicKey"}
 
 // mapIterators yield a map's elements in its order. Sorted at once they are safe.

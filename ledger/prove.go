@@ -66,6 +66,9 @@ func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs 
 				e.Disclosures = append(e.Disclosures, p)
 			}
 		}
+		if err := calibrations(src, cp.Size, e.Pack(m), want); err != nil {
+			return nil, err
+		}
 	}
 	if err := closingHeader(src, cp.Size, index, want); err != nil {
 		return nil, err
@@ -98,7 +101,7 @@ func flagged(src Source, leaf []byte, want map[uint64]bool) ([]byte, error) {
 // keyHistory finds what was stated of the enrolment and the revocation of a key,
 // and the outcomes that say that enough oracles did.
 func keyHistory(src Source, size uint64, id signer.KeyID, want map[uint64]bool) error {
-	enrolment, revocation, adopted := []byte(entry.TypeEnrolment), []byte(entry.TypeRevocation), []byte(entry.OutcomeAdopted)
+	adopted := []byte(entry.OutcomeAdopted)
 	payloads := make(map[[32]byte]bool) // of the statements found
 	return src.Leaves(0, size, func(i uint64, leaf []byte) error {
 		if entry.KindOf(leaf) == entry.LeafOutcome {
@@ -110,26 +113,45 @@ func keyHistory(src Source, size uint64, id signer.KeyID, want map[uint64]bool) 
 			}
 			return nil
 		}
-		if !bytes.Contains(leaf, enrolment) && !bytes.Contains(leaf, revocation) {
+		if !aboutKeys(leaf) {
 			return nil // the others need not be parsed
 		}
 		m, err := signer.Parse(leaf)
 		if err != nil {
 			return nil
 		}
-		switch m.Type {
-		case entry.TypeEnrolment:
-			n, err := entry.ParseEnrolment(m.Payload)
-			if err != nil {
-				return nil
-			}
-			if k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key); err == nil && k.ID() == id {
-				want[i], payloads[sha256.Sum256(m.Payload)] = true, true
-			}
-		case entry.TypeRevocation:
-			if r, err := entry.ParseRevocation(m.Payload); err == nil && string(r.KeyID) == string(id[:]) {
-				want[i], payloads[sha256.Sum256(m.Payload)] = true, true
-			}
+		c, err := audit.ReadKeyChange(m)
+		if err == nil && (c.Ends == id || !c.Begins.IsZero() && c.Begins.ID() == id) {
+			want[i], payloads[sha256.Sum256(m.Payload)] = true, true
+		}
+		return nil
+	})
+}
+
+// What the types of statements about keys end in.
+var enrolmentType, revocationType = []byte("enrolment+cose"), []byte("revocation+cose")
+
+// aboutKeys tells quickly which leaves cannot be about keys.
+func aboutKeys(leaf []byte) bool {
+	return bytes.Contains(leaf, enrolmentType) || bytes.Contains(leaf, revocationType)
+}
+
+// calibrations finds those that a pack names.
+func calibrations(src Source, size uint64, p *entry.Pack, want map[uint64]bool) error {
+	if p == nil {
+		return nil
+	}
+	named := audit.Calibrations(p)
+	if len(named) == 0 {
+		return nil
+	}
+	typ := []byte(entry.TypeCalibration)
+	return src.Leaves(0, size, func(i uint64, leaf []byte) error {
+		if entry.KindOf(leaf) != entry.LeafStatement || !bytes.Contains(leaf, typ) {
+			return nil
+		}
+		if m, err := signer.Parse(leaf); err == nil && m.Type == entry.TypeCalibration && slices.Contains(named, m.Hash()) {
+			want[i] = true
 		}
 		return nil
 	})

@@ -27,7 +27,8 @@ const (
 	chunkBytes  = 1 << 20
 )
 
-var enrolmentType = []byte(entry.TypeEnrolment)
+// enrolmentType is what both types of enrolments end in.
+var enrolmentType = []byte("enrolment+cose")
 
 // read collects a chunk, and the keys that are enrolled in it. A key found here is
 // one that an enrolment in the log names; whether it was in force where it is
@@ -60,25 +61,23 @@ func (a *Auditor) read(next func() ([]byte, error)) (*chunk, error) {
 
 func (a *Auditor) knowOracles(c *entry.Charter) {
 	for _, o := range c.Oracles {
-		a.know(o.Algorithm, o.Key)
+		if k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key); err == nil {
+			a.know(k)
+		}
 	}
 }
 
 func (a *Auditor) learn(statement []byte) {
 	m, err := signer.Parse(statement)
-	if err != nil || m.Type != entry.TypeEnrolment {
-		return
-	}
-	if e, err := entry.ParseEnrolment(m.Payload); err == nil {
-		a.know(e.Algorithm, e.Key)
-	}
-}
-
-func (a *Auditor) know(algorithm int, raw []byte) {
-	k, err := signer.NewPublicKey(signer.Algorithm(algorithm), raw)
 	if err != nil {
 		return
 	}
+	if c, err := ReadKeyChange(m); err == nil && !c.Begins.IsZero() {
+		a.know(c.Begins)
+	}
+}
+
+func (a *Auditor) know(k signer.PublicKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.keys[k.ID()] = k

@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/sha256"
 	"fmt"
+	"slices"
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
@@ -46,6 +47,12 @@ func (r *Report) needed(e *Evidence) {
 	}
 	m, err := signer.Parse(e.leaf(at))
 	stated := err == nil
+	var named [][32]byte // calibrations
+	if stated {
+		if p := e.Pack(m); p != nil {
+			named = Calibrations(p)
+		}
+	}
 	agreed := make(map[[32]byte]bool) // payloads that enrol or revoke the key
 	for i := range e.Leaves {
 		l := &e.Leaves[i]
@@ -60,9 +67,10 @@ func (r *Report) needed(e *Evidence) {
 			if err != nil || !stated {
 				break
 			}
-			if id, changes := changedKey(s); changes && id == m.KeyID {
+			if c, err := ReadKeyChange(s); err == nil && c.concerns(m.KeyID) {
 				ok, agreed[sha256.Sum256(s.Payload)] = true, true
 			}
+			ok = ok || s.Type == entry.TypeCalibration && slices.Contains(named, s.Hash())
 		case entry.LeafOutcome:
 			if o, err := entry.ParseOutcome(l.Leaf); err == nil && o.Kind == entry.OutcomeAdopted {
 				ok = ok || agreed[o.Hash] // those whose payload it is stand before it
@@ -73,26 +81,6 @@ func (r *Report) needed(e *Evidence) {
 			return
 		}
 	}
-}
-
-// changedKey returns the key that a statement enrols or revokes, or wants to.
-func changedKey(m *signer.Message) (id signer.KeyID, ok bool) {
-	switch m.Type {
-	case entry.TypeEnrolment:
-		n, err := entry.ParseEnrolment(m.Payload)
-		if err != nil {
-			return id, false
-		}
-		k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key)
-		return k.ID(), err == nil
-	case entry.TypeRevocation:
-		v, err := entry.ParseRevocation(m.Payload)
-		if err != nil {
-			return id, false
-		}
-		return signer.KeyID(v.KeyID), true
-	}
-	return id, false
 }
 
 // chain checks that the headers in the file chain where they touch, and that
@@ -170,7 +158,8 @@ func (e *Evidence) revocations() map[[32]byte]uint64 {
 // file says of the key's end is returned also where it is not found.
 //
 // A key's own revocation ends it; an oracle's does where an outcome says that others
-// stated the same, and then the last one before that outcome did.
+// stated the same, and then the last one before that outcome did. A rotation is logged
+// only where the key that ends has consented.
 func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
 	if e == nil {
 		return KnownKey{}, false
@@ -196,14 +185,16 @@ func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
 			if err != nil {
 				continue
 			}
-			if k, ok := enrolled(m, oracles); ok && k.Public.ID() == id {
+			c, err := ReadKeyChange(m)
+			if err != nil {
+				continue
+			}
+			if k, ok := enrolled(m, c, oracles); ok && k.Public.ID() == id {
 				k.Enrolled, k.Revoked = l.Index, found.Revoked
 				found = k
 			}
-			if about, ok := changedKey(m); ok && about == id && m.Type == entry.TypeRevocation {
-				if m.KeyID == id || l.Index < adopted[sha256.Sum256(m.Payload)] {
-					found.Revoked = l.Index
-				}
+			if c.Ends == id && (c.Proven || m.KeyID == id || l.Index < adopted[sha256.Sum256(m.Payload)]) {
+				found.Revoked = l.Index
 			}
 		}
 	}
@@ -213,26 +204,15 @@ func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
 	return found, !found.Public.IsZero()
 }
 
-func enrolled(m *signer.Message, oracles map[signer.KeyID]KnownKey) (KnownKey, bool) {
-	if m.Type != entry.TypeEnrolment {
-		return KnownKey{}, false
-	}
+func enrolled(m *signer.Message, c *KeyChange, oracles map[signer.KeyID]KnownKey) (KnownKey, bool) {
 	o, ok := oracles[m.KeyID]
-	if !ok {
+	if !ok || c.Begins.IsZero() {
 		return KnownKey{}, false
 	}
 	if _, err := signer.Verify(m, o.Public); err != nil {
 		return KnownKey{}, false
 	}
-	n, err := entry.ParseEnrolment(m.Payload)
-	if err != nil {
-		return KnownKey{}, false
-	}
-	k, err := signer.NewPublicKey(signer.Algorithm(n.Algorithm), n.Key)
-	if err != nil {
-		return KnownKey{}, false
-	}
-	return KnownKey{Public: k, Name: n.Gateway, Role: RoleGateway}, true
+	return KnownKey{Public: c.Begins, Name: c.Gateway, Role: RoleGateway}, true
 }
 
 // String describes the answer in a line.

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -134,7 +135,9 @@ func (d *Description) statement(leaf []byte) error {
 	d.add("algorithm", m.Algorithm)
 	d.add("signed at", time.Unix(c.IssuedAt, 0).UTC().Format(time.RFC3339))
 	if c.Sequence.Count > 0 {
-		d.add("metering point", c.Subject)
+		if c.Subject != "" {
+			d.add("metering point", c.Subject)
+		}
 		d.add("sequence number", c.Sequence)
 	}
 	if c.Skipped != nil {
@@ -168,8 +171,12 @@ func (d *Description) payload(m *signer.Message) error {
 		}
 		d.add("wishes to close block", c.Height)
 		d.add("its clock shows", instant(c.Time))
-	case entry.TypeEnrolment:
-		return d.enrolment(m.Payload)
+	case entry.TypeEnrolment, entry.TypeProvenEnrolment:
+		return d.enrolment(m)
+	case entry.TypeCalibration:
+		return d.calibration(m)
+	case entry.TypeClockMap:
+		return d.clockMap(m.Payload)
 	case entry.TypeRevocation:
 		r, err := entry.ParseRevocation(m.Payload)
 		if err != nil {
@@ -187,21 +194,109 @@ func (d *Description) payload(m *signer.Message) error {
 	return nil
 }
 
-func (d *Description) enrolment(payload []byte) error {
-	e, err := entry.ParseEnrolment(payload)
+func (d *Description) enrolment(m *signer.Message) error {
+	var points []entry.Point
+	c, err := ReadKeyChange(m)
 	if err != nil {
 		return err
 	}
-	k, err := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key)
-	if err != nil {
-		return err
+	d.add("enrols gateway", c.Gateway)
+	d.add("with key", fmt.Sprintf("%v (%v)", c.Begins.ID(), c.Begins.Algorithm()))
+	if c.Proven {
+		r, err := openedRequest(m)
+		if err != nil {
+			return err
+		}
+		points = r.Points
+		d.add("proof of possession", "the key has signed the request, "+time.Unix(r.IssuedAt, 0).UTC().Format(time.RFC3339))
+		if r.Rotation {
+			d.add("in place of key", fmt.Sprintf("%x, which has signed it too", r.Replaces))
+		}
+		if r.Model != "" || r.Serial != "" {
+			d.add("machine", strings.TrimSpace(r.Model+" "+r.Serial))
+		}
+		for _, p := range r.Devices {
+			d.add("device", words(p.Model, p.Serial, p.Where, p.Subject))
+		}
+	} else {
+		e, err := entry.ParseEnrolment(m.Payload)
+		if err != nil {
+			return err
+		}
+		points = e.Points
+		d.add("proof of possession", "none: an oracle vouches for the key")
 	}
-	d.add("enrols gateway", e.Gateway)
-	d.add("with key", fmt.Sprintf("%v (%v)", k.ID(), k.Algorithm()))
-	for _, p := range e.Points {
+	for _, p := range points {
 		d.add("metering point", fmt.Sprintf("%s, %s, %d channels", p.Subject, p.Mode, len(p.Channels)))
 	}
 	return nil
+}
+
+func (d *Description) calibration(m *signer.Message) error {
+	c, err := entry.ParseCalibration(m.Payload)
+	if err != nil {
+		return err
+	}
+	h := m.Hash()
+	d.add("readings name it", hex.EncodeToString(h[:]))
+	d.add("device", words(c.Device, c.Model, c.Serial))
+	for _, k := range c.Corrections {
+		line := fmt.Sprintf("%s: %s, before %s", k.Channel, factors(k.After), factors(k.Before))
+		if k.Uncertainty.Mantissa > 0 {
+			line += fmt.Sprintf("; uncertain by %v of the value", k.Uncertainty)
+		}
+		d.add("corrects", line)
+	}
+	d.add("found by", c.Method)
+	if r := c.Reference; r != nil {
+		d.add("reference", words(r.Maker, r.Model, r.Serial))
+		if r.Certificate != "" {
+			d.add("its certificate", r.Certificate)
+		}
+	}
+	d.add("person", c.Person)
+	d.add("calibrated at", instant(c.Time))
+	if len(c.Data) > 0 {
+		d.add("digest of the samples", hex.EncodeToString(c.Data))
+	}
+	if len(c.Undoes) > 0 {
+		d.add("undoes", hex.EncodeToString(c.Undoes))
+	}
+	return nil
+}
+
+func (d *Description) clockMap(payload []byte) error {
+	m, err := entry.ParseClockMap(payload)
+	if err != nil {
+		return err
+	}
+	d.add("boot", m.Boot)
+	d.add("since boot", time.Duration(m.Monotonic))
+	d.add("it was", instant(m.Time)+", from "+m.Quality)
+	if m.Uncertainty > 0 {
+		d.add("uncertain by", time.Duration(m.Uncertainty))
+	}
+	if m.Step != 0 {
+		d.add("clock was moved by", time.Duration(m.Step)*time.Millisecond)
+	}
+	return nil
+}
+
+// factors writes a correction as it is applied: "1.010 x said + 0.5".
+func factors(f entry.Factors) string {
+	s := f.Ratio.String() + " x"
+	if f.Sign < 0 {
+		s = "-" + s
+	}
+	if f.Offset.Mantissa != 0 {
+		s += " + " + f.Offset.String()
+	}
+	return s
+}
+
+// words joins what there is.
+func words(s ...string) string {
+	return strings.Join(slices.DeleteFunc(s, func(w string) bool { return w == "" }), ", ")
 }
 
 // instant writes Unix milliseconds.

@@ -28,7 +28,7 @@ func (r *Report) statement(statement []byte, index uint64, t Trust, e *Evidence)
 		r.set(CheckSignature, False, "signed for ledger %q, the policy is for %q", c.Audience, t.Policy.Origin())
 		return
 	}
-	r.calibration(m)
+	r.calibration(m, &c, e)
 	r.disclosure(m, &c, e)
 	r.signature(m, index, t, e)
 }
@@ -70,16 +70,16 @@ func (r *Report) signature(m *signer.Message, index uint64, t Trust, e *Evidence
 	}
 }
 
-// maySign says who signs what: gateways readings and their own end, oracles all
-// the rest. Of a key whose role is not known nothing is said.
+// maySign says who signs what: gateways what they measure and how, and their own end,
+// oracles all the rest. Of a key whose role is not known nothing is said.
 func maySign(role, typ string) bool {
-	switch role {
-	case RoleGateway:
-		return typ == entry.TypeReading || typ == entry.TypeRevocation
-	case RoleOracle:
-		return typ != entry.TypeReading
+	switch typ {
+	case entry.TypeReading, entry.TypeCalibration, entry.TypeClockMap:
+		return role != RoleOracle
+	case entry.TypeRevocation:
+		return true
 	}
-	return true
+	return role != RoleGateway
 }
 
 func nameOf(k KnownKey) string {
@@ -113,7 +113,7 @@ func findKey(id signer.KeyID, t Trust, e *Evidence) (KnownKey, string, bool) {
 
 func (r *Report) time(c *entry.Claims, typ string) {
 	switch {
-	case c.Time == nil && typ != entry.TypeReading:
+	case c.Time == nil && maySign(RoleOracle, typ):
 		r.set(CheckTime, NotApplicable, "a statement of an oracle: block time is the median of their clocks")
 	case c.Time == nil || c.Time.Quality == entry.ClockUnsynced:
 		r.set(CheckTime, Unchecked, "the gateway had no clock source: only the order of its statements is claimed")
@@ -123,12 +123,6 @@ func (r *Report) time(c *entry.Claims, typ string) {
 		r.set(CheckTime, Holds, "%s, claimed within %d ms", c.Time.Quality, (c.Time.Uncertainty+999_999)/1_000_000)
 	default:
 		r.set(CheckTime, Holds, "%s, no bound claimed", c.Time.Quality)
-	}
-}
-
-func (r *Report) calibration(m *signer.Message) {
-	if m.Type == entry.TypeReading {
-		r.set(CheckCalibration, NotApplicable, "no calibration record covers this device: its readings are measured, not calibrated")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"wattmark/ledger/entry"
+	"wattmark/ledger/request"
 	"wattmark/signer"
 )
 
@@ -11,17 +12,6 @@ import (
 func (g *gateway) turn(c *Chain, alg signer.Algorithm) {
 	g.keys++
 	g.key = Key(c.tb, alg, fmt.Sprintf("%s %d", g.name, g.keys))
-}
-
-// asked returns a request's or rotation's statement of a key for a gateway.
-func (c *Chain) asked(key signer.Signer, gateway, typ string, payload []byte) []byte {
-	c.tb.Helper()
-	s := &Statement{
-		Key: key, Type: typ, Content: entry.ContentCBOR, Payload: payload,
-		Claims: entry.Claims{Issuer: "urn:wattmark:gateway:" + gateway, Audience: Origin, IssuedAt: c.State.Time() / 1000},
-	}
-	b, _ := s.Sign(c.tb)
-	return b
 }
 
 // Proven returns the statement by which the first oracle admits a new key of a
@@ -32,14 +22,14 @@ func (c *Chain) Proven(name string, alg signer.Algorithm, mode string) *Statemen
 	if err != nil {
 		c.tb.Fatal(err)
 	}
-	r := &entry.EnrolmentRequest{Algorithm: e.Algorithm, Key: e.Key, Gateway: name, Points: e.Points}
-	return c.Admitting(c.asked(c.gateways[name].key, name, entry.TypeRequest, c.encoded(r.Encode())))
+	r := entry.EnrolmentRequest{Gateway: name, Points: e.Points}
+	return c.Admitting(c.encoded(request.Sign(c.gateways[name].key, r, Origin, c.State.Time()/1000)))
 }
 
 // Admitting returns the first oracle's statement around a request or rotation.
-func (c *Chain) Admitting(request []byte) *Statement {
+func (c *Chain) Admitting(statement []byte) *Statement {
 	c.tb.Helper()
-	e := &entry.ProvenEnrolment{Request: request}
+	e := &entry.ProvenEnrolment{Request: statement}
 	return c.Stated(0, entry.TypeProvenEnrolment, c.encoded(e.Encode()))
 }
 
@@ -52,9 +42,9 @@ func (c *Chain) Rotation(name string, alg signer.Algorithm) *Statement {
 	g := c.gateways[name]
 	g.turn(c, alg)
 	id := old.Public().ID()
-	r := &entry.EnrolmentRequest{Algorithm: int(alg), Key: g.key.Public().Bytes(), Gateway: name, Replaces: id[:]}
-	rotation := &entry.Rotation{Request: c.asked(g.key, name, entry.TypeRequest, c.encoded(r.Encode()))}
-	return c.Admitting(c.asked(old, name, entry.TypeRotation, c.encoded(rotation.Encode())))
+	seconds := c.State.Time() / 1000
+	asked := c.encoded(request.Sign(g.key, entry.EnrolmentRequest{Gateway: name, Replaces: id[:]}, Origin, seconds))
+	return c.Admitting(c.encoded(request.Rotate(old, asked, name, Origin, seconds)))
 }
 
 // numbered returns a gateway's statement that is no reading, with its next sequence

@@ -1,11 +1,9 @@
 package state_test
 
 import (
-	"errors"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"pgregory.net/rapid"
 
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
@@ -232,45 +230,4 @@ func TestProvenEnrolmentsTakeOverByAgreement(t *testing.T) {
 	if diff := cmp.Diff([]string{"adopted enrolment home1 -1"}, outcomes(t, c.Last())); diff != "" {
 		t.Errorf("outcome (-want +got)\n%s", diff)
 	}
-}
-
-func FuzzOpenRequest(f *testing.F) {
-	c := ledgertest.New(f, 1).Draw("+home1")
-	first, next := ask(c), ask(c)
-	next.instead(c, "home1")
-	f.Add(first.sign(f))
-	f.Add(next.sign(f))
-	old := c.GatewayKey("home1").Public()
-	f.Fuzz(func(t *testing.T, b []byte) {
-		r, err := state.OpenRequest(b, ledgertest.Origin)
-		if err != nil {
-			if !errors.Is(err, state.ErrRequest) {
-				t.Fatalf("%x: error %v", b, err)
-			}
-			return
-		}
-		if (r.Rotation != nil) != (len(r.Replaces) > 0) {
-			t.Fatalf("%x: replaces %x, rotation %v", b, r.Replaces, r.Rotation != nil)
-		}
-		if r.Rotation != nil && r.Consented(old) == nil && r.Rotation.KeyID != old.ID() {
-			t.Fatalf("%x: consent of key %v", b, r.Rotation.KeyID)
-		}
-	})
-}
-
-// TestRequestsBindEveryByte changes one byte of a rotation: nothing of it may be taken.
-func TestRequestsBindEveryByte(t *testing.T) {
-	c := ledgertest.New(t, 1).Draw("+home1")
-	a := ask(c)
-	a.instead(c, "home1")
-	whole := a.sign(t)
-	old := c.GatewayKey("home1").Public()
-	rapid.Check(t, func(rt *rapid.T) {
-		b := append([]byte(nil), whole...)
-		i := rapid.IntRange(0, len(b)-1).Draw(rt, "byte")
-		b[i] ^= 1 << rapid.IntRange(0, 7).Draw(rt, "bit")
-		if r, err := state.OpenRequest(b, ledgertest.Origin); err == nil && r.Consented(old) == nil {
-			rt.Fatalf("byte %d of %d was changed and nobody noticed", i, len(b))
-		}
-	})
 }
