@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/BurntSushi/toml"
@@ -256,6 +257,15 @@ func (f *File) Path(p string) string {
 		return p
 	}
 	return filepath.Join(filepath.Dir(f.path), p)
+}
+
+// MetricsAddress is where the metrics are, in the form of console.Listen; empty where
+// they are not.
+func (f *File) MetricsAddress() string {
+	if path, ok := strings.CutPrefix(f.Metrics.Listen, "unix:"); ok {
+		return "unix:" + f.Path(path)
+	}
+	return f.Metrics.Listen
 }
 
 // Effective lists what the configuration comes to, with the line of each value that

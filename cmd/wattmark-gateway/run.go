@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -49,7 +48,7 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
-			return failed(d.run(cmd.Context(), cfg, hup))
+			return failed(d.run(cmd.Context(), configured{file, cfg}, hup))
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "check the configuration, print what would run, and end")
@@ -100,57 +99,4 @@ func printChecked(w io.Writer, f *gateway.File) error {
 	fmt.Fprintf(&text, "\nThe configuration is right: %d devices on %d buses would run.\n", len(f.Devices), len(f.Buses))
 	_, err := w.Write(text.Bytes())
 	return err
-}
-
-// daemon is a gateway that runs, one life after another: each configuration has one.
-type daemon struct {
-	name string // of the configuration file
-	log  *slog.Logger
-}
-
-// run runs the gateway until ctx ends. A value on hup makes it read its configuration
-// again.
-func (d *daemon) run(ctx context.Context, cfg gateway.Config, hup <-chan os.Signal) error {
-	for {
-		next, err := d.live(ctx, cfg, hup)
-		if err != nil || next == nil {
-			return err
-		}
-		cfg = *next
-	}
-}
-
-// live runs the gateway with one configuration, and returns the next, nil at the end.
-func (d *daemon) live(ctx context.Context, cfg gateway.Config, hup <-chan os.Signal) (*gateway.Config, error) {
-	cfg.Log = d.log
-	g, report, err := gateway.Open(cfg)
-	if err != nil {
-		return nil, err
-	}
-	if !report.Clean() {
-		d.log.Warn("opened outbox", "report", report.String())
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	ended := make(chan error, 1)
-	go func() { ended <- g.Run(ctx) }()
-	d.log.Info("running", "gateway", cfg.Name, "devices", len(cfg.Devices), "buses", len(cfg.Buses))
-	for {
-		select {
-		case err := <-ended:
-			return nil, err
-		case <-hup:
-			_, next, err := load(d.name)
-			if err != nil {
-				d.log.Error("kept the old configuration", "error", err)
-				continue
-			}
-			cancel()
-			if err := <-ended; err != nil {
-				return nil, err
-			}
-			d.log.Info("took a new configuration")
-			return &next, nil
-		}
-	}
 }

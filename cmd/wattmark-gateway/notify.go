@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"net"
+	"os"
+	"strconv"
+	"time"
+)
+
+// notify tells the service manager something (sd_notify(3)). Without one it does
+// nothing.
+func notify(state string) error {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return nil
+	}
+	if path[0] == '@' { // an abstract socket
+		path = "\x00" + path[1:]
+	}
+	c, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+	_, err = c.Write([]byte(state))
+	return errors.Join(err, c.Close())
+}
+
+// watchdogEvery is how often the service manager wants to be told that all is well,
+// halved as sd_watchdog_enabled(3) recommends; 0 for never.
+func watchdogEvery() time.Duration {
+	us, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
+	if err != nil || us <= 0 {
+		return 0
+	}
+	if pid := os.Getenv("WATCHDOG_PID"); pid != "" && pid != strconv.Itoa(os.Getpid()) {
+		return 0
+	}
+	return time.Duration(us) * time.Microsecond / 2
+}
