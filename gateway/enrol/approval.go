@@ -1,0 +1,198 @@
+package enrol
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// Approval is what an operator gives back: the key is on the ledger, and who keeps
+// that ledger.
+type Approval struct {
+	Policy *block.Policy
+	// Charter proves leaf 0, Enrolment the leaf of the proven enrolment. Both hold
+	// their leaf, under a checkpoint that satisfies the policy.
+	Charter, Enrolment *block.LogProof
+}
+
+// ErrApproval is wrapped where an approval is not one, or proves something else.
+var ErrApproval = errors.New("no approval of this request")
+
+// wireApproval is the form of a file: deterministic CBOR.
+type wireApproval struct {
+	_         struct{} `cbor:",toarray"`
+	Kind      string
+	Version   uint64
+	Policy    []byte
+	Charter   []byte
+	Enrolment []byte
+}
+
+const (
+	approvalKind    = "approval"
+	approvalVersion = 1
+	// maxApproval bounds an approval in bytes: a policy and two proofs of 256 KiB each.
+	maxApproval = 3<<18 + 64
+)
+
+var (
+	encMode = must(cbor.CoreDetEncOptions().EncMode())
+	decMode = must(cbor.DecOptions{
+		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
+		MaxNestedLevels: 8, MaxArrayElements: 1024, MaxMapPairs: 16,
+	}.DecMode())
+)
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
+	return v
+}
+
+// Encode writes the approval's file.
+func (a *Approval) Encode() []byte {
+	return must(encMode.Marshal(wireApproval{
+		Kind: approvalKind, Version: approvalVersion,
+		Policy: []byte(a.Policy.String()), Charter: a.Charter.Encode(), Enrolment: a.Enrolment.Encode(),
+	}))
+}
+
+// ParseApproval reads what Encode wrote, and only that. It verifies nothing.
+func ParseApproval(b []byte) (*Approval, error) {
+	if len(b) > maxApproval {
+		return nil, fmt.Errorf("%w: %d bytes, over the limit of %d", ErrApproval, len(b), maxApproval)
+	}
+	var w wireApproval
+	if err := decMode.Unmarshal(b, &w); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
+	}
+	if w.Kind != approvalKind || w.Version != approvalVersion {
+		return nil, fmt.Errorf("%w: %q version %d, and this program reads %q version %d", ErrApproval, w.Kind, w.Version, approvalKind, approvalVersion)
+	}
+	var a Approval
+	var err error
+	if a.Policy, err = block.ParsePolicy(w.Policy); err == nil {
+		if a.Charter, err = block.ParseLogProof(w.Charter); err == nil {
+			a.Enrolment, err = block.ParseLogProof(w.Enrolment)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
+	}
+	if !bytes.Equal(a.Encode(), b) {
+		return nil, fmt.Errorf("%w: not in its own encoding", ErrApproval)
+	}
+	return &a, nil
+}
+
+// Enrolment is what a gateway knows once its key was admitted, all of it proven.
+type Enrolment struct {
+	Origin  string
+	Policy  *block.Policy
+	Charter *entry.Charter
+	Gateway string
+	Key     signer.PublicKey
+	// Points are the metering points as they are registered.
+	Points []entry.Point
+	// Leaf is the index of the leaf that admitted the key.
+	Leaf uint64
+
+	approval *Approval
+}
+
+// Accept verifies that the approval is of the request, and returns the enrolment.
+// trusted is the policy that the gateway was given, nil for none: then whoever calls
+// lets the policy's words be compared. before is the enrolment of the key that is
+// replaced, nil where there is none.
+func Accept(a *Approval, r *Request, trusted *block.Policy, before *Enrolment) (*Enrolment, error) {
+	if trusted != nil && trusted.String() != a.Policy.String() {
+		return nil, fmt.Errorf("%w: its policy is not the one of the configuration: ask the operator which is right", ErrApproval)
+	}
+	e := &Enrolment{Origin: a.Policy.Origin(), Policy: a.Policy, Gateway: r.Gateway, Key: r.Public, Leaf: a.Enrolment.Index, approval: a}
+	if e.Origin != r.Origin {
+		return nil, fmt.Errorf("%w: it is of the ledger %q, the request is for %q", ErrApproval, e.Origin, r.Origin)
+	}
+	carried, err := e.prove(a)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
+	}
+	if !bytes.Equal(carried, r.Carried) {
+		return nil, fmt.Errorf("%w: it admits another request: bring back the approval of the newest one, or start again", ErrApproval)
+	}
+	e.Points = r.Points
+	if r.Rotation != nil {
+		if before == nil || before.Origin != e.Origin || before.Key.ID() != r.Rotation.KeyID {
+			return nil, fmt.Errorf("%w: it replaces key %v, which is not the one enrolled here", ErrApproval, r.Rotation.KeyID)
+		}
+		e.Points = before.Points
+	}
+	return e, nil
+}
+
+// prove verifies both proofs and the oracle's statement, and returns the request
+// that was admitted.
+func (e *Enrolment) prove(a *Approval) (carried []byte, err error) {
+	if _, err := a.Charter.Verify(a.Policy); err != nil {
+		return nil, fmt.Errorf("the charter's proof: %w", err)
+	}
+	if a.Charter.Index != 0 {
+		return nil, fmt.Errorf("leaf %d in the place of the charter", a.Charter.Index)
+	}
+	if e.Charter, err = entry.ParseCharter(a.Charter.Extra); err != nil {
+		return nil, err
+	}
+	if e.Charter.Origin != e.Origin {
+		return nil, fmt.Errorf("a charter of %q under a policy of %q", e.Charter.Origin, e.Origin)
+	}
+	if _, err := a.Enrolment.Verify(a.Policy); err != nil {
+		return nil, fmt.Errorf("the enrolment's proof: %w", err)
+	}
+	m, err := signer.Parse(a.Enrolment.Extra)
+	if err != nil {
+		return nil, err
+	}
+	if m.Type != entry.TypeProvenEnrolment {
+		return nil, fmt.Errorf("a leaf of type %q in the place of the enrolment", m.Type)
+	}
+	key, ok := e.OracleKeys()[m.KeyID]
+	if !ok {
+		return nil, fmt.Errorf("it is stated by key %v, which is no oracle's", m.KeyID)
+	}
+	if _, err := signer.Verify(m, key); err != nil {
+		return nil, err
+	}
+	p, err := entry.ParseProvenEnrolment(m.Payload)
+	if err != nil {
+		return nil, err
+	}
+	return p.Request, nil
+}
+
+// OracleKeys returns the oracles' statement keys, which sign refusals.
+func (e *Enrolment) OracleKeys() map[signer.KeyID]signer.PublicKey {
+	out := make(map[signer.KeyID]signer.PublicKey)
+	for _, o := range e.Charter.Oracles {
+		if k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key); err == nil {
+			out[k.ID()] = k
+		}
+	}
+	return out
+}
+
+// CheckKey says whether key is the one that is enrolled, and if not, what to do.
+func (e *Enrolment) CheckKey(key signer.PublicKey) error {
+	switch {
+	case key == e.Key:
+		return nil
+	case key.Algorithm() != e.Key.Algorithm():
+		return fmt.Errorf("the key store holds a key for %v, and the enrolled key %v is for %v: set [key] to the store it was enrolled from, or run wattmark-gateway enrol for a new key", key.Algorithm(), e.Key.ID(), e.Key.Algorithm())
+	}
+	return fmt.Errorf("the key store holds key %v, and %v is enrolled: set [key] to the store it was enrolled from, or run wattmark-gateway enrol for a new key", key.ID(), e.Key.ID())
+}

@@ -1,0 +1,35 @@
+// Package enrol is the ceremony by which a gateway comes onto a ledger, and by
+// which its key is replaced.
+//
+// The gateway's new key signs a request that says who it is and what it measures
+// ([NewRequest]); where it replaces another key, that one signs around it
+// ([NewRotation]). The request goes to an operator as a file, or as the picture of
+// [QR]; both sides see the same eight [Words] of the key. What comes back is an
+// [Approval]: the oracle's statement that admits the key, proven to be on the
+// ledger under the policy of those who keep it. [Accept] verifies all of it, and
+// [Save] keeps it in the state directory, whole or not at all, in a form that
+// [Load] verifies again at each start.
+//
+// # The text form
+//
+// Where a request travels as text it is "WM1:" and the base32 (RFC 4648, upper
+// case, no padding) of the request's statement, compressed by raw DEFLATE (RFC
+// 1951) with the preset dictionary of dictionary.bin, which belongs to the version
+// in the prefix and is never changed. All its characters are in the alphanumeric set
+// of QR codes (ISO/IEC 18004 section 7.4.4), which then hold 5.5 bits each, and are
+// plain letters for a camera's app, a messenger or a shell.
+//
+// # The words
+//
+// The eight words are the first 80 bits of the key's id, ten for each, in the list
+// of words.txt: 1024 English nouns of our own choice, no two of which are a letter
+// apart. Somebody who wants to pass off a key of his own has to make about 2^80 keys.
+//
+// # What approves
+//
+// An approval proves that the ledger took the key. That its readings are taken too
+// is proven by the first receipt, and by nothing before. A policy that the
+// configuration names is the only one that an approval may come under; where it
+// names none, the technician compares the words of the policy with the operator
+// ([PolicyWords]), as with the key.
+package enrol
