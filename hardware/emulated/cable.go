@@ -59,7 +59,8 @@ type Cable struct {
 	held      []byte // a Late frame
 	sent      []byte // not done with
 	bursts    []burst
-	baud      int // of the line; zero is whatever the part wants
+	free      [][]byte // storage of answers that were read
+	baud      int      // of the line; zero is whatever the part wants
 	unplugged bool
 	changed   chan struct{} // closed and replaced when somebody who waits should look again
 }
@@ -70,6 +71,7 @@ type burst struct {
 	char time.Duration // from one to the next
 	baud int           // that they are sent with; zero is any
 	b    []byte        // those not read yet
+	all  []byte        // the storage that b is the end of
 }
 
 // kernelBuffer is what a serial port keeps of what nobody reads.
@@ -158,10 +160,16 @@ func (c *Cable) hear(b []byte, now time.Time) {
 		garble(c.sent[len(c.sent)-len(b):])
 	}
 	for len(c.sent) > 0 {
-		used, reply, after := a.Answer(c.sent, nil)
+		var storage []byte
+		if n := len(c.free); n > 0 {
+			storage, c.free = c.free[n-1], c.free[:n-1]
+		}
+		used, reply, after := a.Answer(c.sent, storage)
 		c.sent = c.sent[:copy(c.sent, c.sent[used:])]
 		if len(reply) > 0 {
 			c.deliver(reply, now.Add(after))
+		} else if cap(reply) > 0 {
+			c.free = append(c.free, reply)
 		}
 		if used == 0 {
 			break
@@ -211,7 +219,7 @@ func (c *Cable) put(frame []byte, at time.Time, slow time.Duration) {
 	if frame = frame[:max(0, min(len(frame), kernelBuffer-c.waiting()))]; len(frame) == 0 {
 		return
 	}
-	u := burst{at: at, b: frame, baud: c.speed(), char: slow / time.Duration(len(frame))}
+	u := burst{at: at, b: frame, all: frame, baud: c.speed(), char: slow / time.Duration(len(frame))}
 	if c.Pace > 0 {
 		u.char += 10 * time.Second / time.Duration(c.Pace)
 	}
@@ -260,7 +268,8 @@ func (c *Cable) take(b []byte, now time.Time) (n int, wait time.Duration) {
 		if u.b = u.b[k:]; len(u.b) > 0 {
 			break
 		}
-		c.bursts = c.bursts[1:]
+		c.free = append(c.free, u.all[:0])
+		c.bursts = c.bursts[:copy(c.bursts, c.bursts[1:])]
 	}
 	wait = time.Hour
 	if _, ok := c.part.(Talker); ok && !c.silent && !c.unplugged {
