@@ -19,8 +19,12 @@ type Bench struct {
 	Faults func(plan emulated.Plan)
 	// Attach puts the part on its bus, where it is at first, or takes it off.
 	Attach func(on bool)
-	// Exchanges counts what the part was asked, faults included.
+	// Exchanges counts what the part was asked, faults included. Of a part that speaks
+	// unasked it counts the frames.
 	Exchanges func() int
+	// Push says that the part speaks unasked. A fault then strikes one of its frames, and
+	// Attach unplugs the adapter: a part that is silent is no part that is gone.
+	Push bool
 	// Changes counts the commands among them that change a setting or state of the
 	// part; nil where the driver's bus cannot carry any.
 	Changes func() int
@@ -28,6 +32,9 @@ type Bench struct {
 	// Sense that meets it, or of the next one where the part answers in that; nil is a
 	// good sample.
 	Classes map[emulated.Fault]error
+	// Kept names the channels that the device adds from totals of its own, which are in
+	// no recording.
+	Kept []string
 
 	now hardware.Clock
 }
@@ -130,6 +137,14 @@ func checkValues(t testing.TB, about *hardware.Descriptor, b *hardware.Batch) {
 			t.Errorf("%s: %s: %v", about.Model, c.Name, err)
 		}
 	}
+}
+
+// recorded returns the values that Decode gives too, without what timeless takes away.
+func (b *Bench) recorded(values []hardware.Value) []hardware.Value {
+	about := b.Device.Describe()
+	return slices.DeleteFunc(timeless(values), func(v hardware.Value) bool {
+		return slices.Contains(b.Kept, about.Channels[v.Channel].Name)
+	})
 }
 
 // timeless returns values without the doubt that comes from the clock alone, and not

@@ -16,6 +16,9 @@ import (
 	"wattmark/hardware/emulated"
 )
 
+// pushAllocations is how many allocations a frame of a part that speaks unasked may cost.
+const pushAllocations = 32
+
 // contextGrace is how long Sense may go on after its context has ended.
 const contextGrace = 50 * time.Millisecond
 
@@ -95,7 +98,7 @@ func decodes(t *testing.T, b *Bench) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(timeless(sensed.Values), timeless(decoded.Values)) + cmp.Diff(sensed.Warnings, decoded.Warnings); diff != "" {
+		if diff := cmp.Diff(b.recorded(sensed.Values), timeless(decoded.Values)) + cmp.Diff(sensed.Warnings, decoded.Warnings); diff != "" {
 			t.Errorf("sensed and decoded from the evidence (-sensed +decoded):\n%s", diff)
 		}
 		garbage(t, b.Device, &sensed.Evidence)
@@ -105,6 +108,18 @@ func decodes(t *testing.T, b *Bench) {
 func allocates(t *testing.T, b *Bench) {
 	dst := b.sample(t, "at first")
 	about := b.Device.Describe()
+	if d, ok := b.Device.(hardware.Decoder); ok && b.Push {
+		// Its part speaks meanwhile; and what a frame tells in words needs memory.
+		evidence := dst.Evidence.Clone()
+		if n := testing.AllocsPerRun(20, func() {
+			if err := d.Decode(&evidence, dst); err != nil {
+				t.Fatal(err)
+			}
+		}); n > pushAllocations {
+			t.Errorf("%v allocations a frame, more than %d", n, pushAllocations)
+		}
+		return
+	}
 	ctx := t.Context()
 	if n := testing.AllocsPerRun(20, func() {
 		time.Sleep(about.Settle) // a measurement waits

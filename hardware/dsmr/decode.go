@@ -1,0 +1,213 @@
+package dsmr
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"wattmark/hardware"
+	"wattmark/hardware/obis"
+	"wattmark/hardware/push"
+)
+
+// Decode implements hardware.Decoder. It takes the first good telegram of what was
+// received, and warns of what came before and after it; without a good one it returns
+// what is wrong with the first.
+func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
+	dst.ResetValues()
+	var refused error
+	found, before, after := false, false, false
+	for i := range t.Len() {
+		_, received := t.Exchange(i)
+		for len(received) > 0 {
+			if found {
+				after = after || len(bytes.TrimSpace(received)) > 0
+				break
+			}
+			start, end := scan(received)
+			if end == 0 {
+				end = len(received)
+			}
+			before = before || len(bytes.TrimSpace(received[:start])) > 0
+			if start < end {
+				dst.ResetValues()
+				err := telegram(received[start:end], dst)
+				found = err == nil
+				before = before || !found
+				if refused == nil {
+					refused = err
+				}
+			}
+			received = received[end:]
+		}
+	}
+	if !found {
+		dst.ResetValues()
+		if refused == nil {
+			refused = nothing(t)
+		}
+		return refused
+	}
+	if before {
+		dst.Warn(hardware.WarnResync, "skipped what came before the first good telegram")
+	}
+	if after {
+		dst.Warn(hardware.WarnTrailing, "ignored what came after the telegram")
+	}
+	return nil
+}
+
+// smlStart begins every SML file.
+var smlStart = []byte{0x1B, 0x1B, 0x1B, 0x1B, 0x01, 0x01, 0x01, 0x01}
+
+// nothing says what is wrong with bytes in which no telegram begins.
+func nothing(t *hardware.Transcript) error {
+	for i := range t.Len() {
+		_, received := t.Exchange(i)
+		switch {
+		case bytes.Contains(received, smlStart):
+			return refuse(hardware.ErrWrongDevice, errors.New("this is SML"))
+		case bytes.IndexByte(received, '!') >= 0:
+			return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the telegram's beginning is missing", hardware.ErrTruncated))
+		case len(received) > 0:
+			return refuse(hardware.ErrMalformed, errors.New("no telegram: no \"/\" begins one"))
+		}
+	}
+	return refuse(hardware.ErrMalformed, fmt.Errorf("%w: nothing was received", hardware.ErrTruncated))
+}
+
+func refuse(class, err error) error {
+	return &hardware.Error{Class: class, Op: "reading a telegram", Err: err}
+}
+
+// scan implements push.Scan. A telegram begins with "/", which stands nowhere else in it
+// (IEC 62056-21, 6.3.2), and ends with the line that begins with "!".
+func scan(b []byte) (start, end int) {
+	start = bytes.IndexByte(b, '/')
+	if start < 0 {
+		return len(b), 0
+	}
+	last := false // in the last line
+	for i := start + 1; i < len(b); i++ {
+		switch {
+		case b[i] == '/':
+			return start, i
+		case b[i] == '!' && b[i-1] == '\n':
+			last = true
+		case b[i] == '\n' && last:
+			return start, i + 1
+		}
+	}
+	return start, 0
+}
+
+// telegram decodes the telegram that b is from "/" to the end of its last line.
+func telegram(b []byte, dst *hardware.Batch) error {
+	if len(b) > push.MaxFrame {
+		return refuse(hardware.ErrMalformed, fmt.Errorf("a telegram of %d bytes; at most %d are taken", len(b), push.MaxFrame))
+	}
+	mark := bytes.LastIndex(b, []byte("\n!"))
+	if mark < 0 {
+		return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the telegram has no end", hardware.ErrTruncated))
+	}
+	mark++
+	checked, err := verify(b[:mark+1], bytes.TrimRight(b[mark+1:], "\r\n"))
+	if err != nil {
+		return err
+	}
+	heading, data, _ := bytes.Cut(b[:mark], []byte{'\n'})
+	id, err := identity(bytes.TrimRight(heading, "\r"))
+	if err != nil {
+		return err
+	}
+	if bytes.IndexByte(data, stx) >= 0 {
+		return refuse(hardware.ErrWrongDevice, errors.New("this is a readout by IEC 62056-21 mode C"))
+	}
+	var m obis.Message
+	if err := m.ReadText(data, dst); err != nil {
+		return err
+	}
+	quality := hardware.Quality(0)
+	if !checked {
+		if fourOrLater(m.Version) {
+			return refuse(hardware.ErrMalformed, fmt.Errorf("%w: version %s ends with a checksum, and here is none", hardware.ErrTruncated, m.Version))
+		}
+		quality = hardware.Unverified
+		dst.Warn(hardware.WarnNoChecksum, "the telegram carries none")
+	}
+	m.Fill(dst, quality)
+	id.Serial, id.Version = m.Serial, m.Version
+	dst.Identity = id
+	return nil
+}
+
+// stx begins a block of data in IEC 62056-21 mode C.
+const stx = 0x02
+
+// fourOrLater reports whether a telegram says that it is of version 4 or later: "42",
+// "50", in Belgium "50217".
+func fourOrLater(version string) bool {
+	return len(version) >= 2 && version[0] >= '4' && version[0] <= '9'
+}
+
+// verify checks a telegram up to and including its "!" against the digits after it. Some
+// meters print no leading zeros. Before version 4 there are no digits: checked is false.
+func verify(b, digits []byte) (checked bool, err error) {
+	if len(digits) == 0 {
+		return false, nil
+	}
+	want, err := strconv.ParseUint(string(digits[:min(len(digits), 5)]), 16, 16)
+	if err != nil || len(digits) > 4 {
+		return false, refuse(hardware.ErrMalformed, fmt.Errorf("%.20q after the \"!\" is no checksum of 1 to 4 hexadecimal digits", digits))
+	}
+	if got := crc16(b); got != uint16(want) {
+		return false, refuse(hardware.ErrChecksum, fmt.Errorf("the telegram's is %04X, its bytes make %04X", want, got))
+	}
+	return true, nil
+}
+
+// crc16 is the checksum of P1 (companion standard 5.0.2, section 5.2): x^16+x^15+x^2+1,
+// least significant bit first, no inversion, starting with zero.
+func crc16(b []byte) uint16 {
+	crc := uint16(0)
+	for _, c := range b {
+		crc ^= uint16(c)
+		for range 8 {
+			if crc&1 != 0 {
+				crc = crc>>1 ^ 0xA001
+			} else {
+				crc >>= 1
+			}
+		}
+	}
+	return crc
+}
+
+// identity reads the line that begins a telegram: "/", three letters of the maker, a
+// character for the speed, and the meter's own identification, before which "\" and a
+// digit may stand (IEC 62056-21, 6.3.2).
+func identity(line []byte) (id hardware.Identity, err error) {
+	if len(line) < 5 || !letters(line[1:4]) {
+		return id, refuse(hardware.ErrMalformed, fmt.Errorf("%.40q identifies no meter", line))
+	}
+	id.Manufacturer = string(line[1:4])
+	model := line[5:]
+	if len(model) > 0 && model[0] == '\\' {
+		model = model[1:]
+		if len(model) > 0 && model[0] >= '0' && model[0] <= '9' {
+			model = model[1:]
+		}
+	}
+	id.Model = string(bytes.Trim(model, "\x00 "))
+	return id, nil
+}
+
+func letters(b []byte) bool {
+	for _, c := range b {
+		if c|0x20 < 'a' || c|0x20 > 'z' {
+			return false
+		}
+	}
+	return true
+}
