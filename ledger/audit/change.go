@@ -13,7 +13,7 @@ import (
 type KeyChange struct {
 	Begins  signer.PublicKey // zero for none
 	Gateway string           // of the key that begins
-	Points  int              // that it asks for, 0 in a rotation
+	Points  []entry.Point    // of it; none in a rotation, which changes none
 	// Proven: the key that begins has signed for itself.
 	Proven bool
 	Ends   signer.KeyID // zero for none
@@ -36,13 +36,13 @@ func ReadKeyChange(m *signer.Message) (*KeyChange, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &KeyChange{Begins: k, Gateway: n.Gateway, Points: len(n.Points)}, nil
+		return &KeyChange{Begins: k, Gateway: n.Gateway, Points: n.Points}, nil
 	case entry.TypeProvenEnrolment:
 		r, err := openedRequest(m)
 		if err != nil {
 			return nil, err
 		}
-		c := &KeyChange{Begins: r.Public, Gateway: r.Gateway, Points: len(r.Points), Proven: true}
+		c := &KeyChange{Begins: r.Public, Gateway: r.Gateway, Points: r.Points, Proven: true}
 		if r.Rotation {
 			c.Ends = signer.KeyID(r.Replaces)
 		}

@@ -195,7 +195,6 @@ func (d *Description) payload(m *signer.Message) error {
 }
 
 func (d *Description) enrolment(m *signer.Message) error {
-	var points []entry.Point
 	c, err := ReadKeyChange(m)
 	if err != nil {
 		return err
@@ -207,7 +206,6 @@ func (d *Description) enrolment(m *signer.Message) error {
 		if err != nil {
 			return err
 		}
-		points = r.Points
 		d.add("proof of possession", "the key has signed the request, "+time.Unix(r.IssuedAt, 0).UTC().Format(time.RFC3339))
 		if r.Rotation {
 			d.add("in place of key", fmt.Sprintf("%x, which has signed it too", r.Replaces))
@@ -219,14 +217,9 @@ func (d *Description) enrolment(m *signer.Message) error {
 			d.add("device", words(p.Model, p.Serial, p.Where, p.Subject))
 		}
 	} else {
-		e, err := entry.ParseEnrolment(m.Payload)
-		if err != nil {
-			return err
-		}
-		points = e.Points
 		d.add("proof of possession", "none: an oracle vouches for the key")
 	}
-	for _, p := range points {
+	for _, p := range c.Points {
 		d.add("metering point", fmt.Sprintf("%s, %s, %d channels", p.Subject, p.Mode, len(p.Channels)))
 	}
 	return nil
