@@ -4,11 +4,13 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
+	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/block"
 	"wattmark/signer"
@@ -59,6 +61,25 @@ func bootID() string {
 	return string(b[:min(len(b), 36)])
 }
 
+// compatible is where the device tree says what the machine is.
+const compatible = "/proc/device-tree/compatible"
+
+// Board returns the board that the file names, or else the one that the machine is.
+func (f *File) Board() (*board.Board, error) {
+	if name := f.Gateway.Board; name != "" {
+		b, ok := board.Lookup(name)
+		if !ok {
+			return nil, fmt.Errorf("there is no board %q", name)
+		}
+		return b, nil
+	}
+	b, err := os.ReadFile(compatible)
+	if err != nil {
+		return nil, errors.New("this machine is no board that is known")
+	}
+	return board.Detect(string(b))
+}
+
 // openers returns the buses of the file.
 func (f *File) openers() []Bus {
 	var all []Bus
@@ -80,6 +101,8 @@ func (b *BusTable) Bus() Bus {
 		out.Open = bus.Serial(b.Port, mode)
 	case BusI2C:
 		out.Open = bus.I2C(b.Port)
+	case BusRTUOverTCP:
+		out.Open = bus.Converter(b.Address)
 	}
 	return out
 }
@@ -88,7 +111,9 @@ func (b *BusTable) Bus() Bus {
 func (f *File) devices() []Device {
 	var all []Device
 	for i := range f.Devices {
-		all = append(all, f.Devices[i].Device())
+		d := f.Devices[i].Device()
+		d.Board, _ = f.Board() // where it matters that there is none, that is a mistake
+		all = append(all, d)
 	}
 	return all
 }

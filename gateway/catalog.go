@@ -8,7 +8,13 @@ import (
 	"strings"
 
 	"wattmark/hardware"
+	"wattmark/hardware/bme280"
+	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
+	"wattmark/hardware/ina2xx"
+	"wattmark/hardware/pulse"
+	"wattmark/hardware/pzem"
+	"wattmark/hardware/s8"
 	"wattmark/hardware/scd30"
 	"wattmark/hardware/scd4x"
 	"wattmark/hardware/sdm"
@@ -47,6 +53,8 @@ const (
 	ByUnit
 	// ByI2C: an I2C address, 0x08 to 0x77.
 	ByI2C
+	// ByPin: a pin of the header, among the settings.
+	ByPin
 )
 
 // Model is a part that a gateway can read.
@@ -59,8 +67,6 @@ type Model struct {
 	Address uint16
 	// Capture is the usual form of a recording of it, for decode.
 	Capture Capture
-	// Asked: replies mean nothing without the requests they answer.
-	Asked bool
 
 	// settings makes the struct that the keys of this model go to, with their
 	// defaults, nil if it has none; open takes it back.
@@ -83,6 +89,7 @@ type site struct {
 	model   string
 	bus     *bus.Bus
 	address uint16
+	board   *board.Board // nil where it is not known
 	now     hardware.Clock
 }
 
@@ -105,6 +112,13 @@ var catalog = index(
 	sdmModel("sdm120", "Eastron SDM120"),
 	sdmModel("sdm230", "Eastron SDM230"),
 	sdmModel("sdm630", "Eastron SDM630"),
+	with(Model{Name: "pzem004t", Part: "Peacefair PZEM-004T v3", Buses: modbusLine, Addressing: ByUnit, Address: pzem.AnyAddress}, struct{}{}, openPZEM),
+	with(Model{Name: "s8", Part: "Senseair S8", Buses: modbusLine, Addressing: ByUnit, Address: s8.AnyAddress}, struct{}{}, openS8),
+	with(Model{Name: "s0", Part: "S0 pulse output", Buses: []BusKind{BusGPIO}, Addressing: ByPin}, pulseSettings{}, openPulse),
+	inaModel("ina219", "Texas Instruments INA219"),
+	inaModel("ina226", "Texas Instruments INA226"),
+	inaModel("ina228", "Texas Instruments INA228"),
+	with(Model{Name: "bme280", Part: "Bosch Sensortec BME280", Buses: i2cBus, Addressing: ByI2C, Address: bme280.Address}, struct{}{}, openBME280),
 	with(Model{Name: "scd30", Part: "Sensirion SCD30", Buses: i2cBus, Addressing: ByI2C, Address: scd30.Address}, struct{}{}, openSCD30),
 	scd4xModel("scd40", "Sensirion SCD40"),
 	scd4xModel("scd41", "Sensirion SCD41"),
@@ -128,10 +142,83 @@ type channelSettings struct {
 }
 
 func sdmModel(name, part string) Model {
-	return with(Model{Name: name, Part: part, Buses: modbusLine, Addressing: ByUnit, Address: 1, Asked: true}, channelSettings{},
+	return with(Model{Name: name, Part: part, Buses: modbusLine, Addressing: ByUnit, Address: 1}, channelSettings{},
 		func(at site, set *channelSettings) (hardware.Device, error) {
 			return sdm.NewModbus(at.bus.Modbus(), at.unit(), &sdm.Opts{Model: name, Channels: set.Channels, Now: at.now})
 		})
+}
+
+func openPZEM(at site, _ *struct{}) (hardware.Device, error) {
+	return pzem.NewModbus(at.bus.Modbus(), at.unit(), &pzem.Opts{Now: at.now})
+}
+
+func openS8(at site, _ *struct{}) (hardware.Device, error) {
+	return s8.NewModbus(at.bus.Modbus(), at.unit(), &s8.Opts{Now: at.now})
+}
+
+// inaSettings are the keys of a shunt monitor.
+type inaSettings struct {
+	Shunt Decimal `toml:"shunt_ohm"` // resistance of the shunt; without it there is no current
+}
+
+func inaModel(name, part string) Model {
+	return with(Model{Name: name, Part: part, Buses: i2cBus, Addressing: ByI2C, Address: ina2xx.Address}, inaSettings{},
+		func(at site, set *inaSettings) (hardware.Device, error) {
+			opts := &ina2xx.Opts{Model: name, Now: at.now}
+			if set.Shunt != (Decimal{}) {
+				shunt, err := ina2xx.ParseShunt(set.Shunt.String())
+				if err != nil {
+					return nil, fmt.Errorf("shunt_ohm: %w", err)
+				}
+				opts.Shunt = shunt
+			}
+			return ina2xx.NewI2C(at.bus.I2C(), at.address, opts)
+		})
+}
+
+func openBME280(at site, _ *struct{}) (hardware.Device, error) {
+	return bme280.NewI2C(at.bus.I2C(), at.address, &bme280.Opts{Now: at.now})
+}
+
+// pulseSettings are the keys of a pulse input.
+type pulseSettings struct {
+	Pin          string  `toml:"pin"`            // "GPIO17", or "pin 11" of the header
+	PulsesPerKWh Decimal `toml:"pulses_per_kwh"` // as on the meter's label; without it pulses are counted
+	Energy       string  `toml:"energy"`         // the channel that the energy belongs to
+	ActiveHigh   bool    `toml:"active_high"`    // the output drives the line up when it closes
+	ExternalBias bool    `toml:"external_bias"`  // the circuit has a resistor of its own
+}
+
+// pinned are settings that name pins of the header.
+type pinned interface {
+	// lines returns the GPIO lines of the pins.
+	lines(b *board.Board) ([]int, error)
+}
+
+func (s *pulseSettings) lines(b *board.Board) ([]int, error) {
+	pin, err := b.ParsePin(s.Pin)
+	if err != nil {
+		return nil, err
+	}
+	return []int{pin.Line}, nil
+}
+
+func openPulse(at site, set *pulseSettings) (hardware.Device, error) {
+	if at.bus == nil && at.board == nil {
+		return nil, errors.New("s0 sends pulses: it has no frames to decode")
+	}
+	if at.board == nil {
+		return nil, errors.New("this machine is no board that is known: set gateway.board")
+	}
+	pin, err := at.board.ParsePin(set.Pin)
+	if err != nil {
+		return nil, fmt.Errorf("pin: %w", err)
+	}
+	opts := &pulse.Opts{Energy: set.Energy, Now: at.now}
+	if set.PulsesPerKWh != (Decimal{}) {
+		opts.PulsesPerKWh = set.PulsesPerKWh.String()
+	}
+	return pulse.New(pulse.NewGPIO(pulse.GPIO{Chip: at.board.GPIOChip, Line: pin.Line, ActiveHigh: set.ActiveHigh, ExternalBias: set.ExternalBias}), opts)
 }
 
 func openSCD30(at site, _ *struct{}) (hardware.Device, error) {
@@ -195,11 +282,11 @@ func (m Model) Decoder(settings []Setting) (hardware.Device, error) {
 // checkAddress refuses an address that the model cannot have.
 func (m Model) checkAddress(address uint16) error {
 	switch {
-	case m.Addressing == ByUnit && (address < 1 || address > 247):
+	case m.Addressing == ByUnit && (address < 1 || address > 247) && address != m.Address:
 		return fmt.Errorf("unit %d is not within 1 to 247", address)
 	case m.Addressing == ByI2C && (address < 0x08 || address > 0x77):
 		return fmt.Errorf("I2C address %#02x is not within 0x08 to 0x77", address)
-	case m.Addressing == Alone && address != 0:
+	case (m.Addressing == Alone || m.Addressing == ByPin) && address != 0:
 		return errors.New("the model has no address")
 	}
 	return nil
@@ -222,5 +309,5 @@ func (d *Device) Open(b *bus.Bus, now hardware.Clock) (hardware.Device, error) {
 	if settings == nil {
 		settings = m.settings()
 	}
-	return m.open(site{model: m.Name, bus: b, address: address, now: now}, settings)
+	return m.open(site{model: m.Name, bus: b, address: address, board: d.Board, now: now}, settings)
 }

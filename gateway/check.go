@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"wattmark/gateway/sampler"
+	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/entry"
 )
@@ -22,6 +24,7 @@ func (f *File) check() {
 	f.checkListen()
 	f.checkBuses()
 	f.checkDevices()
+	f.checkPins()
 }
 
 // mistake notes what is wrong with a key.
@@ -73,6 +76,9 @@ func (f *File) checkGateway() {
 	f.needed("gateway.state", g.State, `take it out for "/var/lib/wattmark"`)
 	f.among("gateway.mode", g.Mode, entry.ModeOpen, entry.ModeCommitted)
 	f.divides("gateway.pack_max_age", g.PackMaxAge)
+	if g.Board != "" {
+		f.among("gateway.board", g.Board, board.Names()...)
+	}
 	f.positive("time.warn_above", f.Time.WarnAbove)
 	f.positive("outbox.flush_after", f.Outbox.FlushAfter)
 	f.among("outbox.fsync", f.Outbox.Fsync, "group", "each")
@@ -91,11 +97,14 @@ func (f *File) checkKey() {
 		f.needed("key.token", k.Token, "give the token's label")
 		f.needed("key.pin_file", k.PINFile, "give the path of a file with the PIN")
 	}
-	of := map[string]string{"file": "file", "device": "tpm", "handle": "tpm", "module": "pkcs11", "token": "pkcs11", "label": "pkcs11", "pin_file": "pkcs11"}
+	of := map[string]string{"device": "tpm", "module": "pkcs11", "token": "pkcs11", "label": "pkcs11", "pin_file": "pkcs11"}
 	for key, backend := range of {
 		if _, given := f.fill.lines["key."+key]; given && backend != k.Backend {
 			f.mistake("key."+key, fmt.Sprintf("take it out, or set backend = %q", backend), "key.%s is not used with the backend %q", key, k.Backend)
 		}
+	}
+	if k.Backend == "pkcs11" && k.File != "" {
+		f.mistake("key.file", "take it out", "key.file is not used with the backend %q", k.Backend)
 	}
 }
 
@@ -159,7 +168,7 @@ func (f *File) checkListen() {
 
 // keys of [[bus]] that only some kinds have.
 var busKeys = map[string][]BusKind{
-	"port":    {BusSerial, BusI2C, BusSPI, BusGPIO},
+	"port":    {BusSerial, BusI2C, BusSPI},
 	"address": {BusModbusTCP, BusRTUOverTCP},
 	"mode":    {BusSerial},
 	"timeout": {BusSerial, BusModbusTCP, BusRTUOverTCP, BusI2C},
@@ -207,7 +216,9 @@ func (f *File) checkBus(at string, b *BusTable) {
 			f.mistake(at+"."+key, "take it out", "a bus of kind %q has no key %q", b.Kind, key)
 		}
 	}
-	if slices.Contains(busKeys["port"], b.Kind) {
+	if b.Kind == BusGPIO {
+		// The board says which chip it is.
+	} else if slices.Contains(busKeys["port"], b.Kind) {
 		f.needed(at+".port", b.Port, `add port = "…", such as "/dev/ttyUSB0" or "/dev/i2c-1"`)
 	} else if f.needed(at+".address", b.Address, `add address = "…", such as "192.168.1.20:502"`); b.Address != "" {
 		if _, _, err := net.SplitHostPort(b.Address); err != nil {
@@ -258,6 +269,9 @@ func (f *File) checkDevices() {
 			continue
 		}
 		f.checkPlace(at, d, m)
+		if m.Addressing == ByPin {
+			continue // its pin is checked with all others
+		}
 		place := fmt.Sprintf("%s at address %d", on.Name, effective(d, m))
 		if m.Addressing == Alone {
 			place = on.Name
@@ -340,9 +354,65 @@ func (f *File) checkPlace(at string, d *DeviceTable, m Model) {
 		}
 	}
 	trial := Device{Model: d.Model, Address: d.place(), Settings: d.Settings}
+	if m.Addressing == ByPin {
+		b, err := f.Board()
+		if err != nil {
+			f.mistake(at, `set gateway.board to one of `+strings.Join(board.Names(), ", "), "device %q is on a pin, and %v", d.Name, err)
+			return
+		}
+		trial.Board = b
+	}
 	if _, err := trial.Open(nil, nil); err != nil {
 		f.mistake(at, "", "device %q: %v", d.Name, err)
 	}
+}
+
+// checkPins wants each pin of the header to have one function. Of a machine that is
+// no known board nothing is known.
+func (f *File) checkPins() {
+	b, err := f.Board()
+	if err != nil {
+		return
+	}
+	functions := make(map[string]string) // to paths
+	var uses []board.Use
+	for i := range f.Buses {
+		if on, ok := b.BusAt(f.Buses[i].Port); ok && f.Buses[i].Port != "" {
+			name := fmt.Sprintf("bus %q", f.Buses[i].Name)
+			functions[name] = fmt.Sprintf("bus[%d]", i)
+			uses = append(uses, board.Use{Function: name, Lines: on.Lines()})
+		}
+	}
+	for i := range f.Devices {
+		p, ok := f.Devices[i].Settings.(pinned)
+		if !ok {
+			continue
+		}
+		if lines, err := p.lines(b); err == nil { // else the driver has said it
+			name := fmt.Sprintf("device %q", f.Devices[i].Name)
+			functions[name] = fmt.Sprintf("device[%d]", i)
+			uses = append(uses, board.Use{Function: name, Lines: lines})
+		}
+	}
+	for _, err := range unjoin(b.Check(uses...)) {
+		at := "device"
+		var conflict *board.ConflictError
+		if errors.As(err, &conflict) {
+			at = functions[conflict.Second]
+		}
+		f.mistake(at, "", "%v", err)
+	}
+}
+
+// unjoin returns the errors that were joined.
+func unjoin(err error) []error {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return list.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
 }
 
 // checkAlone wants parts without an address to have a bus for themselves.

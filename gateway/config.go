@@ -9,6 +9,7 @@ import (
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
+	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
@@ -32,6 +33,7 @@ type Clock interface {
 // Bus is a bus of the gateway's machine.
 type Bus struct {
 	Name string
+	// Open opens its port; nil for the pins of the header, which parts open themselves.
 	Open bus.Opener
 	// Timeout and Gap are the bus's; zero values are its defaults.
 	Timeout, Gap time.Duration
@@ -43,6 +45,8 @@ type Device struct {
 	Model   string // one of [Models]
 	Bus     string // a Bus's name
 	Address uint16 // Modbus unit, or I2C address, 0 for the part's own
+	// Board has the pins that a part without a bus is on; nil for other parts.
+	Board *board.Board
 	// Settings are the keys of the model, as a [File] has them; nil is its defaults.
 	Settings any
 	Subject  string // the metering point's pseudonym

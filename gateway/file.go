@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/BurntSushi/toml"
+
+	"wattmark/signer/tpm"
 )
 
 // DefaultFile is where the configuration stands on a gateway.
@@ -46,6 +48,7 @@ type GatewayTable struct {
 	Mode       string        `toml:"mode"`
 	Console    string        `toml:"console"` // the socket that status and read ask
 	PackMaxAge time.Duration `toml:"pack_max_age"`
+	Board      string        `toml:"board"` // one of package board's; empty is the machine's own
 }
 
 // TimeTable is [time].
@@ -58,7 +61,6 @@ type KeyTable struct {
 	Backend string `toml:"backend"` // file, tpm or pkcs11
 	File    string `toml:"file"`
 	Device  string `toml:"device"`   // of a TPM
-	Handle  uint32 `toml:"handle"`   // of the key in a TPM
 	Module  string `toml:"module"`   // of PKCS#11
 	Token   string `toml:"token"`    // its label
 	Label   string `toml:"label"`    // of the key on the token
@@ -138,7 +140,7 @@ func defaults() File {
 	return File{
 		Gateway: GatewayTable{State: "/var/lib/wattmark", Mode: "committed", Console: "/run/wattmark/console.sock", PackMaxAge: time.Minute},
 		Time:    TimeTable{WarnAbove: time.Second},
-		Key:     KeyTable{Backend: "file"},
+		Key:     KeyTable{Backend: "file", Device: tpm.Device, Label: "wattmark"},
 		Outbox:  OutboxTable{MaxBytes: 256 << 20, FlushAfter: defaultFlushAfter, Fsync: "group"},
 		Uplink: UplinkTable{
 			Transport: "mqtt", ResendAfter: 30 * time.Second, ResendMost: 15 * time.Minute,

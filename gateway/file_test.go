@@ -17,7 +17,7 @@ import (
 const good = `[gateway]
 name = "home-01"
 point = "mp-0123456789abcdef"
-
+board = "4b"
 [uplink]
 ledger = "example.org/street"
 broker = "mqtts://broker.example:8883"
@@ -105,13 +105,36 @@ func TestMistakes(t *testing.T) {
 		{"plain broker", `mqtts://`, `mqtt://`, []string{`:7: uplink.broker: "mqtt://broker.example:8883" is not protected; begin it with mqtts://: without TLS only the loopback may be reached`}},
 		{"no certificate", `certificate = "gateway.pem"`, ``, []string{`:5: missing key "uplink.certificate"; give the path of the client certificate that the consortium issued`}},
 		{"two devices of a name", `name = "air"`, `name = "grid"`, []string{`:32: there is a device "grid" already, on line 24; rename one of them`}},
-		{"point", "point = \"mp-0123456789abcdef\"\n", "", []string{
-			`:23: missing key "device[0].point"; add point = "…" here or to [gateway]: the metering point as it is enrolled`,
-			`:30: missing key "device[1].point"; add point = "…" here or to [gateway]: the metering point as it is enrolled`}},
+		{"point", "point = \"mp-0123456789abcdef\"\n", "\n", []string{
+			`:24: missing key "device[0].point"; add point = "…" here or to [gateway]: the metering point as it is enrolled`,
+			`:31: missing key "device[1].point"; add point = "…" here or to [gateway]: the metering point as it is enrolled`}},
 		{"modes", `self_calibration = true`, `mode = "open"`, []string{`:35: metering point "mp-0123456789abcdef" is both committed (device "grid") and open; a metering point has one mode, as it is enrolled`}},
 		{"syntax", `unit = 1`, `unit = `, []string{`:28: expected value but found '\n' instead; the file is TOML: see the commented sample`}},
 		{"metrics for all", `[uplink]`, "[metrics]\nlisten = \"0.0.0.0:9469\"\n[uplink]", []string{`:6: metrics.listen: "0.0.0.0:9469" is neither on the loopback nor a socket; take "127.0.0.1:9469" or "unix:/run/wattmark/metrics.sock"`}},
-		{"key of another backend", `[uplink]`, "[key]\nhandle = 1\n[uplink]", []string{`:6: key.handle is not used with the backend "file"; take it out, or set backend = "tpm"`}},
+		{"key of another backend", `[uplink]`, "[key]\nmodule = \"x.so\"\n[uplink]", []string{`:6: key.module is not used with the backend "file"; take it out, or set backend = "pkcs11"`}},
+		{"impossible pin", `[[device]]
+name = "air"`, `[[bus]]
+name = "pins"
+kind = "gpio"
+[[device]]
+name = "gas"
+model = "s0"
+bus = "pins"
+pin = "pin 6"
+[[device]]
+name = "air"`, []string{`:34: device "gas": pin: header pin 6 of Raspberry Pi 4 Model B carries GND, not a GPIO line`}},
+		{"pin of a bus", `[[device]]
+name = "air"`, `[[bus]]
+name = "pins"
+kind = "gpio"
+[[device]]
+name = "gas"
+model = "s0"
+bus = "pins"
+pin = "GPIO2"
+[[device]]
+name = "air"`, []string{`:34: GPIO2 (header pin 3) is wanted by bus "i2c" and by device "gas": move one of them`}},
+		{"board", `board = "4b"`, `board = "4a"`, []string{`:4: gateway.board: unknown value "4a"; did you mean "4b"?`}},
 		{"device as table", `[[device]]`, `[device]`, nil},
 		{"two devices on an address", `[[device]]
 name = "air"`, `[[device]]

@@ -12,6 +12,7 @@ import (
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
+	"wattmark/hardware"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/entry"
 	"wattmark/signer"
@@ -118,8 +119,12 @@ func identity(statement []byte) [32]byte {
 func (g *Gateway) openSampler(since map[string]time.Time) error {
 	buses := make(map[string]*bus.Bus)
 	for _, c := range g.cfg.Buses {
-		if buses[c.Name] != nil {
+		if _, twice := buses[c.Name]; twice {
 			return fmt.Errorf("there are two buses %q", c.Name)
+		}
+		if c.Open == nil {
+			buses[c.Name] = nil
+			continue
 		}
 		b, err := bus.New(bus.Config{Name: c.Name, Open: c.Open, Timeout: c.Timeout, Gap: c.Gap, Clock: g.cfg.Clock})
 		if err != nil {
@@ -131,8 +136,8 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 	var devices []sampler.Device
 	for i := range g.cfg.Devices {
 		d := &g.cfg.Devices[i]
-		b := buses[d.Bus]
-		if b == nil {
+		b, ok := buses[d.Bus]
+		if !ok {
 			return fmt.Errorf("device %q is on the bus %q, which is not given", d.Name, d.Bus)
 		}
 		if mode, ok := g.modes[d.Subject]; ok && mode != d.Mode {
@@ -143,7 +148,7 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 		if err != nil {
 			return fmt.Errorf("device %q: %w", d.Name, err)
 		}
-		devices = append(devices, sampler.Device{Name: d.Name, Device: dev, Bus: b, Subject: d.Subject, Period: d.Period, Offset: d.Offset, Disabled: d.Disabled})
+		devices = append(devices, sampler.Device{Name: d.Name, Device: dev, Bus: scheduled(b), Subject: d.Subject, Period: d.Period, Offset: d.Offset, Disabled: d.Disabled})
 	}
 	var err error
 	g.sampler, err = sampler.New(sampler.Config{
@@ -151,6 +156,24 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 		Since: since, OnSample: g.sampled, Log: g.cfg.Log,
 	})
 	return err
+}
+
+// scheduled is who makes the transfers of a bus: its owner, or whoever asks where
+// there are none.
+func scheduled(b *bus.Bus) sampler.Bus {
+	if b == nil {
+		return header{}
+	}
+	return b
+}
+
+// header is the pins of the machine: parts on them listen by themselves, and are asked
+// what they heard.
+type header struct{}
+
+// SenseDue implements sampler.Bus.
+func (header) SenseDue(ctx context.Context, dev hardware.Device, _ time.Time, dst *hardware.Batch) error {
+	return dev.Sense(ctx, dst)
 }
 
 // sampled notes a sample, and tells whoever wants to know.

@@ -361,8 +361,29 @@ func TestConfigRefused(t *testing.T) {
 }
 
 func TestModels(t *testing.T) {
-	want := []string{"scd30", "scd40", "scd41", "sdm120", "sdm230", "sdm630", "sdm72"}
+	// As in the table of parts of the first version.
+	want := []string{"bme280", "ina219", "ina226", "ina228", "pzem004t", "s0", "s8", "scd30", "scd40", "scd41", "sdm120", "sdm230", "sdm630", "sdm72"}
 	if got := gateway.Models(); !slices.Equal(got, want) {
 		t.Errorf("models are %q, want %q", got, want)
+	}
+	for _, name := range want {
+		m, err := gateway.LookupModel(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := m.Decoder(nil)
+		if name == "s0" {
+			if err == nil || !strings.Contains(err.Error(), "no frames") {
+				t.Errorf("a decoder of pulses: %v", err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if about := d.Describe(); about.Model != name || about.Part == "" || about.Part != m.Part {
+			t.Errorf("%s calls itself %q, %q; the catalogue has %q", name, about.Model, about.Part, m.Part)
+		}
 	}
 }

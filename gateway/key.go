@@ -1,27 +1,26 @@
 package gateway
 
 import (
-	"errors"
 	"fmt"
 	"path/filepath"
 
 	"wattmark/signer"
 	"wattmark/signer/keyfile"
+	"wattmark/signer/pkcs11"
+	"wattmark/signer/tpm"
 )
 
 // keyBackend opens the key of a table [key]: the one table of key stores. What holds
 // the key stays open until the program ends.
 var keyBackends = map[string]func(f *File) (signer.Signer, error){
 	"file": func(f *File) (signer.Signer, error) { return keyfile.Load(f.KeyFile()) },
-	"tpm": func(*File) (signer.Signer, error) {
-		return nil, errors.New("this build has no TPM backend")
-	},
-	"pkcs11": func(*File) (signer.Signer, error) {
-		return nil, errors.New("this build has no PKCS#11 backend: build it with -tags pkcs11")
+	"tpm":  func(f *File) (signer.Signer, error) { return tpm.Open(f.Key.Device, f.KeyFile()) },
+	"pkcs11": func(f *File) (signer.Signer, error) {
+		return pkcs11.Open(pkcs11.Config{Module: f.Key.Module, Token: f.Key.Token, Label: f.Key.Label, PINFile: f.Path(f.Key.PINFile)})
 	},
 }
 
-// KeyFile is where the backend "file" has its key.
+// KeyFile is where the backends "file" and "tpm" have their key.
 func (f *File) KeyFile() string {
 	if f.Key.File != "" {
 		return f.Path(f.Key.File)

@@ -14,6 +14,7 @@ import (
 
 	"wattmark/gateway"
 	"wattmark/hardware"
+	"wattmark/hardware/modbus"
 )
 
 func newDecode() *cobra.Command {
@@ -78,7 +79,11 @@ func (o *decodeOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	var batch hardware.Batch
-	if err := decode(&batch); err != nil {
+	err = decode(&batch)
+	switch {
+	case errors.Is(err, modbus.ErrNoRequest):
+		return fmt.Errorf("%s: replies of a %s mean nothing without their requests: give each before its reply, on a line that starts with \">\"", args[0], m.Name)
+	case err != nil:
 		return &exitError{exitFailed, fmt.Errorf("refused: %s: %w", refusalCode(err), err)}
 	}
 	about := device.Describe()
@@ -156,16 +161,6 @@ func (o *decodeOptions) input(m gateway.Model, device hardware.Device, text []by
 	default:
 		forms := []string{"hex", "text", "registers"}
 		return nil, fmt.Errorf("unknown format %q%s", o.format, didYouMean(gateway.Nearest(o.format, forms)))
-	}
-	if m.Asked {
-		for i := range max(1, t.Len()) {
-			if t.Len() == 0 {
-				break
-			}
-			if sent, _ := t.Exchange(i); len(sent) == 0 {
-				return nil, fmt.Errorf("replies of a %s mean nothing without their requests: give each as a line that starts with \">\"", m.Name)
-			}
-		}
 	}
 	d := device.(hardware.Decoder)
 	return func(b *hardware.Batch) error { return d.Decode(t, b) }, nil
