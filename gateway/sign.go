@@ -151,7 +151,7 @@ func (g *Gateway) signPack(p *sampler.Pack) error {
 		return err
 	}
 	d := draft{typ: entry.TypeReading, subject: p.Subject, content: entry.ContentSenML, payload: payload, covers: gaps}
-	if err := d.commit(g.modeOf(p.Subject)); err != nil {
+	if err := d.commit(g.modes[p.Subject]); err != nil {
 		return err
 	}
 	for _, f := range p.Facts {
@@ -180,15 +180,6 @@ func (d *draft) commit(mode string) (err error) {
 		d.content = entry.ContentSalted
 	}
 	return err
-}
-
-// modeOf is the mode of a metering point. One that is not configured any more, of
-// which the outbox still has readings, is committed: that tells nobody anything.
-func (g *Gateway) modeOf(subject string) string {
-	if mode, ok := g.modes[subject]; ok {
-		return mode
-	}
-	return entry.ModeCommitted
 }
 
 // signDraft gives a draft the next number, signs it and logs it.

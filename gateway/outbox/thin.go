@@ -14,8 +14,7 @@ const maxReplaced = 256
 func (o *Outbox) Crowded() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	used := int64(len(o.segs)-o.dead()) * int64(o.opts.segmentBytes)
-	return o.state == OnDisk && used*10 >= o.opts.MaxBytes*8
+	return o.state == OnDisk && (len(o.segs)-o.dead())*10 >= o.maxSegments()*8
 }
 
 // Thinnable returns statements that another one may replace, in the order of their

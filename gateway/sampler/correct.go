@@ -3,6 +3,7 @@ package sampler
 import (
 	"fmt"
 	"math/big"
+	"slices"
 
 	"wattmark/hardware"
 	"wattmark/ledger/entry"
@@ -10,7 +11,7 @@ import (
 
 // Correction is what a calibration makes of one channel's values.
 type Correction struct {
-	Channel string // as the driver has it
+	Channel string // as records have it behind the base name
 	entry.Factors
 	// Record is the identity of the signed calibration, which packs name; zero where
 	// there is none.
@@ -26,23 +27,9 @@ func (s *Sampler) Correct(subject, device string, list []Correction) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, m := s.find(subject, device)
-	if m == nil {
-		return fmt.Errorf("metering point %q has no device %q", subject, device)
-	}
-	fresh := make([]*Correction, len(m.channels))
-	for _, c := range list {
-		i := m.about.Index(c.Channel)
-		switch {
-		case i < 0:
-			return fmt.Errorf("device %q has no channel %q", device, c.Channel)
-		case fresh[i] != nil:
-			return fmt.Errorf("device %q: channel %q is corrected twice", device, c.Channel)
-		case c.Ratio.Mantissa <= 0 || c.Sign != 1 && c.Sign != -1:
-			return fmt.Errorf("device %q: channel %q: ratio %s and sign %d: the ratio is above 0, and the sign 1 or -1", device, c.Channel, c.Ratio, c.Sign)
-		case m.channels[i].kind == hardware.Counter && (c.Sign != 1 || c.Offset.Mantissa != 0):
-			return fmt.Errorf("device %q: channel %q is a register and takes a ratio alone", device, c.Channel)
-		}
-		fresh[i] = &c
+	fresh, err := m.corrections(subject, device, list)
+	if err != nil {
+		return err
 	}
 	s.close(p)
 	for i, c := range fresh {
@@ -50,6 +37,39 @@ func (s *Sampler) Correct(subject, device string, list []Correction) error {
 		m.channels[i].correction, m.channels[i].counter.known = c, false
 	}
 	return nil
+}
+
+// CanCorrect returns the error that Correct would return, and changes nothing.
+func (s *Sampler) CanCorrect(subject, device string, list []Correction) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, m := s.find(subject, device)
+	_, err := m.corrections(subject, device, list)
+	return err
+}
+
+// corrections checks a list and puts it into the order of m's channels. m is nil
+// where there is no such device.
+func (m *member) corrections(subject, device string, list []Correction) ([]*Correction, error) {
+	if m == nil {
+		return nil, fmt.Errorf("metering point %q has no device %q", subject, device)
+	}
+	out := make([]*Correction, len(m.channels))
+	for _, c := range list {
+		i := slices.IndexFunc(m.channels, func(k channel) bool { return k.name == c.Channel })
+		switch {
+		case i < 0:
+			return nil, fmt.Errorf("device %q has no channel %q", device, c.Channel)
+		case out[i] != nil:
+			return nil, fmt.Errorf("device %q: channel %q is corrected twice", device, c.Channel)
+		case c.Ratio.Mantissa <= 0 || c.Sign != 1 && c.Sign != -1:
+			return nil, fmt.Errorf("device %q: channel %q: ratio %s and sign %d: the ratio is above 0, and the sign 1 or -1", device, c.Channel, c.Ratio, c.Sign)
+		case m.channels[i].kind == hardware.Counter && (c.Sign != 1 || c.Offset.Mantissa != 0):
+			return nil, fmt.Errorf("device %q: channel %q is a register and takes a ratio alone", device, c.Channel)
+		}
+		out[i] = &c
+	}
+	return out, nil
 }
 
 // find returns a device and its point, nil if there is none.

@@ -1,0 +1,176 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"wattmark/gateway/sampler"
+	"wattmark/ledger/entry"
+)
+
+// errEnded is what is asked of a gateway whose Run has ended.
+var errEnded = errors.New("the gateway has ended")
+
+// ask has a function done by the signing goroutine, between two packs, and waits.
+func (g *Gateway) ask(ctx context.Context, f func() error) error {
+	done := make(chan error, 1)
+	select {
+	case g.requests <- func() { done <- f() }:
+		return <-done
+	case <-g.signed:
+		return errEnded
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// calibrationFact is how names of facts with calibrations begin.
+const calibrationFact = "calibration/"
+
+// correction is what a fact says of one channel.
+type correction struct {
+	Ratio  entry.Decimal `json:"ratio"`
+	Sign   int           `json:"sign"`
+	Offset entry.Decimal `json:"offset"`
+	Record string        `json:"record"`
+}
+
+// calibrated is a fact: the corrections in force of one device.
+type calibrated struct {
+	Subject  string                `json:"subject"`
+	Device   string                `json:"device"`
+	Channels map[string]correction `json:"channels"`
+}
+
+func (k *calibrated) name() string {
+	sum := sha256.Sum256([]byte(k.Subject + "\n" + k.Device))
+	return calibrationFact + hex.EncodeToString(sum[:12])
+}
+
+// list returns the corrections in the order of channels.
+func (k *calibrated) list() ([]sampler.Correction, error) {
+	var out []sampler.Correction
+	for channel, c := range k.Channels {
+		id, err := hex.DecodeString(c.Record)
+		if err != nil || len(id) != sha256.Size {
+			return nil, fmt.Errorf("channel %q names the calibration %q", channel, c.Record)
+		}
+		out = append(out, sampler.Correction{
+			Channel: channel, Factors: entry.Factors{Ratio: c.Ratio, Sign: c.Sign, Offset: c.Offset}, Record: [32]byte(id),
+		})
+	}
+	slices.SortFunc(out, func(a, b sampler.Correction) int { return strings.Compare(a.Channel, b.Channel) })
+	return out, nil
+}
+
+// inForce reads the corrections of a device, empty where there are none.
+func (g *Gateway) inForce(subject, device string) (*calibrated, error) {
+	k := &calibrated{Subject: subject, Device: device, Channels: make(map[string]correction)}
+	b := g.outbox.Get(k.name())
+	if b == nil {
+		return k, nil
+	}
+	if err := json.Unmarshal(b, k); err != nil {
+		return nil, fmt.Errorf("reading the calibration of device %q: %w", device, err)
+	}
+	return k, nil
+}
+
+// Calibration returns the corrections in force of a device, in the order of channels.
+func (g *Gateway) Calibration(subject, device string) ([]sampler.Correction, error) {
+	k, err := g.inForce(subject, device)
+	if err != nil {
+		return nil, err
+	}
+	return k.list()
+}
+
+// Calibrate signs a calibration of a device of a metering point, makes it durable and
+// puts it in force; what was signed goes through the outbox as readings do. It
+// returns the identity that later readings name. Run must be running.
+func (g *Gateway) Calibrate(ctx context.Context, subject string, c *entry.Calibration) (id [32]byte, err error) {
+	err = g.ask(ctx, func() error {
+		id, err = g.calibrate(subject, c)
+		return err
+	})
+	if err != nil {
+		return id, fmt.Errorf("calibrating device %q: %w", c.Device, err)
+	}
+	return id, nil
+}
+
+func (g *Gateway) calibrate(subject string, c *entry.Calibration) (id [32]byte, err error) {
+	k, err := g.inForce(subject, c.Device)
+	if err != nil {
+		return id, err
+	}
+	set := func(record string) ([]sampler.Correction, error) {
+		for _, one := range c.Corrections {
+			f := one.After
+			k.Channels[one.Channel] = correction{f.Ratio, f.Sign, f.Offset, record}
+		}
+		return k.list()
+	}
+	// Nothing is signed that could not be put in force.
+	list, err := set(strings.Repeat("00", sha256.Size))
+	if err == nil {
+		err = g.sampler.CanCorrect(subject, c.Device, list)
+	}
+	if err != nil {
+		return id, err
+	}
+	payload, err := c.Encode()
+	if err != nil {
+		return id, err
+	}
+	done, err := g.signDraft(&draft{typ: entry.TypeCalibration, subject: subject, content: entry.ContentCBOR, payload: payload})
+	if err != nil {
+		return id, err
+	}
+	id = identity(done.Statement)
+	if list, err = set(hex.EncodeToString(id[:])); err != nil {
+		return id, err
+	}
+	b, err := json.Marshal(k)
+	if err == nil {
+		err = g.outbox.Put(k.name(), b)
+	}
+	if err == nil {
+		err = g.flush()
+	}
+	if err != nil {
+		return id, fmt.Errorf("keeping what was signed: %w", err)
+	}
+	return id, g.sampler.Correct(subject, c.Device, list)
+}
+
+// recallCalibrations puts in force what was calibrated in lives before this one. What
+// belongs to a device that is not configured any more waits for it.
+func (g *Gateway) recallCalibrations() error {
+	for _, name := range g.outbox.Facts() {
+		if !strings.HasPrefix(name, calibrationFact) {
+			continue
+		}
+		var k calibrated
+		if err := json.Unmarshal(g.outbox.Get(name), &k); err != nil {
+			return fmt.Errorf("a calibration cannot be read: %w", err)
+		}
+		if !slices.ContainsFunc(g.cfg.Devices, func(d Device) bool { return d.Subject == k.Subject && d.Name == k.Device }) {
+			continue
+		}
+		list, err := k.list()
+		if err == nil {
+			err = g.sampler.Correct(k.Subject, k.Device, list)
+		}
+		if err != nil {
+			return fmt.Errorf("the calibration of device %q no longer fits: calibrate it again: %w", k.Device, err)
+		}
+	}
+	return nil
+}
