@@ -170,7 +170,7 @@ func (r Request) judge(unit byte, pdu []byte) ([]byte, error) {
 		if len(pdu) != 2 {
 			return nil, refuse(hardware.ErrWrongReply, "an exception of %d bytes", len(pdu))
 		}
-		return nil, &hardware.Error{Class: hardware.ErrDevice, Err: Exception(pdu[1])}
+		return nil, &exceptions[pdu[1]]
 	case pdu[0] != byte(r.Function):
 		return nil, refuse(hardware.ErrWrongReply, "function %#02x answered, %#02x was asked", pdu[0], byte(r.Function))
 	case len(pdu) != 2+2*int(r.Count) || int(pdu[1]) != 2*int(r.Count):
@@ -199,3 +199,12 @@ func (e Exception) Error() string {
 	}
 	return fmt.Sprintf("exception %d", byte(e))
 }
+
+// exceptions are the errors of all exceptions, made once: a recording may hold thousands.
+// Nobody changes them.
+var exceptions = func() (all [256]hardware.Error) {
+	for i := range all {
+		all[i] = hardware.Error{Class: hardware.ErrDevice, Err: Exception(i)}
+	}
+	return all
+}()

@@ -20,6 +20,7 @@ var ErrNoRequest = fmt.Errorf("a reply without its request: %w", hardware.ErrMal
 type Image struct {
 	recorded *hardware.Transcript
 	usual    Request
+	refused  error // the first exception that was expected
 
 	dumped *hardware.Registers
 	bare   Function // the table of words that were dumped without one
@@ -50,7 +51,11 @@ func Recorded(t *hardware.Transcript, expect Expect) (Image, error) {
 		r, err := m.check(sent, received)
 		switch {
 		case errors.Is(err, hardware.ErrDevice):
-			if exception == nil && (expect.Refusable == nil || !expect.Refusable(r)) {
+			expected := expect.Refusable != nil && expect.Refusable(r)
+			switch {
+			case expected && m.refused == nil:
+				m.refused = at(r, err)
+			case !expected && exception == nil:
 				exception = at(r, err)
 			}
 		case err != nil && r.Count > 0:
@@ -95,6 +100,10 @@ func Dumped(r *hardware.Registers, bare Function) (Image, error) {
 	}
 	return Image{dumped: r, bare: bare}, nil
 }
+
+// Refused returns the first exception among those that were expected, nil if there was
+// none.
+func (m Image) Refused() error { return m.refused }
 
 // Dump reports whether m is of a dump: what is missing there was there to be had.
 func (m Image) Dump() bool { return m.dumped != nil }

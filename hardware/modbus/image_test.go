@@ -114,6 +114,8 @@ func TestRecordedByRule(t *testing.T) {
 		t.Errorf("an exception that is allowed: %v", err)
 	} else if w, ok := m.Word(modbus.ReadInput, 0); ok {
 		t.Errorf("an exception is read as %d", w)
+	} else if !errors.Is(m.Refused(), hardware.ErrDevice) {
+		t.Errorf("it was refused: %v", m.Refused())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"math"
@@ -22,6 +23,8 @@ import (
 	"wattmark/hardware/modbus"
 	"wattmark/hardware/sdm"
 )
+
+var update = flag.Bool("update", false, "rewrite what captures decode to")
 
 var models = []string{"sdm72", "sdm120", "sdm230", "sdm630"}
 
@@ -588,6 +591,14 @@ func TestSettingsAndMeasurementsMerge(t *testing.T) {
 	if diff := cmp.Diff(want, rows(dev.Describe(), b)); diff != "" || len(b.Warnings) != 0 {
 		t.Errorf("warnings %q (-want +got):\n%s", b.Warnings, diff)
 	}
+}
+
+func TestCaptures(t *testing.T) {
+	dev, err := sdm.NewModbus(nil, 7, &sdm.Opts{Model: "sdm630"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	hardwaretest.Captures(t, dev, *update, "*")
 }
 
 func FuzzDecode(f *testing.F) {
