@@ -122,6 +122,9 @@ func (t *table) index(c Code) int {
 	return int(i)
 }
 
+// Known reports whether c is the code of one of our channels.
+func Known(c Code) bool { return known.index(c) >= 0 }
+
 // named returns the channel of that name, which is in the table.
 func (t *table) named(name string) int {
 	i, ok := t.byName[name]
