@@ -47,8 +47,11 @@ Exit status: 0 enrolled, or the request is written with --offline, 1 failed, 2 w
 			if err != nil {
 				return err
 			}
-			if c.approval != "" && (c.offline || c.request != "") {
-				return errors.New("--approval goes with neither --offline nor --request: the request was made before")
+			switch {
+			case c.approval != "" && (c.offline || c.rotate || c.again || c.request != ""):
+				return errors.New("--approval goes with nothing that asks: the request was made before")
+			case c.rotate && c.again:
+				return errors.New("--rotate is with the enrolled key's consent, --again without it: take one of them")
 			}
 			c.out, c.err = cmd.OutOrStdout(), cmd.ErrOrStderr()
 			return failed(c.run(cmd.Context(), name))
@@ -59,6 +62,7 @@ Exit status: 0 enrolled, or the request is written with --offline, 1 failed, 2 w
 	f.StringVar(&c.request, "request", "", "also write the request to `FILE`")
 	f.BoolVar(&c.offline, "offline", false, "end when the request is shown, without waiting")
 	f.BoolVar(&c.rotate, "rotate", false, "put a new key in the place of the enrolled one")
+	f.BoolVar(&c.again, "again", false, "begin anew with another key, as the enrolled one was lost and revoked")
 	f.BoolVar(&c.light, "light", false, "draw for a terminal with a light background")
 	f.BoolVar(&c.plain, "plain", false, "draw without block characters")
 	f.BoolVar(&c.asJSON, "json", false, "print one JSON object, and draw nothing")
@@ -67,9 +71,10 @@ Exit status: 0 enrolled, or the request is written with --offline, 1 failed, 2 w
 
 // ceremony is one run of enrol.
 type ceremony struct {
-	approval, request                     string
-	offline, rotate, light, plain, asJSON bool
-	out, err                              io.Writer
+	approval, request      string
+	offline, rotate, again bool
+	light, plain, asJSON   bool
+	out, err               io.Writer
 
 	file   *gateway.File
 	dir    string
@@ -89,36 +94,37 @@ func (c *ceremony) run(ctx context.Context, name string) error {
 	if c.policy, err = readPolicy(c.file.Path(c.file.Uplink.Policy)); err != nil {
 		return err
 	}
-	if c.before, err = enrol.Load(c.dir); err != nil && !errors.Is(err, fs.ErrNotExist) && c.approval == "" {
+	if c.before, err = enrol.Load(c.dir); err != nil && !errors.Is(err, fs.ErrNotExist) && c.approval == "" && !c.again {
 		return err
 	}
-	key, made, err := c.file.OpenOrMakeKey()
+	key, err := c.openKey()
 	if err != nil {
-		return fmt.Errorf("the gateway's key: %w", err)
+		return err
 	}
 	defer func() { closeKey(key) }()
-	if made {
-		fmt.Fprintf(c.err, "Made a key in the store %q.\n", c.file.Key.Backend)
-	}
 	if c.before != nil {
 		if err := c.finishRotation(&key); err != nil {
 			return err
 		}
+	}
+	switch known := c.before != nil && !c.again; {
+	case c.approval != "":
+		return c.take(key)
+	case c.rotate && !known:
+		return errors.New("no key is enrolled here that could be replaced: leave --rotate out")
+	case known:
 		if err := c.file.CheckEnrolled(key.Public()); err != nil {
 			return err
 		}
-		if !c.rotate && c.approval == "" {
+		if !c.rotate {
 			return c.report(c.before, nil)
 		}
-	} else if c.rotate {
-		return errors.New("no key is enrolled here that could be replaced: leave --rotate out")
+	case c.before != nil && key.Public() == c.before.Key:
+		return fmt.Errorf("key %v is the one that is enrolled: move it away to begin anew with another", c.before.Key.ID())
 	}
 	r, err := c.ask(key)
 	if err != nil {
 		return err
-	}
-	if c.approval != "" {
-		return c.take(r)
 	}
 	if err := c.show(r); err != nil || c.offline {
 		return err
@@ -136,6 +142,26 @@ func readPolicy(path string) (*block.Policy, error) {
 		return nil, fmt.Errorf("%s: %w: get it again from the consortium", path, err)
 	}
 	return p, nil
+}
+
+// openKey opens the gateway's key, or makes it where none is enrolled whose place it
+// would take.
+func (c *ceremony) openKey() (signer.Signer, error) {
+	if c.before != nil && !c.again {
+		key, err := c.file.OpenKey()
+		if err != nil {
+			return nil, fmt.Errorf("the gateway's key, %v of which is enrolled: %w: put it back; if it is lost, have it revoked and run wattmark-gateway enrol --again", c.before.Key.ID(), err)
+		}
+		return key, nil
+	}
+	key, made, err := c.file.OpenOrMakeKey()
+	if err != nil {
+		return nil, fmt.Errorf("the gateway's key: %w", err)
+	}
+	if made {
+		fmt.Fprintf(c.err, "Made a key in the store %q.\n", c.file.Key.Backend)
+	}
+	return key, nil
 }
 
 // closeKey lets go of what holds a key.
@@ -166,18 +192,11 @@ func (c *ceremony) finishRotation(key *signer.Signer) error {
 
 // ask returns the request that waits, if it is for the same, or makes one.
 func (c *ceremony) ask(key signer.Signer) (*enrol.Request, error) {
-	waits, err := enrol.LoadRequest(c.dir)
-	switch {
-	case c.approval != "" && errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("no request waits for an approval: run wattmark-gateway enrol --offline, and have that request approved")
-	case c.approval != "":
-		return waits, err
+	r, err := c.newRequest(key)
+	if err != nil {
+		return nil, err
 	}
-	r, newErr := c.newRequest(key)
-	if newErr != nil {
-		return nil, newErr
-	}
-	if err == nil && sameRequest(waits, r) {
+	if waits, err := enrol.LoadRequest(c.dir); err == nil && sameRequest(waits, r) {
 		return waits, nil
 	}
 	return r, enrol.SaveRequest(c.dir, r)
@@ -232,7 +251,16 @@ func firmware(name string) string {
 }
 
 // take accepts an approval that was brought back.
-func (c *ceremony) take(r *enrol.Request) error {
+func (c *ceremony) take(key signer.Signer) error {
+	r, err := enrol.LoadRequest(c.dir)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errors.New("no request waits for an approval: run wattmark-gateway enrol --offline, and have that request approved")
+	case err != nil:
+		return err
+	case r.Rotation == nil && r.Public != key.Public():
+		return fmt.Errorf("the request that waits is of key %v, and the key store holds %v: set [key] back, or ask anew", r.Public.ID(), key.Public().ID())
+	}
 	b, err := os.ReadFile(c.approval)
 	if err != nil {
 		return fmt.Errorf("the approval: %w", err)

@@ -188,11 +188,12 @@ func (e *Enrolment) OracleKeys() map[signer.KeyID]signer.PublicKey {
 
 // CheckKey says whether key is the one that is enrolled, and if not, what to do.
 func (e *Enrolment) CheckKey(key signer.PublicKey) error {
+	const remedy = "set [key] to the store it was enrolled from; if it is lost, have it revoked and run wattmark-gateway enrol --again"
 	switch {
 	case key == e.Key:
 		return nil
 	case key.Algorithm() != e.Key.Algorithm():
-		return fmt.Errorf("the key store holds a key for %v, and the enrolled key %v is for %v: set [key] to the store it was enrolled from, or run wattmark-gateway enrol for a new key", key.Algorithm(), e.Key.ID(), e.Key.Algorithm())
+		return fmt.Errorf("the key store holds a key for %v, and the enrolled key %v is for %v: %s", key.Algorithm(), e.Key.ID(), e.Key.Algorithm(), remedy)
 	}
-	return fmt.Errorf("the key store holds key %v, and %v is enrolled: set [key] to the store it was enrolled from, or run wattmark-gateway enrol for a new key", key.ID(), e.Key.ID())
+	return fmt.Errorf("the key store holds key %v, and %v is enrolled: %s", key.ID(), e.Key.ID(), remedy)
 }

@@ -65,7 +65,7 @@ func Load(dir string) (*Enrolment, error) {
 	}
 	e, err := parse(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s is damaged: %w: run wattmark-gateway enrol with the approval again", path, err)
+		return nil, fmt.Errorf("%s is damaged: %w: restore it from a copy; without one, have the key revoked and run wattmark-gateway enrol --again", path, err)
 	}
 	return e, nil
 }

@@ -31,21 +31,21 @@ const waiting = 8
 // Run listens where the ledger answers this gateway until an approval of the request
 // is accepted, or ctx ends. Messages that are no approval are others' business.
 func (w *Waiting) Run(ctx context.Context) (*Enrolment, error) {
-	for n := 1; ; n++ {
+	for n := 1; ctx.Err() == nil; n++ {
 		e, err := w.listen(ctx)
 		if e != nil {
 			return e, nil
 		}
 		if ctx.Err() != nil {
-			return nil, ctx.Err()
+			break
 		}
 		w.tell(fmt.Errorf("the connection to %s: %w", w.Transport, err))
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
 		case <-time.After(w.Again(n)):
 		}
 	}
+	return nil, ctx.Err()
 }
 
 // listen waits over one connection.
