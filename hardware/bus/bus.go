@@ -27,16 +27,21 @@ var (
 type Config struct {
 	Name string
 	Open Opener
-	// Timeout is for a unit or part to answer: default 300 ms on a serial line. On
-	// I2C the kernel's own limit applies.
+	// Timeout is for a unit or part to answer: default 300 ms on a serial line. On SPI
+	// no part can delay a transfer, so one that takes longer than this hangs: default
+	// 20 ms. On I2C the kernel's own limit applies.
 	Timeout time.Duration
 	Gap     time.Duration // between RTU frames: default 3.5 characters, at least 2 ms
 	// Hang is how long one transfer may stay in the kernel before it is abandoned:
 	// default 3 s.
-	Hang   time.Duration
-	Queue  int            // jobs that may wait: default 256
-	Clock  Clock          // default the machine's
-	Jitter func() float64 // in [0, 1): default random
+	Hang time.Duration
+	// Recover, if it is there, frees an I2C bus that a part holds low, as FreeI2C does.
+	// It is called after a job in which a transfer found that, once a second at most, and
+	// while nothing goes on on the bus.
+	Recover func() error
+	Queue   int            // jobs that may wait: default 256
+	Clock   Clock          // default the machine's
+	Jitter  func() float64 // in [0, 1): default random
 }
 
 const (
@@ -72,7 +77,9 @@ type Bus struct {
 	queue   []*job
 	free    []*job
 	devices map[hardware.Device]*device
-	order   []*device // in the order they came, for Status
+	order   []*device  // in the order they came, for Status
+	spi     connection // of the SPI port that was used last
+	freed   time.Time  // when Recover was last called, real time
 	running bool
 	closed  bool
 	stats   Stats
@@ -191,13 +198,15 @@ func (b *Bus) next(ctx context.Context) *job {
 // await waits for the job that w runs, and returns the worker for the next one:
 // another, when a transfer hangs.
 func (b *Bus) await(ctx context.Context, w *worker, j *job, cancel context.CancelFunc) *worker {
-	tick := time.NewTicker(max(1, b.config.Hang/4))
+	tick := time.NewTicker(w.period())
 	defer tick.Stop()
 	done := ctx.Done()
 	for {
 		select {
 		case <-w.done:
 			return w
+		case <-w.quick:
+			tick.Reset(w.period())
 		case <-done:
 			cancel()
 			done = nil
@@ -219,7 +228,7 @@ func (b *Bus) stop(w *worker) {
 		case <-w.exited:
 			return
 		case <-tick.C:
-			if w.hangs(b.config.Hang) {
+			if w.hangs() {
 				return
 			}
 		}

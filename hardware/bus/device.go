@@ -130,6 +130,7 @@ type Stats struct {
 	Refused  uint64 // for a full queue
 	Opened   uint64 // times the port was opened
 	Hung     uint64 // transfers abandoned
+	Freed    uint64 // times that an I2C bus was held low and freed
 	Stale    uint64 // replies that did not belong to their request
 	Busy     time.Duration
 	Failures map[string]uint64 // by class

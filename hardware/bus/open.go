@@ -13,7 +13,7 @@ import (
 	"wattmark/hardware"
 )
 
-// Opener opens a bus's port: a modbus.Conn or an i2c.Bus. It is called again after
+// Opener opens a bus's port: a modbus.Conn, an i2c.Bus or a spi.Port. It is called again after
 // the port failed, and from another goroutine when an earlier call hangs. Close must
 // be safe to call while the port is read from or written to, and end that if it can.
 type Opener func() (io.Closer, error)
@@ -48,6 +48,25 @@ func I2C(name string) Opener {
 			return nil, openError(name, err, "enable I2C and add the user to the group of its device file")
 		}
 		return b, nil
+	}
+}
+
+// SPI is an Opener of the machine's SPI port with that bus and chip select:
+// "/dev/spidev0.0", "SPI0.0" or "0.0".
+func SPI(name string) Opener {
+	return func() (io.Closer, error) {
+		digits := strings.TrimPrefix(strings.TrimPrefix(name, "/dev/spidev"), "SPI")
+		bus, chipSelect, ok := strings.Cut(digits, ".")
+		b, err := strconv.ParseUint(bus, 10, 16)
+		c, err2 := strconv.ParseUint(chipSelect, 10, 8)
+		if err = errors.Join(err, err2); !ok || err != nil {
+			return nil, openError(name, err, "name the port as in \"/dev/spidev0.0\"")
+		}
+		p, err := sysfs.NewSPI(int(b), int(c))
+		if err != nil {
+			return nil, openError(name, err, "enable SPI and add the user to the group of its device file")
+		}
+		return p, nil
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/physic"
+	"periph.io/x/conn/v3/spi"
 
 	"wattmark/hardware"
 	"wattmark/hardware/modbus"
@@ -34,6 +35,12 @@ type worker struct {
 	// that is does not get past the end of it (leave).
 	transfer atomic.Int64
 	born     time.Time
+	// allowed is how long the transfer at hand may take, in nanoseconds; 0 is
+	// Config.Hang. brisk: transfers are allowed little, so the bus must look often; quick
+	// tells it when that begins.
+	allowed atomic.Int64
+	brisk   atomic.Bool
+	quick   chan struct{} // holds one
 
 	working    atomic.Bool // a job runs: drivers may use the port
 	exchanging atomic.Bool // a Modbus exchange goes on
@@ -44,6 +51,8 @@ type worker struct {
 
 	// Written within transfers and between jobs only.
 	i2c     i2c.Bus
+	stuck   bool // an I2C transfer found the bus held low
+	spi     spi.Port
 	serial  modbus.Conn        // watched
 	setMode func(m Mode) error // nil when the port has no mode to set
 	broken  bool               // a transfer failed for the port's sake: open it anew
@@ -75,7 +84,7 @@ func (p *port) shut() { p.once.Do(func() { _ = p.Close() }) }
 // newWorker makes and starts the worker that transfers are made by from now on.
 func (b *Bus) newWorker(before <-chan struct{}) *worker {
 	w := &worker{bus: b, jobs: make(chan *job), done: make(chan struct{}, 1), exited: make(chan struct{}),
-		before: before, born: time.Now()}
+		before: before, born: time.Now(), quick: make(chan struct{}, 1)}
 	b.worker.Store(w)
 	go w.run()
 	return w
@@ -105,6 +114,9 @@ func (w *worker) work(j *job) {
 	err := w.open()
 	if err == nil {
 		err = w.use(j)
+	}
+	if w.stuck {
+		err = w.free(err)
 	}
 	if w.broken {
 		w.shut()
@@ -176,7 +188,8 @@ func (b *Bus) note(j *job, err error, took time.Duration) {
 func (b *Bus) abandon(w *worker, j *job) *worker {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !w.hangs(b.config.Hang) {
+	limit := w.limit()
+	if !w.hangs() {
 		return nil
 	}
 	b.stats.Hung++
@@ -187,8 +200,8 @@ func (b *Bus) abandon(w *worker, j *job) *worker {
 		name = j.device.name
 	}
 	err := &hardware.Error{Class: hardware.ErrTimeout, Device: name, Bus: b.config.Name,
-		Err: fmt.Errorf("a transfer hung for more than %s and was abandoned", b.config.Hang), Remedy: "reset the bus's controller or adapter"}
-	b.note(j, err, b.config.Hang)
+		Err: fmt.Errorf("a transfer hung for more than %s and was abandoned", limit), Remedy: "reset the bus's controller or adapter"}
+	b.note(j, err, limit)
 	j.cancel()
 	j.dropped = true
 	j.finish(err)
@@ -203,11 +216,28 @@ func (b *Bus) abandon(w *worker, j *job) *worker {
 	return b.newWorker(closed)
 }
 
-// hangs reports whether the transfer at hand takes longer than limit. If so the
+// limit is how long the transfer at hand may take.
+func (w *worker) limit() time.Duration {
+	if allowed := time.Duration(w.allowed.Load()); allowed > 0 {
+		return min(allowed, w.bus.config.Hang)
+	}
+	return w.bus.config.Hang
+}
+
+// period is how often the bus looks whether a transfer hangs.
+func (w *worker) period() time.Duration {
+	limit := w.bus.config.Hang
+	if w.brisk.Load() {
+		limit = min(limit, w.bus.config.spiTimeout())
+	}
+	return max(1, limit/4)
+}
+
+// hangs reports whether the transfer at hand takes longer than its limit. If so the
 // worker is abandoned: the transfer cannot end any more but in leave.
-func (w *worker) hangs(limit time.Duration) bool {
+func (w *worker) hangs() bool {
 	began := w.transfer.Load()
-	return began > between && time.Since(w.born)-time.Duration(began) > limit &&
+	return began > between && time.Since(w.born)-time.Duration(began) > w.limit() &&
 		w.transfer.CompareAndSwap(began, abandoned)
 }
 
@@ -227,6 +257,7 @@ func (w *worker) leave() {
 			w.release()
 			runtime.Goexit()
 		}
+		w.allowed.Store(0)
 		if w.transfer.CompareAndSwap(state, between) {
 			return
 		}
@@ -266,8 +297,11 @@ func (w *worker) adopt(opened io.Closer) error {
 		w.client.Store(modbus.NewRTU(w.serial, w.rtu(c)))
 	case i2c.Bus:
 		w.i2c = c
+	case spi.Port:
+		w.spi = c
+		w.hurry()
 	default:
-		return errors.Join(fmt.Errorf("%s: %T is neither a serial connection nor an I2C bus", w.bus.config.Name, conn), opened.Close())
+		return errors.Join(fmt.Errorf("%s: %T is no serial connection, I2C bus or SPI port", w.bus.config.Name, conn), opened.Close())
 	}
 	w.port.Store(&port{Closer: opened})
 	w.broken = false
@@ -425,6 +459,7 @@ func (w *worker) tx(address uint16, out, in []byte) error {
 			w.broken = true
 		}
 	}
+	w.stuck = w.stuck || is(err, syscall.ETIMEDOUT)
 	return err
 }
 

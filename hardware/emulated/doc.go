@@ -6,7 +6,8 @@
 //
 // [Meter] is an Eastron energy meter. A [Line] puts meters on an RS-485 line, served
 // on a pseudo-terminal ([OpenLine]) or in memory ([Line.Conn]). [Bus] is an I2C bus
-// for [SCD4x] and [SCD30]. A [Cable] is a serial line with one part at its end that
+// for [SCD4x], [SCD30], [INA] and [BME280], [Wires] are its two lines as pins, an
+// [SPIPort] has an [ATM90E32] on it. A [Cable] is a serial line with one part at its end that
 // speaks unasked or answers bytes, in memory ([Cable.Conn]) or on a pseudo-terminal
 // ([OpenCable]).
 //
