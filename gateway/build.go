@@ -13,6 +13,7 @@ import (
 	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
 
@@ -37,6 +38,9 @@ func (f *File) Config(read Readers) (Config, error) {
 		Digest:    f.digest, KeyBackend: f.Key.Backend, ClockWarn: f.Time.WarnAbove,
 	}
 	c.Buses, c.Devices = f.openers(), f.devices()
+	for i := range f.Derived {
+		c.Derived = append(c.Derived, f.Derived[i].derived())
+	}
 	var err error
 	if c.Key, err = f.OpenKey(); err != nil {
 		remedy := "wattmark-gateway enrol makes the key"
@@ -44,6 +48,8 @@ func (f *File) Config(read Readers) (Config, error) {
 			remedy = ""
 		}
 		f.mistake("key", remedy, "the gateway's key: %v", err)
+	} else if err := f.CheckEnrolled(c.Key.Public()); err != nil {
+		f.mistake("key", "", "%v", err)
 	}
 	f.openPolicy(&c, read)
 	f.openTransport(&c)
@@ -122,7 +128,16 @@ func (f *File) devices() []Device {
 func (d *DeviceTable) Device() Device {
 	return Device{
 		Name: d.Name, Model: d.Model, Bus: d.Bus, Address: d.place(), Settings: d.Settings,
-		Subject: d.Point, Mode: d.Mode, Period: d.Period, Offset: d.Offset,
+		Subject: d.Point, Mode: d.Mode, Period: d.Period, Offset: d.Offset, Disabled: d.Disabled,
+	}
+}
+
+// derived returns the derived device of a table.
+func (d *DerivedTable) derived() sampler.Derived {
+	return sampler.Derived{
+		Name: d.Name, Subject: d.Point, Method: d.Method, CO2: sampler.Input(d.CO2), Flow: sampler.Input(d.Flow), Velocity: sampler.Input(d.Velocity),
+		Area: entry.Decimal(d.Area), Temperature: sampler.Input(d.Temperature), Pressure: sampler.Input(d.Pressure),
+		Background: entry.Decimal(d.Background), Uncertainty: entry.Decimal(d.Uncertainty),
 	}
 }
 

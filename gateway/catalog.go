@@ -91,6 +91,8 @@ type site struct {
 	address uint16
 	board   *board.Board // nil where it is not known
 	now     hardware.Clock
+	// recorded: the driver decodes recordings, which may hold what Sense does not read.
+	recorded bool
 }
 
 // unit is the address of a Modbus unit.
@@ -204,7 +206,7 @@ func (s *pulseSettings) lines(b *board.Board) ([]int, error) {
 }
 
 func openPulse(at site, set *pulseSettings) (hardware.Device, error) {
-	if at.bus == nil && at.board == nil {
+	if at.recorded {
 		return nil, errors.New("s0 sends pulses: it has no frames to decode")
 	}
 	if at.board == nil {
@@ -234,7 +236,7 @@ func scd4xModel(name, part string) Model {
 	return with(Model{Name: name, Part: part, Buses: i2cBus, Addressing: ByI2C, Address: scd4x.Address}, scd4xSettings{},
 		func(at site, set *scd4xSettings) (hardware.Device, error) {
 			return scd4x.NewI2C(at.bus.I2C(), at.address, &scd4x.Opts{
-				Model: name, SelfCalibration: set.SelfCalibration, Settings: at.bus == nil, Now: at.now,
+				Model: name, SelfCalibration: set.SelfCalibration, Settings: at.recorded, Now: at.now,
 			})
 		})
 }
@@ -269,7 +271,7 @@ func (m Model) Decoder(settings []Setting) (hardware.Device, error) {
 	if err := setAll(s, settings); err != nil {
 		return nil, err
 	}
-	d, err := m.open(site{model: m.Name, address: m.Address}, s)
+	d, err := m.open(site{model: m.Name, address: m.Address, recorded: true}, s)
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"wattmark/gateway/sampler"
+	"wattmark/hardware"
 	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/entry"
@@ -24,6 +25,7 @@ func (f *File) check() {
 	f.checkListen()
 	f.checkBuses()
 	f.checkDevices()
+	f.checkDerived()
 	f.checkPins()
 }
 
@@ -353,18 +355,90 @@ func (f *File) checkPlace(at string, d *DeviceTable, m Model) {
 			return
 		}
 	}
-	trial := Device{Model: d.Model, Address: d.place(), Settings: d.Settings}
 	if m.Addressing == ByPin {
-		b, err := f.Board()
-		if err != nil {
+		if _, err := f.Board(); err != nil {
 			f.mistake(at, `set gateway.board to one of `+strings.Join(board.Names(), ", "), "device %q is on a pin, and %v", d.Name, err)
 			return
 		}
-		trial.Board = b
 	}
-	if _, err := trial.Open(nil, nil); err != nil {
+	if _, err := f.trial(d); err != nil {
 		f.mistake(at, "", "device %q: %v", d.Name, err)
 	}
+}
+
+// trial makes the driver of a device on no bus.
+func (f *File) trial(d *DeviceTable) (hardware.Device, error) {
+	trial := d.Device()
+	trial.Board, _ = f.Board()
+	return trial.Open(nil, nil)
+}
+
+// checkDerived wants inputs that are there, of one metering point.
+func (f *File) checkDerived() {
+	for i := range f.Derived {
+		d := &f.Derived[i]
+		at := fmt.Sprintf("derived[%d]", i)
+		if d.Point == "" {
+			d.Point = f.Gateway.Point
+		}
+		before := len(f.fill.mistakes)
+		f.needed(at+".name", d.Name, `add name = "…"`)
+		f.among(at+".method", d.Method, sampler.MassFlow)
+		for _, in := range []struct {
+			key  string
+			from Input
+			must bool
+		}{{"co2", d.CO2, true}, {"flow", d.Flow, false}, {"velocity", d.Velocity, false}, {"temperature", d.Temperature, true}, {"pressure", d.Pressure, true}} {
+			if in.must {
+				f.needed(at+"."+in.key, in.from.String(), `write it as in "stack.co2": a device of this file and its channel`)
+			}
+			if in.from != (Input{}) {
+				f.checkInput(at+"."+in.key, in.from, d.Point)
+			}
+		}
+		if len(f.fill.mistakes) > before {
+			continue
+		}
+		c := d.derived()
+		if err := c.Check(); err != nil {
+			f.mistake(at, "", "derived %q: %v", d.Name, err)
+		}
+	}
+}
+
+// checkInput wants a device of the point with the channel.
+func (f *File) checkInput(at string, in Input, point string) {
+	var devices []string
+	for i := range f.Devices {
+		d := &f.Devices[i]
+		if d.Point == point {
+			devices = append(devices, d.Name)
+		}
+		if d.Name != in.Device || d.Point != point {
+			continue
+		}
+		dev, err := f.trial(d)
+		if err != nil {
+			return // that is said there
+		}
+		var channels []string
+		for _, c := range dev.Describe().Channels {
+			channels = append(channels, c.Name)
+		}
+		if !slices.Contains(channels, in.Channel) {
+			remedy := "it has " + strings.Join(channels, ", ")
+			if near := Nearest(in.Channel, channels); near != "" {
+				remedy = fmt.Sprintf("did you mean %q?", near)
+			}
+			f.mistake(at, remedy, "device %q has no channel %q", in.Device, in.Channel)
+		}
+		return
+	}
+	remedy := "the devices of this metering point are " + strings.Join(devices, ", ")
+	if near := Nearest(in.Device, devices); near != "" {
+		remedy = fmt.Sprintf("did you mean %q?", near)
+	}
+	f.mistake(at, remedy, "there is no device %q of metering point %q", in.Device, point)
 }
 
 // checkPins wants each pin of the header to have one function. Of a machine that is

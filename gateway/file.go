@@ -32,6 +32,7 @@ type File struct {
 	Metrics       MetricsTable       `toml:"metrics"`
 	HomeAssistant HomeAssistantTable `toml:"home_assistant"`
 	Buses         []BusTable         `toml:"bus"`
+	Derived       []DerivedTable     `toml:"derived"`
 	Devices       []DeviceTable      `toml:"-"` // [[device]]; their keys depend on the model
 
 	path   string
@@ -126,10 +127,49 @@ type DeviceTable struct {
 	Mode    string        `toml:"mode"`
 	Period  time.Duration `toml:"period"`
 	Offset  time.Duration `toml:"offset"`
+	// Disabled leaves the device alone, as while it is repaired: its gaps say so.
+	Disabled bool `toml:"disabled"`
 
 	// Settings are the keys of the model, as its driver takes them; nil for an
 	// unknown model.
 	Settings any `toml:"-"`
+}
+
+// DerivedTable is [[derived]]: a mass flow of CO2 that is computed from devices of one
+// metering point. Its inputs are written "device.channel".
+type DerivedTable struct {
+	Name        string  `toml:"name"`
+	Method      string  `toml:"method"` // mass-flow/1
+	Point       string  `toml:"point"`
+	CO2         Input   `toml:"co2"`
+	Flow        Input   `toml:"flow"`     // in m3/s, or
+	Velocity    Input   `toml:"velocity"` // in m/s, times
+	Area        Decimal `toml:"area_m2"`  // of the duct
+	Temperature Input   `toml:"temperature"`
+	Pressure    Input   `toml:"pressure"`
+	Background  Decimal `toml:"background_ppm"` // of ambient air, which is not emitted
+	Uncertainty Decimal `toml:"uncertainty"`    // of the flow, as a share: 0.05
+}
+
+// Input is a channel of a device, in files "device.channel".
+type Input struct{ Device, Channel string }
+
+// UnmarshalText reads device and channel.
+func (i *Input) UnmarshalText(text []byte) error {
+	at := strings.LastIndexByte(string(text), '.')
+	if at < 1 || at == len(text)-1 {
+		return fmt.Errorf("%q is not of the form \"device.channel\"", text)
+	}
+	*i = Input{string(text[:at]), string(text[at+1:])}
+	return nil
+}
+
+// String writes device and channel.
+func (i Input) String() string {
+	if i == (Input{}) {
+		return ""
+	}
+	return i.Device + "." + i.Channel
 }
 
 // place is the part's address, 0 where it is not given.

@@ -86,7 +86,7 @@ func TestMistakes(t *testing.T) {
 			`missing key "uplink.broker"; give its address, such as "mqtts://broker.example:8883"`, `missing key "uplink.ledger"; give the ledger's origin, as its policy says it`,
 			`missing key "uplink.oracle_keys"; give the path of the oracles' keys (JSON Web Key Set)`, `missing key "uplink.policy"; give the path of the ledger's policy`,
 			`:5: unknown key "uplnk"; did you mean "uplink"?`}},
-		{"key of another model", `self_calibration = true`, `channels = ["co2"]`, []string{`:35: unknown key "device[1].channels"; the keys here are address, bus, mode, model, name, offset, period, point, self_calibration, unit`}},
+		{"key of another model", `self_calibration = true`, `channels = ["co2"]`, []string{`:35: unknown key "device[1].channels"; the keys here are address, bus, disabled, mode, model, name, offset, period, point, self_calibration, unit`}},
 		{"wrong type", `unit = 1`, `unit = "one"`, []string{`:28: device[0].unit: "one" is not a whole number`}},
 		{"out of range", `unit = 1`, `unit = 70000`, []string{`:28: device[0].unit: 70000 is out of range`}},
 		{"time without unit", `period = "30s"`, `period = 30`, []string{`:36: device[1].period: 30 is not a time with its unit, such as "10s"`}},
@@ -135,6 +135,37 @@ pin = "GPIO2"
 [[device]]
 name = "air"`, []string{`:34: GPIO2 (header pin 3) is wanted by bus "i2c" and by device "gas": move one of them`}},
 		{"board", `board = "4b"`, `board = "4a"`, []string{`:4: gateway.board: unknown value "4a"; did you mean "4b"?`}},
+		{"derived from what is not there", `[[bus]]
+name = "rs485"`, `[[derived]]
+name = "emission"
+method = "mass-flow/1"
+co2 = "air.co2"
+velocity = "air.gas_velocity"
+area_m2 = 0.5
+temperature = "air.temperature"
+pressure = "grid.presure"
+background_ppm = 420
+uncertainty = 0.05
+
+[[bus]]
+name = "rs485"`, []string{
+			`:18: device "air" has no channel "gas_velocity"; it has co2, temperature, relative_humidity`,
+			`:21: device "grid" has no channel "presure"; it has active_power, active_energy_import`}},
+		{"derived from ppm alone", `[[bus]]
+name = "rs485"`, strings.NewReplacer("velocity = \"air.gas_velocity\"\narea_m2 = 0.5\n", "", "grid.presure", "air.relative_humidity").Replace(`[[derived]]
+name = "emission"
+method = "mass-flow/1"
+co2 = "air.co2"
+velocity = "air.gas_velocity"
+area_m2 = 0.5
+temperature = "air.temperature"
+pressure = "grid.presure"
+background_ppm = 420
+uncertainty = 0.05
+
+[[bus]]
+name = "rs485"`), []string{
+			`:14: derived "emission": air.co2: a concentration alone proves no emission: give the flow, or the velocity and the area of the duct`}},
 		{"device as table", `[[device]]`, `[device]`, nil},
 		{"two devices on an address", `[[device]]
 name = "air"`, `[[device]]

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"wattmark/hardware"
+	"wattmark/ledger/entry"
 )
 
 // Setting is one key and its value as text: an argument --set, or a line of what a
@@ -369,10 +369,7 @@ func (r *Rate) UnmarshalText(text []byte) error {
 func (r Rate) String() string { return Size(r).String() + "/s" }
 
 // Decimal is an exact decimal number, Mantissa x 10^Exponent.
-type Decimal struct {
-	Mantissa int64
-	Exponent int8
-}
+type Decimal entry.Decimal
 
 // decimalText is the number that a file has, in digits. Package toml reads a number
 // with a point as float64, of which the shortest decimal is what was typed, for up to
@@ -402,6 +399,4 @@ func (d *Decimal) UnmarshalText(text []byte) error {
 }
 
 // String writes d without an exponent.
-func (d Decimal) String() string {
-	return hardware.Value{Mantissa: d.Mantissa, Exponent: d.Exponent}.String()
-}
+func (d Decimal) String() string { return entry.Decimal(d).String() }

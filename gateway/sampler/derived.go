@@ -69,7 +69,8 @@ func (d *Derived) digest() string {
 // ErrNotClaimable is wrapped where something is to be derived that proves no emission.
 var ErrNotClaimable = errors.New("proves no emission")
 
-func (d *Derived) check() error {
+// Check refuses what cannot be computed, or what no claim may be made of.
+func (d *Derived) Check() error {
 	none := Input{}
 	switch {
 	case d.Name == "" || d.Subject == "":

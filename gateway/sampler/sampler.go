@@ -156,7 +156,7 @@ func (s *Sampler) add(d *Device) error {
 
 // derive adds a device that is computed from others of its point.
 func (s *Sampler) derive(d *Derived) error {
-	if err := d.check(); err != nil {
+	if err := d.Check(); err != nil {
 		return err
 	}
 	for _, p := range s.points {
