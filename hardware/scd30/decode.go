@@ -39,6 +39,8 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 			}
 		case cmdReady:
 			notReady = sensirion.Word(received, 0) != 1
+		case cmdFirmware:
+			dst.Identity = hardware.Identity{Version: version(received)}
 		case cmdOffset:
 			offsetWord, hasOffset = int64(sensirion.Word(received, 0)), true
 		}

@@ -204,13 +204,17 @@ func (d *Dev) Probe(ctx context.Context) (hardware.Identity, hardware.Confidence
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var t hardware.Transcript
-	version, err := d.port.Read(ctx, &t, cmdFirmware, pause, 1)
+	firmware, err := d.port.Read(ctx, &t, cmdFirmware, pause, 1)
 	if err != nil {
 		return hardware.Identity{}, hardware.NotFound, hardware.Locate(err, d.String(), d.port.Bus())
 	}
-	w := sensirion.Word(version, 0)
-	return hardware.Identity{Manufacturer: "Sensirion", Model: d.about.Part, Version: fmt.Sprintf("%d.%d", w>>8, w&0xFF)},
-		hardware.Likely, nil
+	return hardware.Identity{Manufacturer: "Sensirion", Model: d.about.Part, Version: version(firmware)}, hardware.Likely, nil
+}
+
+// version returns the firmware's major and minor version (1.4.10).
+func version(received []byte) string {
+	w := sensirion.Word(received, 0)
+	return fmt.Sprintf("%d.%d", w>>8, w&0xFF)
 }
 
 // Halt stops measuring.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"testing"
@@ -70,49 +69,19 @@ func (s *sensor) ask(t *testing.T, code uint16, arguments ...uint16) uint16 {
 	return sensirion.Word(word[:], 0)
 }
 
-// sample waits for a sample as long as the descriptor says.
 func (s *sensor) sample(t *testing.T) *hardware.Batch {
 	t.Helper()
-	var b hardware.Batch
-	var err error
-	for end := time.Now().Add(s.Describe().Settle); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if err = s.Sense(t.Context(), &b); err == nil {
-			return &b
-		}
-	}
-	t.Fatalf("no sample within %s: %v", s.Describe().Settle, err)
-	return nil
-}
-
-func rows(about hardware.Descriptor, b *hardware.Batch) (all []string) {
-	for _, v := range b.Values {
-		c := about.Channels[v.Channel]
-		all = append(all, fmt.Sprintf("%s %s %s %s %s", c.Name, v, c.Unit, c.Kind, v.Quality))
-	}
-	return all
+	return hardwaretest.Sample(t, s.Dev)
 }
 
 func TestConformance(t *testing.T) {
 	hardwaretest.Run(t, func(t testing.TB, now hardware.Clock) *hardwaretest.Bench {
 		s := newSensor(t, scd30.Opts{Now: now})
-		var plan emulated.Plan
-		return &hardwaretest.Bench{
-			Device: s.Dev,
-			Faults: func(p emulated.Plan) { plan = p; s.bus.SetFaults(scd30.Address, p) },
-			Attach: func(on bool) {
-				if s.bus.Detach(scd30.Address); on {
-					s.bus.Attach(scd30.Address, s.part)
-					s.bus.SetFaults(scd30.Address, plan)
-				}
-			},
-			Exchanges: s.bus.Transfers,
-			Changes:   s.part.Settings,
-			Classes: map[emulated.Fault]error{
-				emulated.Silence: hardware.ErrAbsent, emulated.NACK: hardware.ErrAbsent, emulated.StuckBus: hardware.ErrTimeout,
-				emulated.BadCRC: hardware.ErrChecksum, emulated.FlippedBit: hardware.ErrChecksum,
-				emulated.Truncated: hardware.ErrChecksum, emulated.Slow: nil,
-			},
+		b := hardwaretest.OnI2C(s.Dev, s.bus, scd30.Address, s.part)
+		for _, fault := range []emulated.Fault{emulated.BadCRC, emulated.FlippedBit, emulated.Truncated} {
+			b.Classes[fault] = hardware.ErrChecksum
 		}
+		return b
 	})
 }
 
@@ -135,7 +104,7 @@ func TestEveryChannel(t *testing.T) {
 			s := newSensor(t, scd30.Opts{})
 			s.part.Set(c.air)
 			b := s.sample(t)
-			if diff := cmp.Diff(c.want, rows(s.Describe(), b)); diff != "" || len(b.Warnings) != 0 {
+			if diff := cmp.Diff(c.want, hardwaretest.Rows(s.Describe(), b)); diff != "" || len(b.Warnings) != 0 {
 				t.Errorf("%+v, warnings %q (-want +got):\n%s", c.air, b.Warnings, diff)
 			}
 		})
@@ -318,21 +287,22 @@ func TestDecode(t *testing.T) {
 		"another command":       {answer(0x1234, 5).String(), nil, []string{"skipped: answer to command 0x1234"}, nil},
 		"its bad checksum":      {"> 12 34\n< 00 05 00", nil, nil, hardware.ErrChecksum},
 		"bad checksum":          {"> 03 00\n< 43 DB CC 8C 2E 8F 41 D9 70 E7 FF F5 42 43 BF 3A 1B 74", nil, nil, hardware.ErrChecksum},
-		"five words":            {"> 03 00\n< 43 DB CB 8C 2E 8F 41 D9 70 E7 FF F5 42 43 BF", nil, nil, hardware.ErrMalformed},
-		"no answer":             {"> 03 00", nil, nil, hardware.ErrMalformed},
+		"five words":            {"> 03 00\n< 43 DB CB 8C 2E 8F 41 D9 70 E7 FF F5 42 43 BF", nil, nil, hardware.ErrTruncated},
+		"no answer":             {"> 03 00", nil, nil, hardware.ErrTruncated},
 		"no command":            {"> 03\n< " + example, nil, nil, hardware.ErrMalformed},
+		"seven words":           {"> 03 00\n< " + example + " 00 00 81", nil, nil, hardware.ErrWrongReply},
+		"one word unasked":      {"00 96 D4", nil, nil, hardware.ErrTruncated},
 		"argument's checksum":   {"> 46 00 00 02 E4", nil, nil, hardware.ErrMalformed},
 	} {
-		recorded, err := hardware.ParseTranscript([]byte(c.text))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		b, err := hardwaretest.CheckDecode(t, s.Dev, recorded)
-		if hardware.Class(err) != c.class {
+		b, err := hardwaretest.CheckDecode(t, s.Dev, hardwaretest.Recording(t, c.text))
+		if !errors.Is(err, c.class) || (err == nil) != (c.class == nil) {
 			t.Errorf("%s: got %v, want %v", name, err, c.class)
 		}
-		if diff := cmp.Diff(c.rows, rows(s.Describe(), b)); diff != "" {
+		if diff := cmp.Diff(c.rows, hardwaretest.Rows(s.Describe(), b)); diff != "" {
 			t.Errorf("%s: values (-want +got):\n%s", name, diff)
+		}
+		if want := (hardware.Identity{Version: "3.66"}); name == "set-up" && b.Identity != want {
+			t.Errorf("%s: identity %+v", name, b.Identity)
 		}
 		if diff := cmp.Diff(c.warnings, append([]string(nil), b.Warnings...)); c.class == nil && diff != "" {
 			t.Errorf("%s: warnings (-want +got):\n%s", name, diff)

@@ -67,6 +67,10 @@ func (f *found) exchange(sent, received []byte, dst *hardware.Batch) error {
 	if err := sensirion.Check(received, n); err != nil {
 		return err
 	}
+	if code == cmdSerial {
+		dst.Identity = hardware.Identity{Serial: serialNumber(received)}
+		return nil
+	}
 	return f.answer(code, received)
 }
 

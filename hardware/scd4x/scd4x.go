@@ -204,8 +204,12 @@ func (d *Dev) start(ctx context.Context, t *hardware.Transcript) error {
 }
 
 func (d *Dev) identify(serial []byte) hardware.Identity {
-	return hardware.Identity{Manufacturer: "Sensirion", Model: d.about.Part,
-		Serial: fmt.Sprintf("%04x%04x%04x", sensirion.Word(serial, 0), sensirion.Word(serial, 1), sensirion.Word(serial, 2))}
+	return hardware.Identity{Manufacturer: "Sensirion", Model: d.about.Part, Serial: serialNumber(serial)}
+}
+
+// serialNumber returns the 48 bits of an answer to cmdSerial in hex (3.9.2).
+func serialNumber(received []byte) string {
+	return fmt.Sprintf("%04x%04x%04x", sensirion.Word(received, 0), sensirion.Word(received, 1), sensirion.Word(received, 2))
 }
 
 // Probe reads the serial number, which an idle part gives, or else whether data is

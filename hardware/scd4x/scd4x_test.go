@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -49,26 +48,9 @@ func newSensor(t testing.TB, opts scd4x.Opts) *sensor {
 	return s
 }
 
-// sample waits for a sample as long as the descriptor says.
 func (s *sensor) sample(t *testing.T) *hardware.Batch {
 	t.Helper()
-	var b hardware.Batch
-	var err error
-	for end := time.Now().Add(s.Describe().Settle); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
-		if err = s.Sense(t.Context(), &b); err == nil {
-			return &b
-		}
-	}
-	t.Fatalf("no sample within %s: %v", s.Describe().Settle, err)
-	return nil
-}
-
-func rows(about hardware.Descriptor, b *hardware.Batch) (all []string) {
-	for _, v := range b.Values {
-		c := about.Channels[v.Channel]
-		all = append(all, fmt.Sprintf("%s %s %s %s %s", c.Name, v, c.Unit, c.Kind, v.Quality))
-	}
-	return all
+	return hardwaretest.Sample(t, s.Dev)
 }
 
 func TestConformance(t *testing.T) {
@@ -76,24 +58,11 @@ func TestConformance(t *testing.T) {
 		t.Run(model, func(t *testing.T) {
 			hardwaretest.Run(t, func(t testing.TB, now hardware.Clock) *hardwaretest.Bench {
 				s := newSensor(t, scd4x.Opts{Model: model, Now: now})
-				var plan emulated.Plan
-				return &hardwaretest.Bench{
-					Device: s.Dev,
-					Faults: func(p emulated.Plan) { plan = p; s.bus.SetFaults(scd4x.Address, p) },
-					Attach: func(on bool) {
-						if s.bus.Detach(scd4x.Address); on {
-							s.bus.Attach(scd4x.Address, s.part)
-							s.bus.SetFaults(scd4x.Address, plan)
-						}
-					},
-					Exchanges: s.bus.Transfers,
-					Changes:   s.part.Settings,
-					Classes: map[emulated.Fault]error{
-						emulated.Silence: hardware.ErrAbsent, emulated.NACK: hardware.ErrAbsent, emulated.StuckBus: hardware.ErrTimeout,
-						emulated.BadCRC: hardware.ErrChecksum, emulated.FlippedBit: hardware.ErrChecksum,
-						emulated.Truncated: hardware.ErrChecksum, emulated.Slow: nil,
-					},
+				b := hardwaretest.OnI2C(s.Dev, s.bus, scd4x.Address, s.part)
+				for _, fault := range []emulated.Fault{emulated.BadCRC, emulated.FlippedBit, emulated.Truncated} {
+					b.Classes[fault] = hardware.ErrChecksum
 				}
+				return b
 			})
 		})
 	}
@@ -119,7 +88,7 @@ func TestEveryChannel(t *testing.T) {
 			s := newSensor(t, scd4x.Opts{Model: c.model})
 			s.part.Set(c.air)
 			b := s.sample(t)
-			if diff := cmp.Diff(c.want, rows(s.Describe(), b)); diff != "" || len(b.Warnings) != 0 {
+			if diff := cmp.Diff(c.want, hardwaretest.Rows(s.Describe(), b)); diff != "" || len(b.Warnings) != 0 {
 				t.Errorf("%+v, warnings %q (-want +got):\n%s", c.air, b.Warnings, diff)
 			}
 		})
@@ -325,21 +294,22 @@ func TestDecode(t *testing.T) {
 		"another command":     {answer(0x1234, 5).String(), nil, []string{"skipped: answer to command 0x1234"}, nil},
 		"its bad checksum":    {"> 12 34\n< 00 05 00", nil, nil, hardware.ErrChecksum},
 		"bad checksum":        {"> EC 05\n< 01 F4 33 66 67 A2 5E B9 3D", nil, nil, hardware.ErrChecksum},
-		"two words":           {"> EC 05\n< 01 F4 33 66 67 A2", nil, nil, hardware.ErrMalformed},
-		"no answer":           {"> EC 05", nil, nil, hardware.ErrMalformed},
+		"two words":           {"> EC 05\n< 01 F4 33 66 67 A2", nil, nil, hardware.ErrTruncated},
+		"no answer":           {"> EC 05", nil, nil, hardware.ErrTruncated},
 		"no command":          {"> EC\n< " + example, nil, nil, hardware.ErrMalformed},
+		"four words":          {"> EC 05\n< 01 F4 33 66 67 A2 5E B9 3C 00 00 81", nil, nil, hardware.ErrWrongReply},
+		"one word unasked":    {"09 12 63", nil, nil, hardware.ErrTruncated},
 		"argument's checksum": {"> 24 16 00 00 82", nil, nil, hardware.ErrMalformed},
 	} {
-		recorded, err := hardware.ParseTranscript([]byte(c.text))
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		b, err := hardwaretest.CheckDecode(t, s.Dev, recorded)
-		if hardware.Class(err) != c.class {
+		b, err := hardwaretest.CheckDecode(t, s.Dev, hardwaretest.Recording(t, c.text))
+		if !errors.Is(err, c.class) || (err == nil) != (c.class == nil) {
 			t.Errorf("%s: got %v, want %v", name, err, c.class)
 		}
-		if diff := cmp.Diff(c.rows, rows(s.Describe(), b)); diff != "" {
+		if diff := cmp.Diff(c.rows, hardwaretest.Rows(s.Describe(), b)); diff != "" {
 			t.Errorf("%s: values (-want +got):\n%s", name, diff)
+		}
+		if want := (hardware.Identity{Serial: "f8969f073bbe"}); (name == "serial number" || name == "set-up") && b.Identity != want {
+			t.Errorf("%s: identity %+v", name, b.Identity)
 		}
 		if diff := cmp.Diff(c.warnings, append([]string(nil), b.Warnings...)); c.class == nil && diff != "" {
 			t.Errorf("%s: warnings (-want +got):\n%s", name, diff)

@@ -9,6 +9,7 @@ package sensirion
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,10 +46,14 @@ func AppendWord(b []byte, word uint16) []byte {
 }
 
 // Check checks that received holds exactly n words with right checksums: used or
-// not, each is checked.
+// not, each is checked. Fewer are ErrTruncated, more ErrWrongReply.
 func Check(received []byte, n int) error {
 	if len(received) != n*WordSize {
-		return &hardware.Error{Class: hardware.ErrMalformed, Err: fmt.Errorf("%d bytes, %d words of %d are expected", len(received), n, WordSize)}
+		class := hardware.ErrWrongReply
+		if len(received) < n*WordSize {
+			class = hardware.ErrTruncated
+		}
+		return &hardware.Error{Class: class, Err: fmt.Errorf("%d bytes, %d words of %d are expected", len(received), n, WordSize)}
 	}
 	for i := range n {
 		word := Word(received, i)
@@ -82,11 +87,16 @@ type Port struct {
 	timer   *time.Timer
 }
 
-// NewPort returns a port to the part at address.
+// NewPort returns a port to the part at address. Without a bus, nil, all transfers fail.
 func NewPort(bus i2c.Bus, address uint16) *Port { return &Port{bus: bus, address: address} }
 
 // Bus returns the bus's name.
-func (p *Port) Bus() string { return p.bus.String() }
+func (p *Port) Bus() string {
+	if p.bus == nil {
+		return ""
+	}
+	return p.bus.String()
+}
 
 // Address returns the part's address.
 func (p *Port) Address() uint16 { return p.address }
@@ -99,7 +109,7 @@ func (p *Port) Send(ctx context.Context, t *hardware.Transcript, code uint16, wa
 		b = AppendWord(b, a)
 	}
 	t.Send(b)
-	if err := p.bus.Tx(p.address, b, nil); err != nil {
+	if err := p.transfer(b, nil); err != nil {
 		return hardware.I2CError(err, fmt.Sprintf("sending command %#04x", code))
 	}
 	return p.Wait(ctx, wait)
@@ -118,7 +128,7 @@ func (p *Port) Read(ctx context.Context, t *hardware.Transcript, code uint16, wa
 // Receive reads the n words that answer a command sent before.
 func (p *Port) Receive(t *hardware.Transcript, code uint16, n int) ([]byte, error) {
 	b := p.in[:n*WordSize]
-	if err := p.bus.Tx(p.address, nil, b); err != nil {
+	if err := p.transfer(nil, b); err != nil {
 		return nil, hardware.I2CError(err, fmt.Sprintf("reading the answer to command %#04x", code))
 	}
 	t.Receive(b)
@@ -128,6 +138,13 @@ func (p *Port) Receive(t *hardware.Transcript, code uint16, n int) ([]byte, erro
 		return nil, e
 	}
 	return b, nil
+}
+
+func (p *Port) transfer(w, r []byte) error {
+	if p.bus == nil {
+		return errors.New("the driver has no bus")
+	}
+	return p.bus.Tx(p.address, w, r)
 }
 
 // Wait lets d pass, or returns the end of ctx as ErrTimeout.

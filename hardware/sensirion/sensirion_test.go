@@ -24,12 +24,24 @@ func TestCheck(t *testing.T) {
 	if err := sensirion.Check(b, 2); err != nil || sensirion.Word(b, 0) != 0xBEEF || sensirion.Word(b, 1) != 1 {
 		t.Errorf("a good answer: %v", err)
 	}
-	if err := sensirion.Check(b[:5], 2); !errors.Is(err, hardware.ErrMalformed) {
+	if err := sensirion.Check(b[:5], 2); !errors.Is(err, hardware.ErrTruncated) {
 		t.Errorf("a short answer: %v", err)
+	}
+	if err := sensirion.Check(b, 1); !errors.Is(err, hardware.ErrWrongReply) {
+		t.Errorf("a long answer: %v", err)
 	}
 	b[3] ^= 1
 	if err := sensirion.Check(b, 2); !errors.Is(err, hardware.ErrChecksum) {
 		t.Errorf("a damaged word: %v", err)
+	}
+}
+
+// A driver that only decodes has no bus.
+func TestPortWithoutABus(t *testing.T) {
+	p := sensirion.NewPort(nil, 0x61)
+	var recorded hardware.Transcript
+	if _, err := p.Read(t.Context(), &recorded, 0xD100, 0, 1); !errors.Is(err, hardware.ErrAbsent) || p.Bus() != "" {
+		t.Errorf("%v on %q", err, p.Bus())
 	}
 }
 
