@@ -10,11 +10,11 @@ import (
 	"wattmark/signer/tpm"
 )
 
-// keyBackend opens the key of a table [key]: the one table of key stores. What holds
+// keyBackends opens the key of a table [key]: the one table of key stores. What holds
 // the key stays open until the program ends.
 var keyBackends = map[string]func(f *File) (signer.Signer, error){
 	"file": func(f *File) (signer.Signer, error) { return keyfile.Load(f.KeyFile()) },
-	"tpm":  func(f *File) (signer.Signer, error) { return tpm.Open(f.Key.Device, f.KeyFile()) },
+	"tpm":  func(f *File) (signer.Signer, error) { return opened(tpm.Open(f.tpmDevice(), f.KeyFile())) },
 	"pkcs11": func(f *File) (signer.Signer, error) {
 		return pkcs11.Open(pkcs11.Config{Module: f.Key.Module, Token: f.Key.Token, Label: f.Key.Label, PINFile: f.Path(f.Key.PINFile)})
 	},
