@@ -9,7 +9,8 @@
 // for [SCD4x], [SCD30], [INA] and [BME280], [Wires] are its two lines as pins, an
 // [SPIPort] has an [ATM90E32] on it. A [Cable] is a serial line with one part at its end that
 // speaks unasked or answers bytes, in memory ([Cable.Conn]) or on a pseudo-terminal
-// ([OpenCable]).
+// ([OpenCable]): an [SPS30], which works on a Bus too, an [MHZ19] or a [PMS]. A [PulseLine]
+// is a meter's contact with the kernel's GPIO line behind it.
 //
 // A simulation sets what there is to measure ([Meter.Set], [SCD4x.Set], [SCD30.Set])
 // whenever it likes, from any goroutine. Measurements become ready by the clock that

@@ -42,7 +42,11 @@ type found struct {
 func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 	dst.ResetValues()
 	var f found
-	if err := f.read(t, dst); err != nil {
+	err := f.merge(t, dst)
+	if err == nil {
+		err = f.verdict()
+	}
+	if err != nil {
 		dst.ResetValues()
 		return err
 	}
@@ -58,7 +62,8 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 	return nil
 }
 
-func (f *found) read(t *hardware.Transcript, dst *hardware.Batch) error {
+// merge takes all exchanges of a transcript.
+func (f *found) merge(t *hardware.Transcript, dst *hardware.Batch) error {
 	if t.Len() == 0 {
 		return malformed(fmt.Errorf("%w: nothing was received", hardware.ErrTruncated))
 	}
@@ -78,6 +83,12 @@ func (f *found) read(t *hardware.Transcript, dst *hardware.Batch) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// verdict is why there are no values to be had from what was found, nil if there are, or
+// none were asked for.
+func (f *found) verdict() error {
 	switch bad := f.status & (statusFan | statusLaser); {
 	case bad != 0:
 		return statusError(bad)

@@ -43,9 +43,11 @@ type wire interface {
 	measurement(ctx context.Context, t *hardware.Transcript) (started bool, err error)
 	start(ctx context.Context, t *hardware.Transcript) error
 	stop(ctx context.Context, t *hardware.Transcript) error
-	// identify reads product type, serial number and version; errors of the last two are
-	// of a part that is older or other.
+	// identify reads product type, serial number and version.
 	identify(ctx context.Context, t *hardware.Transcript) error
+	// suspect reports whether the status register is to be looked at after a measurement.
+	suspect() bool
+	// status reads the status register; a part of firmware without it is ErrUnsupported.
 	status(ctx context.Context, t *hardware.Transcript) error
 	String() string
 	bus() string
@@ -154,7 +156,7 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 		return &hardware.Error{Class: hardware.ErrTimeout, Err: err}
 	}
 	if !d.identified {
-		if err := d.wire.identify(ctx, t); err != nil {
+		if _, err := d.identify(ctx, t); err != nil {
 			return err
 		}
 		d.identified, d.last = true, d.now()
@@ -163,7 +165,10 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 	switch {
 	case err == nil:
 		d.measuring, d.last = true, d.now()
-		return d.wire.status(ctx, t)
+		if d.wire.suspect() {
+			return d.wire.status(ctx, t)
+		}
+		return nil
 	case !errors.Is(err, hardware.ErrNoData):
 		d.last = d.now() // what it had may be lost with the reply: the next takes a second
 		return err
@@ -179,6 +184,16 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 	return noData()
 }
 
+// identify asks the part what it is.
+func (d *Dev) identify(ctx context.Context, t *hardware.Transcript) (hardware.Identity, error) {
+	if err := d.wire.identify(ctx, t); err != nil {
+		return hardware.Identity{}, err
+	}
+	var f found
+	err := f.merge(t, &hardware.Batch{})
+	return f.identity, err
+}
+
 func noData() error {
 	return &hardware.Error{Class: hardware.ErrNoData, Op: "reading a measurement"}
 }
@@ -188,26 +203,30 @@ func (d *Dev) Probe(ctx context.Context) (hardware.Identity, hardware.Confidence
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var t hardware.Transcript
-	err := d.wire.identify(ctx, &t)
-	var f found
-	if err == nil {
-		err = f.read(&t, &hardware.Batch{})
-	}
+	id, err := d.identify(ctx, &t)
 	if err != nil {
 		return hardware.Identity{}, hardware.NotFound, hardware.Locate(err, d.String(), d.wire.bus())
 	}
-	return f.identity, hardware.Certain, nil
+	return id, hardware.Certain, nil
 }
 
-// SelfTest reads the status register; a fan or laser that failed is ErrDevice.
+// SelfTest reads the status register; a fan or laser that failed is ErrDevice. Firmware
+// before 2.2 does not tell over I2C: that is errors.ErrUnsupported.
 func (d *Dev) SelfTest(ctx context.Context) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var t hardware.Transcript
-	err := d.wire.status(ctx, &t)
-	if err == nil && t.Len() > 0 {
-		var f found
-		err = f.read(&t, &hardware.Batch{})
+	_, err := d.identify(ctx, &t)
+	if err == nil {
+		t.Reset()
+		err = d.wire.status(ctx, &t)
+	}
+	var f found
+	if err == nil {
+		err = f.merge(&t, &hardware.Batch{})
+	}
+	if err == nil {
+		err = f.verdict()
 	}
 	return hardware.Locate(err, d.String(), d.wire.bus())
 }

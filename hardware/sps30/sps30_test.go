@@ -226,6 +226,11 @@ func TestBrownOut(t *testing.T) {
 // What fan and laser do shows in the status register.
 func TestStatus(t *testing.T) {
 	each(t, func(t *testing.T, s *sensor) {
+		s.part.SetStatus(emulated.SPS30Fan)
+		if err := s.SelfTest(t.Context()); !errors.Is(err, hardware.ErrDevice) {
+			t.Errorf("before the first sample: %v", err)
+		}
+		s.part.SetStatus(0)
 		s.sample(t)
 		if err := s.SelfTest(t.Context()); err != nil {
 			t.Errorf("a sound part: %v", err)
@@ -260,8 +265,39 @@ func TestOldFirmware(t *testing.T) {
 		if id, _, err := s.Probe(t.Context()); err != nil || id.Version != "1.0" {
 			t.Errorf("%+v, %v", id, err)
 		}
-		if err := s.SelfTest(t.Context()); err != nil {
+		if err := s.SelfTest(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
 			t.Errorf("tested %v", err)
+		}
+	})
+}
+
+// impostor is a part that speaks as an SPS30 does and calls itself something else.
+type impostor struct{ *emulated.SPS30 }
+
+func (p impostor) ReadI2C(b []byte) bool {
+	ok := p.SPS30.ReadI2C(b)
+	if len(b) == 12 { // the four words of the product type
+		copy(b, words([]byte("00090000")))
+	}
+	return ok
+}
+
+func TestAnotherPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		bus, part := emulated.NewBus("i2c-1"), emulated.NewSPS30("1", clock())
+		bus.Attach(sps30.Address, impostor{part})
+		d, err := sps30.NewI2C(bus, sps30.Address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b hardware.Batch
+		for range 3 {
+			if err := d.Sense(t.Context(), &b); !errors.Is(err, hardware.ErrWrongDevice) || part.Settings() != 0 {
+				t.Errorf("%v, %d changes", err, part.Settings())
+			}
+		}
+		if id, sure, err := d.Probe(t.Context()); sure != hardware.NotFound || !errors.Is(err, hardware.ErrWrongDevice) {
+			t.Errorf("probed %+v, %s, %v", id, sure, err)
 		}
 	})
 }

@@ -2,6 +2,7 @@ package sps30
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -122,12 +123,9 @@ func (w *shdlcWire) identify(ctx context.Context, t *hardware.Transcript) error 
 	return nil
 }
 
-// status reads the status register, when the last reply points at it or nothing was
-// asked before.
+func (w *shdlcWire) suspect() bool { return w.flagged }
+
 func (w *shdlcWire) status(ctx context.Context, t *hardware.Transcript) error {
-	if t.Len() > 0 && !w.flagged {
-		return nil
-	}
 	return w.told(ctx, t, requestStatus)
 }
 
@@ -204,9 +202,11 @@ func (w *i2cWire) identify(ctx context.Context, t *hardware.Transcript) error {
 	return nil
 }
 
+func (w *i2cWire) suspect() bool { return w.hasStatus }
+
 func (w *i2cWire) status(ctx context.Context, t *hardware.Transcript) error {
 	if !w.hasStatus {
-		return nil
+		return fmt.Errorf("%w: firmware before 2.2 has no status register", errors.ErrUnsupported)
 	}
 	_, err := w.port.Read(ctx, t, i2cStatus, pause, 2)
 	return err
