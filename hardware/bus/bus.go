@@ -27,9 +27,9 @@ var (
 type Config struct {
 	Name string
 	Open Opener
-	// Timeout is for a unit or part to answer: default 300 ms on a serial line. On SPI
-	// no part can delay a transfer, so one that takes longer than this hangs: default
-	// 20 ms. On I2C the kernel's own limit applies.
+	// Timeout is for a unit or part to answer: default 300 ms on a serial line, 1 s
+	// through TCP. On SPI no part can delay a transfer, so one that takes longer than
+	// this hangs: default 20 ms. On I2C the kernel's own limit applies.
 	Timeout time.Duration
 	Gap     time.Duration // between RTU frames: default 3.5 characters, at least 2 ms
 	// Hang is how long one transfer may stay in the kernel before it is abandoned:

@@ -38,7 +38,7 @@ func (s stream) with(f func(w *worker, c modbus.Conn) error) error {
 		return outside(s.bus, "serial line")
 	}
 	defer w.exchanging.Store(false)
-	if w.client.Load() == nil { // an I2C bus, or a port that is closed
+	if w.client.Load() == nil || w.serial == nil { // no line, or a port that is closed
 		return outside(s.bus, "serial line")
 	}
 	return f(w, w.serial)

@@ -45,9 +45,9 @@ type worker struct {
 	working    atomic.Bool // a job runs: drivers may use the port
 	exchanging atomic.Bool // a Modbus exchange goes on
 
-	port   atomic.Pointer[port]       // set by the goroutine
-	client atomic.Pointer[modbus.RTU] // likewise, for Stats too
-	past   atomic.Uint64              // stale replies of clients before
+	port   atomic.Pointer[port]   // set by the goroutine
+	client atomic.Pointer[client] // likewise, for Stats too
+	past   atomic.Uint64          // stale replies of clients before
 
 	// Written within transfers and between jobs only.
 	i2c     i2c.Bus
@@ -111,7 +111,7 @@ func (w *worker) work(j *job) {
 		j.device.scratch.Reset() // an earlier exchange is no evidence of this one
 	}
 	begin := time.Now()
-	err := w.open()
+	err := w.open(j.ctx)
 	if err == nil {
 		err = w.use(j)
 	}
@@ -264,8 +264,16 @@ func (w *worker) leave() {
 	}
 }
 
+// client speaks Modbus on the open port.
+type client struct{ speaker }
+
+type speaker interface {
+	modbus.Requester
+	Stale() uint64
+}
+
 // open opens the port if it is not open.
-func (w *worker) open() error {
+func (w *worker) open(ctx context.Context) error {
 	if w.port.Load() != nil {
 		return nil
 	}
@@ -278,6 +286,9 @@ func (w *worker) open() error {
 	}
 	w.enter()
 	opened, err := w.bus.config.Open()
+	if r, ok := opened.(*remote); ok && r.framing == modbus.FramingRTU {
+		err = r.Connect(ctx) // Modbus TCP connects by itself
+	}
 	if err == nil {
 		err = w.adopt(opened)
 	}
@@ -291,10 +302,13 @@ func (w *worker) adopt(opened io.Closer) error {
 	if g, ok := opened.(given); ok {
 		conn = g.port
 	}
+	w.serial, w.setMode = nil, nil
 	switch c := conn.(type) {
+	case *remote:
+		w.speak(c)
 	case modbus.Conn:
 		w.serial, w.setMode = w.watch(c), modeOf(c)
-		w.client.Store(modbus.NewRTU(w.serial, w.rtu(c)))
+		w.client.Store(&client{modbus.NewRTU(w.serial, w.rtu(c))})
 	case i2c.Bus:
 		w.i2c = c
 	case spi.Port:
@@ -309,6 +323,23 @@ func (w *worker) adopt(opened io.Closer) error {
 	w.bus.stats.Opened++
 	w.bus.mu.Unlock()
 	return nil
+}
+
+// speak makes a connection through the network the worker's: a line at its other end,
+// or a server of Modbus TCP, which is no line for streams.
+func (w *worker) speak(r *remote) {
+	w.bus.mu.Lock()
+	if w.bus.config.Timeout <= 0 {
+		w.bus.config.Timeout = modbus.DefaultTCPTimeout
+	}
+	timeout := w.bus.config.Timeout
+	w.bus.mu.Unlock()
+	if r.framing == modbus.FramingTCP {
+		w.client.Store(&client{modbus.NewTCP(&watchedRemote{watched{r, w}, r}, modbus.TCPOpts{Timeout: timeout})})
+		return
+	}
+	w.serial = &watched{r, w}
+	w.client.Store(&client{modbus.NewRTU(w.serial, modbus.RTUOpts{Timeout: timeout, Gap: w.bus.config.Gap})})
 }
 
 // modeOf returns how the mode of c is set, nil if it has none. Ports from outside this
@@ -399,6 +430,25 @@ func (w *worker) watch(c modbus.Conn) modbus.Conn {
 	}
 	return &watched{c, w}
 }
+
+// watchedRemote is watched for a connection that is made when it is needed.
+type watchedRemote struct {
+	watched
+	remote *remote
+}
+
+// Connect implements modbus.Connector.
+func (c *watchedRemote) Connect(ctx context.Context) error {
+	if !c.worker.enter() {
+		return outside(c.worker.bus, "connection")
+	}
+	err := c.remote.Connect(ctx)
+	c.worker.leave()
+	return err
+}
+
+// Disconnect implements modbus.Connector.
+func (c *watchedRemote) Disconnect() error { return c.remote.Disconnect() }
 
 // Read implements io.Reader.
 func (c *watched) Read(b []byte) (int, error) {

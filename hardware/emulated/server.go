@@ -15,6 +15,9 @@ type Server struct {
 	*Line
 	mbap     bool
 	listener net.Listener
+
+	mu    sync.Mutex // guards the field below
+	conns map[net.Conn]bool
 }
 
 // Listen returns a server on a port of the loopback that is free, with frames of Modbus
@@ -24,7 +27,7 @@ func Listen(modbusTCP bool) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listening: %w", err)
 	}
-	return &Server{Line: NewLine(), mbap: modbusTCP, listener: l}, nil
+	return &Server{Line: NewLine(), mbap: modbusTCP, listener: l, conns: map[net.Conn]bool{}}, nil
 }
 
 // Address returns where it listens, as host:port.
@@ -50,7 +53,8 @@ func (s *Server) Run(ctx context.Context) error {
 		serving.Go(func() {
 			hangUp := context.AfterFunc(ctx, func() { _ = c.Close() })
 			defer hangUp()
-			defer c.Close()
+			s.keep(c, true)
+			defer s.keep(c, false)
 			s.serve(ctx, c)
 		})
 	}
@@ -58,6 +62,27 @@ func (s *Server) Run(ctx context.Context) error {
 
 // Close ends Run.
 func (s *Server) Close() error { return s.listener.Close() }
+
+// Cut ends all connections, as a server does that is switched off for a moment.
+func (s *Server) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		_ = c.Close()
+	}
+}
+
+// keep notes a connection, or closes it.
+func (s *Server) keep(c net.Conn, open bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if open {
+		s.conns[c] = true
+		return
+	}
+	delete(s.conns, c)
+	_ = c.Close()
+}
 
 // serve answers on one connection until it fails.
 func (s *Server) serve(ctx context.Context, c net.Conn) {
