@@ -100,7 +100,7 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 		return g, report, err
 	}
 	g.uplink, err = uplink.New(uplink.Config{
-		Gateway: cfg.Name, Origin: cfg.Origin, Policy: cfg.Policy, Outbox: g.outbox, Transport: cfg.Transport, OracleKeys: cfg.OracleKeys,
+		Gateway: cfg.Name, Origin: cfg.Origin, Policy: cfg.Policy, Outbox: g.outbox, Transport: cfg.Transport, OracleKeys: cfg.OracleKeys, Birth: g.birth,
 		Resend: cfg.Resend, Reconnect: cfg.Reconnect, MaxRate: cfg.MaxRate, OnReceipt: cfg.OnReceipt, OnRefusal: cfg.OnRefusal, Log: cfg.Log,
 	})
 	return g, report, err

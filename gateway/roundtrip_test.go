@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"wattmark/gateway"
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/uplink"
@@ -114,7 +116,7 @@ func (c *consortium) link(t *testing.T, url string) uplink.Link {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return uplink.Link{URL: url, ClientID: name, TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots}}
+	return uplink.Link{URL: url, ClientID: name, Announce: wire.For(c.Origin).Birth(name), TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots}}
 }
 
 // TestRoundTrip reads an emulated meter, signs, publishes over TLS to the embedded
@@ -146,6 +148,7 @@ func TestRoundTrip(t *testing.T) {
 			}
 			c.Resend = uplink.Backoff{First: time.Second}
 			c.Drain = 30 * time.Second
+			births := listenFor(t, c, wire.For(c.Origin).Birth(name))
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			signed := make(map[outbox.Number][]byte)
@@ -169,6 +172,13 @@ func TestRoundTrip(t *testing.T) {
 			// Run drained: whatever was signed until the end has its receipt.
 			if len(receipts) != len(signed) || len(receipts) < 2 {
 				t.Errorf("%d statements were signed, %d have receipts", len(signed), len(receipts))
+			}
+			about, err := gateway.OpenBirth(<-births, key.Public())
+			if err != nil || about.Gateway != name || about.Boot != 1 || len(about.Catalog) != 64 {
+				t.Errorf("birth %+v, %v", about, err)
+			}
+			if _, err := gateway.OpenBirth(receipts[0].Statement, key.Public()); !errors.Is(err, gateway.ErrBirth) {
+				t.Errorf("a reading was taken for a birth: %v", err)
 			}
 			trust := audit.Trust{Policy: c.Policy}
 			if trust.Keys, err = keySet(key); err != nil {
@@ -195,6 +205,28 @@ func TestRoundTrip(t *testing.T) {
 			}
 		})
 	}
+}
+
+// listenFor gives what is published on a subject, but for the will.
+func listenFor(t *testing.T, c *consortium, subject string) <-chan []byte {
+	t.Helper()
+	conn, err := c.broker.Conn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	heard := make(chan []byte, 8)
+	if _, err := conn.Subscribe(subject, func(m *nats.Msg) {
+		if string(m.Data) != uplink.Offline {
+			heard <- m.Data
+		}
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return heard
 }
 
 func keySet(key signer.Signer) (*audit.KeySet, error) {

@@ -2,8 +2,6 @@ package uplink_test
 
 import (
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"os"
 	"os/exec"
@@ -13,7 +11,6 @@ import (
 
 	paho "github.com/eclipse/paho.mqtt.golang"
 	mochi "github.com/mochi-mqtt/server/v2"
-	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/mochi-mqtt/server/v2/packets"
 
 	"wattmark/gateway/uplink"
@@ -36,19 +33,7 @@ func (openDoor) OnACLCheck(*mochi.Client, string, bool) bool { return true }
 
 // TestMochi runs the uplink against a broker that is not ours, in this process.
 func TestMochi(t *testing.T) {
-	server := mochi.New(&mochi.Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))})
-	if err := server.AddHook(new(openDoor), nil); err != nil {
-		t.Fatal(err)
-	}
-	tcp := listeners.NewTCP(listeners.Config{ID: "tcp", Address: "127.0.0.1:0"})
-	if err := server.AddListener(tcp); err != nil {
-		t.Fatal(err)
-	}
-	if err := server.Serve(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { server.Close() })
-	throughForeignBroker(t, tcp.Address())
+	throughForeignBroker(t, openMochi(t))
 }
 
 // TestMosquitto does the same with Eclipse Mosquitto, where it is installed.

@@ -34,6 +34,12 @@
 // more than a third of the oracles have said so, as one of them alone may lie; the
 // statement stays in the outbox, and a receipt that comes after all wins.
 //
+// # Birth and will
+//
+// After each connection the gateway announces itself, retained, and leaves the word
+// "offline" with the broker as its will. Both are for people's dashboards; nothing
+// here or at the oracles depends on them.
+//
 // # Transports
 //
 // MQTT and NATS implement [Transport]: TLS 1.2 or later with a client certificate, or plain to the

@@ -37,6 +37,7 @@ func (m *mqttLink) String() string { return "MQTT " + m.address }
 type mqttConn struct {
 	ending
 	client  mqtt.Client
+	birth   string // topic, empty for none
 	cancel  context.CancelFunc
 	timeout time.Duration
 	slots   chan struct{}  // one for each publish in flight
@@ -53,7 +54,7 @@ type publish struct {
 // store: what the last one had in flight is the outbox's to send again.
 func (m *mqttLink) Connect(ctx context.Context, listen []string, deliver func(string, []byte)) (Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &mqttConn{ending: newEnding(), cancel: cancel, timeout: m.Timeout, slots: make(chan struct{}, inFlight), out: make(chan publish)}
+	c := &mqttConn{ending: newEnding(), cancel: cancel, birth: wire.Topic(m.Announce), timeout: m.Timeout, slots: make(chan struct{}, inFlight), out: make(chan publish)}
 	subjects := make(map[string]string, len(listen))
 	filters := make(map[string]byte, len(listen))
 	for _, s := range listen {
@@ -61,6 +62,9 @@ func (m *mqttLink) Connect(ctx context.Context, listen []string, deliver func(st
 	}
 	o := mqtt.NewClientOptions().AddBroker("tcp://" + m.address).SetClientID(m.ClientID + "-" + rand.Text()).SetProtocolVersion(4)
 	o.SetCleanSession(true).SetStore(mqtt.NewMemoryStore()).SetOrderMatters(true)
+	if m.Announce != "" {
+		o.SetBinaryWill(wire.Topic(m.Announce), []byte(Offline), 1, true)
+	}
 	o.SetAutoReconnect(false).SetConnectRetry(false)
 	o.SetKeepAlive(keepAlive).SetPingTimeout(m.Timeout).SetConnectTimeout(m.Timeout).SetWriteTimeout(m.Timeout)
 	o.SetCustomOpenConnectionFn(func(*url.URL, mqtt.ClientOptions) (net.Conn, error) { return m.wire(ctx, true) })
@@ -163,12 +167,23 @@ func (c *mqttConn) publish(ctx context.Context) {
 	}
 }
 
+// Announce implements announcer.
+func (c *mqttConn) Announce(ctx context.Context, message []byte) error {
+	if c.birth == "" {
+		return nil
+	}
+	return settle(ctx, c.client.Publish(c.birth, 1, true, message), c.timeout)
+}
+
 // goodbye is how long the client may take to say that it leaves, in milliseconds.
 const goodbye = 250
 
 // Close implements Conn.
 func (c *mqttConn) Close() {
 	if c.client.IsConnectionOpen() {
+		if c.birth != "" { // a broker sends the will of those only that leave without a word
+			c.client.Publish(c.birth, 1, true, Offline).WaitTimeout(goodbye * time.Millisecond)
+		}
 		c.client.Disconnect(goodbye)
 	}
 	c.end(errClosed)

@@ -29,6 +29,7 @@ func (n *natsLink) String() string { return "NATS " + n.address }
 type natsConn struct {
 	ending
 	conn      *nats.Conn
+	birth     string // subject, empty for none
 	cancel    context.CancelFunc
 	timeout   time.Duration
 	unflushed int // the publisher's own
@@ -52,7 +53,7 @@ const (
 // Connect implements Transport.
 func (n *natsLink) Connect(ctx context.Context, listen []string, deliver func(string, []byte)) (Conn, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	c := &natsConn{ending: newEnding(), cancel: cancel, timeout: n.Timeout}
+	c := &natsConn{ending: newEnding(), birth: n.Announce, cancel: cancel, timeout: n.Timeout}
 	opts := []nats.Option{
 		nats.Name(n.ClientID), nats.NoReconnect(), nats.ReconnectBufSize(-1),
 		nats.Timeout(n.Timeout), nats.FlusherTimeout(n.Timeout), nats.PingInterval(keepAlive), nats.MaxPingsOutstanding(2),
@@ -119,6 +120,14 @@ func (c *natsConn) Publish(ctx context.Context, subject string, message []byte) 
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	return c.conn.FlushWithContext(ctx)
+}
+
+// Announce implements announcer.
+func (c *natsConn) Announce(_ context.Context, message []byte) error {
+	if c.birth == "" {
+		return nil
+	}
+	return c.conn.Publish(c.birth, message)
 }
 
 // Close implements Conn.

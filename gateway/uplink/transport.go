@@ -38,6 +38,17 @@ type Conn interface {
 	Close()
 }
 
+// announcer is a Conn that can leave a message behind for whoever looks later.
+type announcer interface {
+	// Announce publishes a message on the link's Announce subject, retained where the
+	// broker can, and returns as Publish does.
+	Announce(ctx context.Context, message []byte) error
+}
+
+// Offline is what stands where the birth was once a gateway has gone: by its own word,
+// or by the broker's, as its will.
+const Offline = "offline"
+
 // Link says how a broker is reached.
 type Link struct {
 	// URL is "ssl://host:8883" (MQTT) or "tls://host:4222" (NATS). "tcp://" and
@@ -48,6 +59,9 @@ type Link struct {
 	TLS *tls.Config
 	// ClientID names the connection for people; over MQTT something random is added.
 	ClientID string
+	// Announce is the subject of birth and will; empty for neither. NATS has no retained
+	// messages and no wills: there the birth is published to whoever listens just then.
+	Announce string
 	// Dial opens the network connection; nil is the system's. What it returns is
 	// closed by the uplink.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)

@@ -31,6 +31,9 @@ type Config struct {
 	// MaxRate is what the line carries, in bytes a second; the backlog gets half of it.
 	// 0 is no limit.
 	MaxRate int
+	// Birth returns what is announced after each connection, where the transport has a
+	// subject for it; nil announces nothing.
+	Birth func(ctx context.Context) ([]byte, error)
 	// Jitter draws evenly from [0, 1); nil is random.
 	Jitter func() float64
 	// OnReceipt and OnRefusal, if set, are told of each in turn, from one goroutine.
@@ -214,6 +217,9 @@ func (u *Uplink) session(ctx context.Context) error {
 	u.stats.Connects++
 	u.mu.Unlock()
 	u.cfg.Log.Info("connected to the broker", "broker", u.cfg.Transport.String())
+	if err := u.announce(ctx, conn); err != nil {
+		return err
+	}
 	if durable := u.cfg.Outbox.Durable(); durable.Compare(u.live) > 0 {
 		u.live, u.backlogEnd = durable, durable
 	}
@@ -237,6 +243,23 @@ func (u *Uplink) session(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// announce says what this gateway is. That it cannot is no reason not to send.
+func (u *Uplink) announce(ctx context.Context, conn Conn) error {
+	a, ok := conn.(announcer)
+	if !ok || u.cfg.Birth == nil {
+		return nil
+	}
+	b, err := u.cfg.Birth(ctx)
+	if err != nil {
+		u.cfg.Log.Warn("did not announce the gateway", "error", err)
+		return nil
+	}
+	if err := a.Announce(ctx, b); err != nil {
+		return fmt.Errorf("announcing the gateway: %w", err)
+	}
+	return nil
 }
 
 // Resend makes a statement that was refused for good be sent again, as when the

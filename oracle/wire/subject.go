@@ -35,12 +35,16 @@ func (s Subjects) UpTo(gateway string, oracle int) string {
 
 // Ups lists all that a gateway publishes on, where there are so many oracles.
 func (s Subjects) Ups(gateway string, oracles int) []string {
-	out := []string{s.Up(gateway)}
+	out := []string{s.Up(gateway), s.Birth(gateway)}
 	for i := range oracles {
 		out = append(out, s.UpTo(gateway, i))
 	}
 	return out
 }
+
+// Birth is where a gateway says, retained, what it is, and its broker that it is gone.
+// It is for people's dashboards: no oracle listens.
+func (s Subjects) Birth(gateway string) string { return s.prefix + "birth." + gateway }
 
 // Receipt is where receipts for a gateway appear.
 func (s Subjects) Receipt(gateway string) string { return s.prefix + "receipt." + gateway }
