@@ -11,6 +11,8 @@
 //     Rooms do not do that, nor do stacks: it is off unless the options ask for it,
 //     and what the driver sets is not persisted in the part.
 //   - Forced recalibration answers 0xFFFF when it failed (3.7.1).
+//   - What is persisted takes 800 ms, in which the part hears nothing (3.9.1), and is all
+//     that is set: the driver does it only to calibrate the temperature.
 //   - A brown-out leaves the part idle: no data comes until measuring is started
 //     again, which the driver does after three intervals without any.
 package scd4x

@@ -69,9 +69,10 @@ type Dev struct {
 
 	mu sync.Mutex // guards port and the fields below: Halt may come at any time
 	// measuring is what the driver believes of the part; last is when it last had
-	// data, or was started.
-	measuring bool
-	last      time.Duration
+	// data, or was started, which is started.
+	measuring     bool
+	last, started time.Duration
+	temperature   uint16 // the word of the last measurement
 }
 
 var (
@@ -167,10 +168,11 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 		}
 		return noData()
 	}
-	if _, err := d.port.Read(ctx, t, cmdMeasurement, pause, 3); err != nil {
+	words, err := d.port.Read(ctx, t, cmdMeasurement, pause, 3)
+	if err != nil {
 		return err
 	}
-	d.last = d.now()
+	d.last, d.temperature = d.now(), sensirion.Word(words, 1)
 	return nil
 }
 
@@ -199,7 +201,8 @@ func (d *Dev) start(ctx context.Context, t *hardware.Transcript) error {
 	if err := d.port.Send(ctx, t, cmdStart, pause); err != nil {
 		return err
 	}
-	d.measuring, d.last = true, d.now()
+	d.started = d.now()
+	d.measuring, d.last = true, d.started
 	return nil
 }
 
