@@ -4,8 +4,11 @@
 // a driver that retries meets a part that moved on. Above the bus nothing can tell
 // it from the real thing.
 //
-// [Meter] is an Eastron energy meter. A [Line] puts meters on an RS-485 line, served
-// on a pseudo-terminal ([OpenLine]) or in memory ([Line.Conn]). [Bus] is an I2C bus
+// [Meter] is an Eastron energy meter, [PZEM], [S8] and [SunSpec] are other units that speak
+// Modbus, and [Map] has the registers it is given. A [Line] puts them on an RS-485 line,
+// served on a pseudo-terminal ([OpenLine]), in memory ([Line.Conn]), or behind a TCP
+// connection in either framing, in memory ([Line.Socket]) or of this machine ([Listen]).
+// [Bus] is an I2C bus
 // for [SCD4x], [SCD30], [INA] and [BME280], [Wires] are its two lines as pins, an
 // [SPIPort] has an [ATM90E32] on it. A [Cable] is a serial line with one part at its end that
 // speaks unasked or answers bytes, in memory ([Cable.Conn]) or on a pseudo-terminal

@@ -227,11 +227,26 @@ func (r *reading) point(b block, p *point, phases int, found *result) {
 	if p.factor != 0 && !r.scale(b, p, &v, found) {
 		return
 	}
+	if coarse(p, bits, v.Exponent) {
+		v.Quality |= hardware.Coarse
+	}
 	if before := r.from[p.channel]; before != 0 {
 		found.taken = before
 		return
 	}
 	r.values[p.channel], r.from[p.channel] = v, b.number
+}
+
+// coarse reports whether a total of energy moves in steps above 100 Wh: those of an
+// accumulator are 10^exponent, those of a float32 2^(e-127-23) for its exponent field e.
+func coarse(p *point, bits uint32, exponent int8) bool {
+	if channels[p.channel].Kind != hardware.Counter {
+		return false
+	}
+	if p.kind == f32 {
+		return bits>>23&0xFF >= 127+23+7
+	}
+	return exponent > 2
 }
 
 // bits returns the registers of p.

@@ -253,6 +253,28 @@ func TestNotImplemented(t *testing.T) {
 	}
 }
 
+func TestCoarseTotals(t *testing.T) {
+	part := emulated.NewSunSpec(40000, "4711", true, 103, 113)
+	part.Set(sunny)
+	for _, c := range []struct {
+		number uint16
+		offset int
+		words  []uint16
+		want   string
+	}{
+		{103, 24, []uint16{0, 42, 3}, "active_energy_generated 42000 Wh counter coarse"},
+		{103, 24, []uint16{0, 42, 2}, "active_energy_generated 4200 Wh counter ok"},
+		{113, 32, []uint16{0x4E80, 0x0000}, "active_energy_generated 1073741800 Wh counter coarse"}, // 2^30, steps of 128
+		{113, 32, []uint16{0x4E7F, 0xFFFF}, "active_energy_generated 1073741760 Wh counter ok"},
+	} {
+		words := part.Words()
+		copy(words[model(t, words, c.number)+c.offset:], c.words)
+		if rows := report(t, decoder(t, c.number), image(40000, words)); !slices.Contains(rows, c.want) {
+			t.Errorf("model %d, %x: no %q in %q", c.number, c.words, c.want, rows)
+		}
+	}
+}
+
 func TestFloatsThatAreNone(t *testing.T) {
 	part := emulated.NewSunSpec(40000, "4711", true, 111)
 	one := sunny
