@@ -35,7 +35,7 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 		case cmdMeasurement:
 			measured = true
 			for k := range floats {
-				floats[k] = math.Float32frombits(uint32(sensirion.Word(received, 2*k))<<16 | uint32(sensirion.Word(received, 2*k+1)))
+				floats[k] = float(received, k)
 			}
 		case cmdReady:
 			notReady = sensirion.Word(received, 0) != 1
@@ -55,6 +55,11 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 		dst.Add(hardware.Value{Channel: offset, Mantissa: offsetWord, Exponent: -2}, d.about.Channels[offset].Limits)
 	}
 	return nil
+}
+
+// float returns float32 k of a measurement, high word first (1.4.5).
+func float(received []byte, k int) float32 {
+	return math.Float32frombits(uint32(sensirion.Word(received, 2*k))<<16 | uint32(sensirion.Word(received, 2*k+1)))
 }
 
 // read checks one exchange and returns the command that was answered.

@@ -66,10 +66,12 @@ type Dev struct {
 
 	mu sync.Mutex // guards port and the fields below: Halt may come at any time
 	// measuring is what the driver believes of the part; checked that it is the part
-	// whose settings were looked at; last is when it last had data, or was started.
-	measuring bool
-	checked   bool
-	last      time.Duration
+	// whose settings were looked at; last is when it last had data, or was started, which
+	// is started.
+	measuring     bool
+	checked       bool
+	last, started time.Duration
+	temperature   float32 // of the last measurement
 }
 
 var (
@@ -157,10 +159,11 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 		}
 		return noData()
 	}
-	if _, err := d.port.Read(ctx, t, cmdMeasurement, pause, 6); err != nil {
+	words, err := d.port.Read(ctx, t, cmdMeasurement, pause, 6)
+	if err != nil {
 		return err
 	}
-	d.last = d.opts.Now()
+	d.last, d.temperature = d.opts.Now(), float(words, temperature)
 	return nil
 }
 
@@ -186,7 +189,8 @@ func (d *Dev) start(ctx context.Context, t *hardware.Transcript) error {
 	if err := d.port.Send(ctx, t, cmdStart, pause, d.opts.Pressure); err != nil {
 		return err
 	}
-	d.measuring, d.checked, d.last = true, true, d.opts.Now()
+	d.started = d.opts.Now()
+	d.measuring, d.checked, d.last = true, true, d.started
 	return nil
 }
 
