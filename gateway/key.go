@@ -14,7 +14,7 @@ import (
 // the key stays open until the program ends.
 var keyBackends = map[string]func(f *File) (signer.Signer, error){
 	"file": func(f *File) (signer.Signer, error) { return keyfile.Load(f.KeyFile()) },
-	"tpm":  func(f *File) (signer.Signer, error) { return opened(tpm.Open(f.tpmDevice(), f.KeyFile())) },
+	"tpm":  func(f *File) (signer.Signer, error) { return opened(tpm.Open(f.Key.Device, f.KeyFile())) },
 	"pkcs11": func(f *File) (signer.Signer, error) {
 		return pkcs11.Open(pkcs11.Config{Module: f.Key.Module, Token: f.Key.Token, Label: f.Key.Label, PINFile: f.Path(f.Key.PINFile)})
 	},

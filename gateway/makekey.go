@@ -48,7 +48,7 @@ func (f *File) NextKey() (signer.Signer, error) {
 	case "file":
 		key, err = keyfile.Load(path)
 	case "tpm":
-		key, err = opened(tpm.Open(f.tpmDevice(), path))
+		key, err = opened(tpm.Open(f.Key.Device, path))
 	default:
 		return nil, fmt.Errorf("a key in the backend %q is not rotated: have it revoked, set another label in [key] and enrol anew", f.Key.Backend)
 	}
@@ -61,20 +61,13 @@ func (f *File) NextKey() (signer.Signer, error) {
 // makeKey makes a key with a key file.
 func (f *File) makeKey(path string) (signer.Signer, error) {
 	if f.Key.Backend == "tpm" {
-		return opened(tpm.Create(f.tpmDevice(), path))
+		return opened(tpm.Create(f.Key.Device, path))
 	}
 	key, err := signer.Generate(signer.EdDSA)
 	if err != nil {
 		return nil, err
 	}
 	return key, keyfile.Save(path, key)
-}
-
-func (f *File) tpmDevice() string {
-	if f.Key.Device == "" {
-		return tpm.Device
-	}
-	return f.Key.Device
 }
 
 // opened makes no interface of a nil pointer.

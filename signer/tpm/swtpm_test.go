@@ -15,7 +15,7 @@ import (
 // chip is swtpm, a TPM 2.0 in software, behind a socket of ours that can answer in
 // its place.
 type chip struct {
-	t     *testing.T
+	t     testing.TB
 	path  string // of our socket
 	inner string // of swtpm's
 	state string
@@ -58,7 +58,7 @@ func flip(fromEnd int) answer {
 }
 
 // newChip starts a TPM of its own for the test.
-func newChip(t *testing.T) *chip {
+func newChip(t testing.TB) *chip {
 	t.Helper()
 	if _, err := exec.LookPath("swtpm"); err != nil {
 		if os.Getenv("WATTMARK_REQUIRE_ALL") == "1" {

@@ -323,6 +323,20 @@ type keyASN1 struct {
 	Public, Private []byte
 }
 
+func BenchmarkSign(b *testing.B) {
+	c := newChip(b)
+	k, err := tpm.Create(c.path, filepath.Join(b.TempDir(), "tpm.key"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer k.Close()
+	for b.Loop() {
+		if _, err := k.Sign([]byte("message")); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func FuzzKeyFile(f *testing.F) {
 	block, _ := pem.Decode([]byte(keyFile))
 	f.Add(block.Bytes)
