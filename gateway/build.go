@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
@@ -107,6 +108,10 @@ func (b *BusTable) Bus() Bus {
 		out.Open = bus.Serial(b.Port, mode)
 	case BusI2C:
 		out.Open = bus.I2C(b.Port)
+	case BusSPI:
+		out.Open = bus.SPI(b.Port)
+	case BusModbusTCP:
+		out.Open = bus.ModbusTCP(b.Address)
 	case BusRTUOverTCP:
 		out.Open = bus.Converter(b.Address)
 	}
@@ -117,19 +122,25 @@ func (b *BusTable) Bus() Bus {
 func (f *File) devices() []Device {
 	var all []Device
 	for i := range f.Devices {
-		d := f.Devices[i].Device()
-		d.Board, _ = f.Board() // where it matters that there is none, that is a mistake
-		all = append(all, d)
+		all = append(all, f.device(&f.Devices[i]))
 	}
 	return all
 }
 
-// Device returns the device of a table that was checked.
-func (d *DeviceTable) Device() Device {
-	return Device{
+// Device returns the device of the i-th table, for [Device.Open].
+func (f *File) Device(i int) Device { return f.device(&f.Devices[i]) }
+
+// device returns the device of a table.
+func (f *File) device(d *DeviceTable) Device {
+	out := Device{
 		Name: d.Name, Model: d.Model, Bus: d.Bus, Address: d.place(), Settings: d.Settings,
 		Subject: d.Point, Mode: d.Mode, Period: d.Period, Offset: d.Offset, Disabled: d.Disabled,
 	}
+	out.Board, _ = f.Board() // where it matters that there is none, that is a mistake
+	if i := slices.IndexFunc(f.Buses, func(b BusTable) bool { return b.Name == d.Bus }); i >= 0 {
+		out.BusKind = f.Buses[i].Kind
+	}
+	return out
 }
 
 // derived returns the derived device of a table.

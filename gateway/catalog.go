@@ -7,17 +7,30 @@ import (
 	"slices"
 	"strings"
 
+	"periph.io/x/conn/v3/i2c"
+	"periph.io/x/conn/v3/spi"
+
 	"wattmark/hardware"
+	"wattmark/hardware/atm90e32"
 	"wattmark/hardware/bme280"
 	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
+	"wattmark/hardware/dsmr"
+	"wattmark/hardware/generic"
+	"wattmark/hardware/iec62056"
 	"wattmark/hardware/ina2xx"
+	"wattmark/hardware/mhz19"
+	"wattmark/hardware/modbus"
+	"wattmark/hardware/pms"
 	"wattmark/hardware/pulse"
 	"wattmark/hardware/pzem"
 	"wattmark/hardware/s8"
 	"wattmark/hardware/scd30"
 	"wattmark/hardware/scd4x"
 	"wattmark/hardware/sdm"
+	"wattmark/hardware/sml"
+	"wattmark/hardware/sps30"
+	"wattmark/hardware/sunspec"
 )
 
 // BusKind is a kind of bus, by its name in configurations.
@@ -38,6 +51,7 @@ var BusKinds = []BusKind{BusSerial, BusI2C, BusSPI, BusModbusTCP, BusRTUOverTCP,
 
 // What a line of bytes, and one of Modbus, may run over.
 var (
+	serialLine = []BusKind{BusSerial}
 	modbusLine = []BusKind{BusSerial, BusModbusTCP, BusRTUOverTCP}
 	i2cBus     = []BusKind{BusI2C}
 )
@@ -65,6 +79,8 @@ type Model struct {
 	Addressing Addressing
 	// Address is the one that the part has unless it was set to another.
 	Address uint16
+	// Mode is how a serial line is set for it, empty for "9600 8N1".
+	Mode string
 	// Capture is the usual form of a recording of it, for decode.
 	Capture Capture
 
@@ -88,6 +104,7 @@ const (
 type site struct {
 	model   string
 	bus     *bus.Bus
+	kind    BusKind
 	address uint16
 	board   *board.Board // nil where it is not known
 	now     hardware.Clock
@@ -97,6 +114,36 @@ type site struct {
 
 // unit is the address of a Modbus unit.
 func (s site) unit() byte { return byte(s.address) }
+
+// What drivers take of a bus; nil where there is none.
+
+func (s site) modbus() modbus.Requester {
+	if s.bus == nil {
+		return nil
+	}
+	return s.bus.Modbus()
+}
+
+func (s site) stream() hardware.Stream {
+	if s.bus == nil {
+		return nil
+	}
+	return s.bus.Stream()
+}
+
+func (s site) i2c() i2c.Bus {
+	if s.bus == nil {
+		return nil
+	}
+	return s.bus.I2C()
+}
+
+func (s site) spi() spi.Port {
+	if s.bus == nil {
+		return nil
+	}
+	return s.bus.SPI()
+}
 
 // with gives a model its settings, S, and the way to open it with them.
 func with[S any](m Model, defaults S, open func(at site, set *S) (hardware.Device, error)) Model {
@@ -116,10 +163,20 @@ var catalog = index(
 	sdmModel("sdm630", "Eastron SDM630"),
 	with(Model{Name: "pzem004t", Part: "Peacefair PZEM-004T v3", Buses: modbusLine, Addressing: ByUnit, Address: pzem.AnyAddress}, struct{}{}, openPZEM),
 	with(Model{Name: "s8", Part: "Senseair S8", Buses: modbusLine, Addressing: ByUnit, Address: s8.AnyAddress}, struct{}{}, openS8),
+	with(Model{Name: "sunspec", Part: "SunSpec device", Buses: modbusLine, Addressing: ByUnit, Address: 1}, sunspecSettings{}, openSunSpec),
+	with(Model{Name: "modbus", Part: "Modbus meter", Buses: modbusLine, Addressing: ByUnit, Address: 1}, genericSettings{}, openGeneric),
+	with(Model{Name: "dsmr", Part: "DSMR P1 port", Buses: serialLine, Mode: "115200 8N1", Capture: CaptureText}, struct{}{}, openDSMR),
+	with(Model{Name: "sml", Part: "SML meter", Buses: serialLine}, struct{}{}, openSML),
+	with(Model{Name: "iec62056", Part: "IEC 62056-21 meter", Buses: serialLine, Mode: "300 7E1", Capture: CaptureText}, iecSettings{}, openIEC),
 	with(Model{Name: "s0", Part: "S0 pulse output", Buses: []BusKind{BusGPIO}, Addressing: ByPin}, pulseSettings{}, openPulse),
 	inaModel("ina219", "Texas Instruments INA219"),
 	inaModel("ina226", "Texas Instruments INA226"),
 	inaModel("ina228", "Texas Instruments INA228"),
+	with(Model{Name: "atm90e32", Part: "Microchip ATM90E32AS", Buses: []BusKind{BusSPI}}, atmSettings{LineHz: 50}, openATM),
+	with(Model{Name: "sps30", Part: "Sensirion SPS30", Buses: []BusKind{BusSerial, BusI2C}, Addressing: ByI2C, Address: sps30.Address, Mode: "115200 8N1"}, struct{}{}, openSPS30),
+	pmsModel("pms5003", "Plantower PMS5003"),
+	pmsModel("pms7003", "Plantower PMS7003"),
+	with(Model{Name: "mhz19b", Part: "Winsen MH-Z19B", Buses: serialLine}, mhzSettings{}, openMHZ19),
 	with(Model{Name: "bme280", Part: "Bosch Sensortec BME280", Buses: i2cBus, Addressing: ByI2C, Address: bme280.Address}, struct{}{}, openBME280),
 	with(Model{Name: "scd30", Part: "Sensirion SCD30", Buses: i2cBus, Addressing: ByI2C, Address: scd30.Address}, struct{}{}, openSCD30),
 	scd4xModel("scd40", "Sensirion SCD40"),
@@ -146,16 +203,16 @@ type channelSettings struct {
 func sdmModel(name, part string) Model {
 	return with(Model{Name: name, Part: part, Buses: modbusLine, Addressing: ByUnit, Address: 1}, channelSettings{},
 		func(at site, set *channelSettings) (hardware.Device, error) {
-			return sdm.NewModbus(at.bus.Modbus(), at.unit(), &sdm.Opts{Model: name, Channels: set.Channels, Now: at.now})
+			return sdm.NewModbus(at.modbus(), at.unit(), &sdm.Opts{Model: name, Channels: set.Channels, Now: at.now})
 		})
 }
 
 func openPZEM(at site, _ *struct{}) (hardware.Device, error) {
-	return pzem.NewModbus(at.bus.Modbus(), at.unit(), &pzem.Opts{Now: at.now})
+	return pzem.NewModbus(at.modbus(), at.unit(), &pzem.Opts{Now: at.now})
 }
 
 func openS8(at site, _ *struct{}) (hardware.Device, error) {
-	return s8.NewModbus(at.bus.Modbus(), at.unit(), &s8.Opts{Now: at.now})
+	return s8.NewModbus(at.modbus(), at.unit(), &s8.Opts{Now: at.now})
 }
 
 // inaSettings are the keys of a shunt monitor.
@@ -174,12 +231,132 @@ func inaModel(name, part string) Model {
 				}
 				opts.Shunt = shunt
 			}
-			return ina2xx.NewI2C(at.bus.I2C(), at.address, opts)
+			return ina2xx.NewI2C(at.i2c(), at.address, opts)
 		})
 }
 
 func openBME280(at site, _ *struct{}) (hardware.Device, error) {
-	return bme280.NewI2C(at.bus.I2C(), at.address, &bme280.Opts{Now: at.now})
+	return bme280.NewI2C(at.i2c(), at.address, &bme280.Opts{Now: at.now})
+}
+
+// sunspecSettings are the keys of a SunSpec device.
+type sunspecSettings struct {
+	Models []uint16 `toml:"models"` // those to read; empty is all that are known
+}
+
+func openSunSpec(at site, set *sunspecSettings) (hardware.Device, error) {
+	return sunspec.NewModbus(at.modbus(), at.unit(), &sunspec.Opts{Models: set.Models, Now: at.now})
+}
+
+// genericSettings are the keys of a meter that the configuration describes.
+type genericSettings struct {
+	Part     string          `toml:"part"` // what the meter is, for people
+	Channels []modbusChannel `toml:"channel"`
+	Block    int             `toml:"block"` // the most registers in one request
+	Exact    bool            `toml:"exact"` // ask for no register that no channel names
+}
+
+// modbusChannel is [[device.channel]]; on the command line
+// NAME:UNIT:KIND:TABLE:ADDRESS:TYPE[:EXPONENT].
+type modbusChannel struct {
+	Name     string `toml:"name"`
+	Unit     string `toml:"unit"`
+	Kind     string `toml:"kind"`
+	Table    string `toml:"table"`
+	Address  uint16 `toml:"address"` // of the first register
+	Type     string `toml:"type"`
+	Exponent int8   `toml:"exponent"` // one step is 10^exponent units
+}
+
+// UnmarshalText reads the form of the command line.
+func (c *modbusChannel) UnmarshalText(text []byte) error {
+	p, err := generic.ParseChannel(string(text))
+	if err != nil {
+		return err
+	}
+	*c = modbusChannel{p.Name, string(p.Unit), p.Kind.String(), p.Table.String(), p.Address, string(p.Type), p.Exponent}
+	return nil
+}
+
+func openGeneric(at site, set *genericSettings) (hardware.Device, error) {
+	opts := &generic.Opts{Part: set.Part, Block: set.Block, Exact: set.Exact, Now: at.now}
+	for _, c := range set.Channels {
+		kind, err := generic.ParseKind(c.Kind)
+		if err != nil {
+			return nil, fmt.Errorf("channel %q: %w", c.Name, err)
+		}
+		table, err := generic.ParseTable(c.Table)
+		if err != nil {
+			return nil, fmt.Errorf("channel %q: %w", c.Name, err)
+		}
+		opts.Channels = append(opts.Channels, generic.Channel{
+			Name: c.Name, Unit: hardware.Unit(c.Unit), Kind: kind, Table: table, Address: c.Address, Type: generic.Type(c.Type), Exponent: c.Exponent,
+		})
+	}
+	return generic.NewModbus(at.modbus(), at.unit(), opts)
+}
+
+func openDSMR(at site, _ *struct{}) (hardware.Device, error) {
+	return dsmr.NewSerial(at.stream(), &dsmr.Opts{Now: at.now})
+}
+
+func openSML(at site, _ *struct{}) (hardware.Device, error) {
+	return sml.NewSerial(at.stream(), &sml.Opts{Now: at.now})
+}
+
+// iecSettings are the keys of a meter of IEC 62056-21.
+type iecSettings struct {
+	Push         bool   `toml:"push"`          // it speaks unasked (mode D), else it is asked (mode C)
+	MeterAddress string `toml:"meter_address"` // in mode C; empty asks whatever meter is there
+}
+
+func openIEC(at site, set *iecSettings) (hardware.Device, error) {
+	return iec62056.NewSerial(at.stream(), &iec62056.Opts{Push: set.Push, Address: set.MeterAddress, Now: at.now})
+}
+
+// atmSettings are the keys of an ATM90E32.
+type atmSettings struct {
+	LineHz        int      `toml:"line_hz"`
+	VoltageGain   []uint16 `toml:"voltage_gain"` // words of the gain registers of the three phases
+	CurrentGain   []uint16 `toml:"current_gain"`
+	Amplification int      `toml:"amplification"` // of the current inputs: 1, 2 or 4
+}
+
+func openATM(at site, set *atmSettings) (hardware.Device, error) {
+	opts := &atm90e32.Opts{LineHz: set.LineHz, Amplification: set.Amplification, Now: at.now}
+	for _, gain := range []struct {
+		key  string
+		from []uint16
+		to   *[3]uint16
+	}{{"voltage_gain", set.VoltageGain, &opts.VoltageGain}, {"current_gain", set.CurrentGain, &opts.CurrentGain}} {
+		if len(gain.from) != 0 && len(gain.from) != len(gain.to) {
+			return nil, fmt.Errorf("%s: %d words, where the part has three phases", gain.key, len(gain.from))
+		}
+		copy(gain.to[:], gain.from)
+	}
+	return atm90e32.NewSPI(at.spi(), opts)
+}
+
+func openSPS30(at site, _ *struct{}) (hardware.Device, error) {
+	if at.kind == BusI2C {
+		return sps30.NewI2C(at.i2c(), at.address, &sps30.Opts{Now: at.now})
+	}
+	return sps30.NewSerial(at.stream(), &sps30.Opts{Now: at.now})
+}
+
+func pmsModel(name, part string) Model {
+	return with(Model{Name: name, Part: part, Buses: serialLine}, struct{}{}, func(at site, _ *struct{}) (hardware.Device, error) {
+		return pms.NewSerial(at.stream(), &pms.Opts{Model: name, Now: at.now})
+	})
+}
+
+// mhzSettings are the keys of an MH-Z19B.
+type mhzSettings struct {
+	Range int `toml:"range_ppm"` // 2000 or 5000, as it was ordered
+}
+
+func openMHZ19(at site, set *mhzSettings) (hardware.Device, error) {
+	return mhz19.NewSerial(at.stream(), &mhz19.Opts{Range: set.Range, Now: at.now})
 }
 
 // pulseSettings are the keys of a pulse input.
@@ -224,7 +401,7 @@ func openPulse(at site, set *pulseSettings) (hardware.Device, error) {
 }
 
 func openSCD30(at site, _ *struct{}) (hardware.Device, error) {
-	return scd30.NewI2C(at.bus.I2C(), at.address, &scd30.Opts{Now: at.now})
+	return scd30.NewI2C(at.i2c(), at.address, &scd30.Opts{Now: at.now})
 }
 
 // scd4xSettings are the keys of an SCD40 or SCD41.
@@ -235,7 +412,7 @@ type scd4xSettings struct {
 func scd4xModel(name, part string) Model {
 	return with(Model{Name: name, Part: part, Buses: i2cBus, Addressing: ByI2C, Address: scd4x.Address}, scd4xSettings{},
 		func(at site, set *scd4xSettings) (hardware.Device, error) {
-			return scd4x.NewI2C(at.bus.I2C(), at.address, &scd4x.Opts{
+			return scd4x.NewI2C(at.i2c(), at.address, &scd4x.Opts{
 				Model: name, SelfCalibration: set.SelfCalibration, Settings: at.recorded, Now: at.now,
 			})
 		})
@@ -281,6 +458,15 @@ func (m Model) Decoder(settings []Setting) (hardware.Device, error) {
 	return d, nil
 }
 
+// on returns the model as it is on a bus of that kind: what has an address on I2C has
+// a serial line for itself.
+func (m Model) on(kind BusKind) Model {
+	if kind == BusSerial && m.On(kind) && m.Addressing == ByI2C {
+		m.Addressing, m.Address = Alone, 0
+	}
+	return m
+}
+
 // checkAddress refuses an address that the model cannot have.
 func (m Model) checkAddress(address uint16) error {
 	switch {
@@ -300,6 +486,7 @@ func (d *Device) Open(b *bus.Bus, now hardware.Clock) (hardware.Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	m = m.on(d.BusKind)
 	address := d.Address
 	if address == 0 {
 		address = m.Address
@@ -311,5 +498,5 @@ func (d *Device) Open(b *bus.Bus, now hardware.Clock) (hardware.Device, error) {
 	if settings == nil {
 		settings = m.settings()
 	}
-	return m.open(site{model: m.Name, bus: b, address: address, board: d.Board, now: now}, settings)
+	return m.open(site{model: m.Name, bus: b, kind: d.BusKind, address: address, board: d.Board, now: now}, settings)
 }

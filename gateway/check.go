@@ -270,6 +270,10 @@ func (f *File) checkDevices() {
 		if on == nil || m.Name == "" {
 			continue
 		}
+		m = m.on(on.Kind)
+		if on.Kind == BusSerial && on.Mode == "" {
+			on.Mode = m.Mode
+		}
 		f.checkPlace(at, d, m)
 		if m.Addressing == ByPin {
 			continue // its pin is checked with all others
@@ -368,8 +372,7 @@ func (f *File) checkPlace(at string, d *DeviceTable, m Model) {
 
 // trial makes the driver of a device on no bus.
 func (f *File) trial(d *DeviceTable) (hardware.Device, error) {
-	trial := d.Device()
-	trial.Board, _ = f.Board()
+	trial := f.device(d)
 	return trial.Open(nil, nil)
 }
 
@@ -493,13 +496,13 @@ func unjoin(err error) []error {
 func (f *File) checkAlone() {
 	for i := range f.Devices {
 		m, err := LookupModel(f.Devices[i].Model)
-		if err != nil || m.Addressing != Alone {
+		if err != nil || m.on(f.device(&f.Devices[i]).BusKind).Addressing != Alone {
 			continue
 		}
 		for k := range f.Devices {
 			d := &f.Devices[k]
 			other, err := LookupModel(d.Model)
-			if err == nil && d.Bus == f.Devices[i].Bus && other.Addressing != Alone {
+			if err == nil && d.Bus == f.Devices[i].Bus && other.on(f.device(d).BusKind).Addressing != Alone {
 				f.mistake(fmt.Sprintf("device[%d]", k), "give it another bus", "device %q shares bus %q with %q, which has no address and needs a bus for itself", d.Name, d.Bus, f.Devices[i].Name)
 			}
 		}

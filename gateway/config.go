@@ -45,6 +45,8 @@ type Device struct {
 	Model   string // one of [Models]
 	Bus     string // a Bus's name
 	Address uint16 // Modbus unit, or I2C address, 0 for the part's own
+	// BusKind is the kind of its bus, where the model can be on several.
+	BusKind BusKind
 	// Board has the pins that a part without a bus is on; nil for other parts.
 	Board *board.Board
 	// Settings are the keys of the model, as a [File] has them; nil is its defaults.

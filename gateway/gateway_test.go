@@ -362,7 +362,8 @@ func TestConfigRefused(t *testing.T) {
 
 func TestModels(t *testing.T) {
 	// As in the table of parts of the first version.
-	want := []string{"bme280", "ina219", "ina226", "ina228", "pzem004t", "s0", "s8", "scd30", "scd40", "scd41", "sdm120", "sdm230", "sdm630", "sdm72"}
+	want := []string{"atm90e32", "bme280", "dsmr", "iec62056", "ina219", "ina226", "ina228", "mhz19b", "modbus", "pms5003", "pms7003", "pzem004t", "s0",
+		"s8", "scd30", "scd40", "scd41", "sdm120", "sdm230", "sdm630", "sdm72", "sml", "sps30", "sunspec"}
 	if got := gateway.Models(); !slices.Equal(got, want) {
 		t.Errorf("models are %q, want %q", got, want)
 	}
@@ -371,7 +372,11 @@ func TestModels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := m.Decoder(nil)
+		var settings []gateway.Setting
+		if name == "modbus" {
+			settings = []gateway.Setting{{Key: "channel", Value: "voltage_l1:V:gauge:input:0:f32"}}
+		}
+		d, err := m.Decoder(settings)
 		if name == "s0" {
 			if err == nil || !strings.Contains(err.Error(), "no frames") {
 				t.Errorf("a decoder of pulses: %v", err)

@@ -221,7 +221,7 @@ func (c *ceremony) newRequest(key signer.Signer) (*enrol.Request, error) {
 	}
 	var list []enrol.Device
 	for i := range c.file.Devices {
-		d := c.file.Devices[i].Device()
+		d := c.file.Device(i)
 		part, err := d.Open(nil, nil) // for what it says of itself; no bus is touched
 		if err != nil {
 			return nil, fmt.Errorf("device %q: %w", d.Name, err)
