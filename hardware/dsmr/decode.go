@@ -117,7 +117,7 @@ func telegram(b []byte, dst *hardware.Batch) error {
 		return err
 	}
 	heading, data, _ := bytes.Cut(b[:mark], []byte{'\n'})
-	id, err := identity(bytes.TrimRight(heading, "\r"))
+	id, _, err := obis.Identification(bytes.TrimRight(heading, "\r"))
 	if err != nil {
 		return err
 	}
@@ -182,32 +182,4 @@ func crc16(b []byte) uint16 {
 		}
 	}
 	return crc
-}
-
-// identity reads the line that begins a telegram: "/", three letters of the maker, a
-// character for the speed, and the meter's own identification, before which "\" and a
-// digit may stand (IEC 62056-21, 6.3.2).
-func identity(line []byte) (id hardware.Identity, err error) {
-	if len(line) < 5 || !letters(line[1:4]) {
-		return id, refuse(hardware.ErrMalformed, fmt.Errorf("%.40q identifies no meter", line))
-	}
-	id.Manufacturer = string(line[1:4])
-	model := line[5:]
-	if len(model) > 0 && model[0] == '\\' {
-		model = model[1:]
-		if len(model) > 0 && model[0] >= '0' && model[0] <= '9' {
-			model = model[1:]
-		}
-	}
-	id.Model = string(bytes.Trim(model, "\x00 "))
-	return id, nil
-}
-
-func letters(b []byte) bool {
-	for _, c := range b {
-		if c|0x20 < 'a' || c|0x20 > 'z' {
-			return false
-		}
-	}
-	return true
 }

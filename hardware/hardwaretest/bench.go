@@ -22,8 +22,9 @@ type Bench struct {
 	// Exchanges counts what the part was asked, faults included. Of a part that speaks
 	// unasked it counts the frames.
 	Exchanges func() int
-	// Push says that the part speaks unasked. A fault then strikes one of its frames, and
-	// Attach unplugs the adapter: a part that is silent is no part that is gone.
+	// Push says that the part speaks unasked, or that it has messages rather than
+	// registers. A fault then strikes one of its frames, and Attach unplugs the adapter: a
+	// part that is silent is no part that is gone.
 	Push bool
 	// Changes counts the commands among them that change a setting or state of the
 	// part; nil where the driver's bus cannot carry any.

@@ -34,22 +34,32 @@ type Listener struct {
 	Now           hardware.Clock
 	Remedy        string // what to do about a part that says nothing
 
-	buf []byte
+	buf  []byte
+	rest int // bytes at the front of buf that came after the last frame
 }
 
 // slice is the longest single wait, so that the end of a context is noticed in time.
 const slice = 40 * time.Millisecond
+
+// Discard drops what has come so far.
+func (l *Listener) Discard(ctx context.Context) error {
+	l.rest = 0
+	if err := ctx.Err(); err != nil {
+		return ended(err)
+	}
+	if _, err := l.Stream.Discard(); err != nil {
+		return gone(ctx, err)
+	}
+	return nil
+}
 
 // Next drops what has come so far and takes the frame that comes next, which t records
 // as received. It returns when its first byte was seen. Errors have their class:
 // ErrTimeout for silence and for the end of ctx, ErrAbsent for a port that is gone,
 // ErrMalformed for bytes in which no frame begins.
 func (l *Listener) Next(ctx context.Context, scan Scan, t *hardware.Transcript) (time.Duration, error) {
-	if err := ctx.Err(); err != nil {
-		return l.Now.Or()(), ended(err)
-	}
-	if _, err := l.Stream.Discard(); err != nil {
-		return l.Now.Or()(), gone(ctx, err)
+	if err := l.Discard(ctx); err != nil {
+		return l.Now.Or()(), err
 	}
 	return l.Take(ctx, scan, t)
 }
@@ -64,7 +74,11 @@ func (l *Listener) Take(ctx context.Context, scan Scan, t *hardware.Transcript) 
 	start := time.Now()
 	last := start // when the latest byte came
 	for {
-		k, err := l.read(l.buf[n:])
+		k, err := l.rest, error(nil)
+		if k == 0 {
+			k, err = l.read(l.buf[n:])
+		}
+		l.rest = 0
 		if k > 0 {
 			last = time.Now()
 			if n == 0 {
@@ -74,6 +88,7 @@ func (l *Listener) Take(ctx context.Context, scan Scan, t *hardware.Transcript) 
 			skip, end := scan(l.buf[:n])
 			if end > 0 {
 				t.Receive(l.buf[skip:end])
+				l.rest = copy(l.buf, l.buf[end:n])
 				return begin, nil
 			}
 			noise += skip
