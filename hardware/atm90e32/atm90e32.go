@@ -219,8 +219,9 @@ func unsettled() error {
 	return &hardware.Error{Class: hardware.ErrNoData, Op: "waiting for the averages to settle"}
 }
 
-// check reports whether the part is set up. After power-up it does not measure, and one
-// with other settings differs in regMode0 at least; none that answers reads as ones or
+// check reports whether the part is set up. After power-up it does not measure; one that
+// this driver has not seen set up may have other settings, gains of an earlier
+// configuration for one, so all of them are looked at. None that answers reads as ones or
 // zeros, since regMode0 is never that.
 func (d *Dev) check(ctx context.Context, t *hardware.Transcript) (asSet bool, err error) {
 	enabled, err := d.read(ctx, t, regMeterEnable)
@@ -235,9 +236,20 @@ func (d *Dev) check(ctx context.Context, t *hardware.Transcript) (asSet bool, er
 		d.known = false // another part may come in its place
 		return false, absent(fmt.Errorf("register %#02x reads as %#04x", regMode0, mode))
 	}
-	asSet = enabled == 1 && mode == d.mode
-	d.known = d.known || asSet
-	return asSet, nil
+	if enabled != 1 || mode != d.mode {
+		return false, nil
+	}
+	for _, s := range d.set {
+		if d.known {
+			break
+		}
+		word, err := d.read(ctx, t, s.address)
+		if err != nil || word != s.word {
+			return false, err
+		}
+	}
+	d.known = true
+	return true, nil
 }
 
 func absent(err error) error {
@@ -269,6 +281,7 @@ func (d *Dev) setUp(ctx context.Context, t *hardware.Transcript) error {
 			return err
 		}
 	}
+	d.known = true
 	return nil
 }
 

@@ -149,6 +149,18 @@ func TestSettings(t *testing.T) {
 	}
 }
 
+// Other gains in the configuration reach a part that kept those of the last life.
+func TestNewSettingsReachAPartThatRan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMeter(t, atm90e32.Opts{})
+		hardwaretest.Sample(t, m.Dev)
+		next := m.again(t, atm90e32.Opts{CurrentGain: [3]uint16{0, 0, 0x4000}})
+		if b := hardwaretest.Sample(t, next); m.chip.Setting(0x6A) != 0x4000 || b.Values[5].String() != "0.125" {
+			t.Errorf("the gain is %#04x, and the current %s A", m.chip.Setting(0x6A), b.Values[5])
+		}
+	})
+}
+
 // energy returns the total of energy i in b, in Wh.
 func energy(b *hardware.Batch, i int) string {
 	return strings.TrimSuffix(b.Values[len(measured)+i].String(), ".000000")

@@ -137,13 +137,6 @@ func (d *Dev) convert(i *image, dst *hardware.Batch) error {
 		return err
 	}
 	m := d.model
-	ready, known := i.flag(m.ready)
-	if known && !ready {
-		if d.asPoweredOn(i) {
-			return noData("the part has just got power, and measured nothing")
-		}
-		dst.Warn(hardware.WarnNotReady, "the numbers were read before")
-	}
 	shunt, hasShunt := i.number(m.shunt)
 	bus, hasBus := i.number(m.bus)
 	quality := d.qualities(i, shunt, bus)
@@ -154,6 +147,12 @@ func (d *Dev) convert(i *image, dst *hardware.Batch) error {
 	measured := hasShunt || hasBus || i.has[m.current.address] || i.has[m.power.address]
 	if !measured {
 		return nil // it identifies the part or sets it up
+	}
+	if ready, known := i.flag(m.ready); known && !ready {
+		if d.asPoweredOn(i) {
+			return noData("the part has just got power, and measured nothing")
+		}
+		dst.Warn(hardware.WarnNotReady, "the numbers were read before")
 	}
 	if hasShunt {
 		d.add(dst, shuntVoltage, shunt*of.mantissa, of.exponent, quality.shunt)
