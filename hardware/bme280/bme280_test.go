@@ -121,7 +121,7 @@ func TestFirstMeasurementIsDropped(t *testing.T) {
 func TestProbe(t *testing.T) {
 	for model, humid := range map[string]bool{"BME280": true, "BMP280": false} {
 		id, sure, err := newSensor(t, humid, nil).Probe(t.Context())
-		if want := (hardware.Identity{Manufacturer: "Bosch Sensortec", Model: model}); id != want || sure != hardware.Certain || err != nil {
+		if want := (hardware.Identity{Manufacturer: "Bosch Sensortec", Model: "Bosch Sensortec " + model}); id != want || sure != hardware.Certain || err != nil {
 			t.Errorf("%+v, %s, %v", id, sure, err)
 		}
 	}
@@ -239,7 +239,7 @@ func TestDecodeRegisters(t *testing.T) {
 			if diff := cmp.Diff(c.warnings, append([]string(nil), b.Warnings...)); err == nil && diff != "" {
 				t.Errorf("warnings (-want +got):\n%s", diff)
 			}
-			if want := map[string]string{"a bmp280": "BMP280", "a bme280": "BME280", "identity alone": "BME280"}[name]; want != "" && b.Identity.Model != want {
+			if want := map[string]string{"a bmp280": "BMP280", "a bme280": "BME280", "identity alone": "BME280"}[name]; want != "" && b.Identity.Model != "Bosch Sensortec "+want {
 				t.Errorf("it is %+v", b.Identity)
 			}
 		})

@@ -208,9 +208,9 @@ func identify(chip byte) (hardware.Identity, error) {
 	id := hardware.Identity{Manufacturer: "Bosch Sensortec"}
 	switch chip {
 	case chipBME280:
-		id.Model = "BME280"
+		id.Model = "Bosch Sensortec BME280"
 	case chipBMP280, 0x56, 0x57: // the latter two are samples (BMP280 data sheet, 4.3.1)
-		id.Model = "BMP280"
+		id.Model = "Bosch Sensortec BMP280"
 	default:
 		return id, &hardware.Error{Class: hardware.ErrWrongDevice, Op: "identifying the part",
 			Err: fmt.Errorf("chip %#02x is neither a BME280 nor a BMP280", chip), Remedy: "correct the model or the address"}
