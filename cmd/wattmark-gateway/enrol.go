@@ -258,7 +258,7 @@ func (c *ceremony) take(key signer.Signer) error {
 		return errors.New("no request waits for an approval: run wattmark-gateway enrol --offline, and have that request approved")
 	case err != nil:
 		return err
-	case r.Rotation == nil && r.Public != key.Public():
+	case !r.Rotation && r.Public != key.Public():
 		return fmt.Errorf("the request that waits is of key %v, and the key store holds %v: set [key] back, or ask anew", r.Public.ID(), key.Public().ID())
 	}
 	b, err := os.ReadFile(c.approval)
@@ -281,7 +281,7 @@ func (c *ceremony) accepted(e *enrol.Enrolment, r *enrol.Request) error {
 	if err := enrol.Save(c.dir, e, r); err != nil {
 		return err
 	}
-	if r.Rotation != nil {
+	if r.Rotation {
 		if err := c.file.AdvanceKey(); err != nil {
 			return fmt.Errorf("%w: run wattmark-gateway enrol again", err)
 		}
@@ -357,8 +357,8 @@ func (c *ceremony) show(r *enrol.Request) error {
 	}
 	f := newFacts("requested", r.Gateway, r.Origin, r.Public, r.Points)
 	f.Request = r.Text()
-	if r.Rotation != nil {
-		f.Replaces = r.Rotation.KeyID.String()
+	if r.Rotation {
+		f.Replaces = signer.KeyID(r.Replaces).String()
 	}
 	if c.asJSON {
 		return json.NewEncoder(c.out).Encode(f)

@@ -127,9 +127,10 @@ func Accept(a *Approval, r *Request, trusted *block.Policy, before *Enrolment) (
 		return nil, fmt.Errorf("%w: it admits another request: bring back the approval of the newest one, or start again", ErrApproval)
 	}
 	e.Points = r.Points
-	if r.Rotation != nil {
-		if before == nil || before.Origin != e.Origin || before.Key.ID() != r.Rotation.KeyID {
-			return nil, fmt.Errorf("%w: it replaces key %v, which is not the one enrolled here", ErrApproval, r.Rotation.KeyID)
+	if r.Rotation {
+		old := signer.KeyID(r.Replaces)
+		if before == nil || before.Origin != e.Origin || before.Key.ID() != old {
+			return nil, fmt.Errorf("%w: it replaces key %v, which is not the one enrolled here", ErrApproval, old)
 		}
 		e.Points = before.Points
 	}

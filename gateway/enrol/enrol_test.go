@@ -135,11 +135,11 @@ func TestAskNamesWhatReadingsWillHave(t *testing.T) {
 func TestRequestsProvePossession(t *testing.T) {
 	k, old := key(t, signer.ES256, 1), key(t, signer.EdDSA, 2)
 	first := request(t, k)
-	if first.Public != k.Public() || first.Origin != ledgertest.Origin || !first.Time.Equal(now) || first.Rotation != nil || len(first.Points) != 2 {
+	if first.Public != k.Public() || first.Origin != ledgertest.Origin || !first.Time.Equal(now) || first.Rotation || len(first.Points) != 2 {
 		t.Errorf("request %+v", first)
 	}
 	turned := rotation(t, k, old)
-	if id := old.Public().ID(); turned.Rotation.KeyID != id || !bytes.Equal(turned.Replaces, id[:]) || len(turned.Points) != 0 {
+	if id := old.Public().ID(); !turned.Rotation || !bytes.Equal(turned.Replaces, id[:]) || len(turned.Points) != 0 {
 		t.Errorf("rotation %+v", turned)
 	}
 	for _, r := range []*enrol.Request{first, turned} {
