@@ -63,7 +63,7 @@ func (w *workload) names() []string {
 
 var benchChannels = []string{"active_energy_export", "active_energy_import", "active_power", "current_l1", "frequency", "voltage_l1"}
 
-func (w *workload) enrolments() []entry.Enrolment {
+func (w *workload) enrolments() []joining {
 	var channels []entry.Channel
 	for _, c := range benchChannels {
 		kind := entry.KindGauge
@@ -72,13 +72,10 @@ func (w *workload) enrolments() []entry.Enrolment {
 		}
 		channels = append(channels, entry.Channel{Name: c, Unit: "Wh", Kind: kind, Least: entry.Int(-1 << 40), Most: entry.Int(1 << 40)})
 	}
-	var out []entry.Enrolment
+	var out []joining
 	for i, k := range w.keys {
-		p := k.Public()
-		out = append(out, entry.Enrolment{
-			Algorithm: int(p.Algorithm()), Key: p.Bytes(), Gateway: gatewayName(i),
-			Points: []entry.Point{{Subject: pointName(i), Mode: entry.ModeOpen, Channels: channels}},
-		})
+		points := []entry.Point{{Subject: pointName(i), Mode: entry.ModeOpen, Channels: channels}}
+		out = append(out, joining{k, entry.EnrolmentRequest{Gateway: gatewayName(i), Points: points}})
 	}
 	return out
 }

@@ -20,6 +20,7 @@ import (
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/request"
 	"wattmark/ledger/state"
 	"wattmark/ledger/store"
 	"wattmark/oracle"
@@ -191,9 +192,33 @@ func (c *cluster) startBroker() (err error) {
 			return err
 		}
 		cfg.ClientListen, cfg.MQTTListen = "127.0.0.1:0", "127.0.0.1:0"
+		for i := range c.oracles {
+			cfg.Oracles = append(cfg.Oracles, broker.OracleIdentity(short, operatorName(i)))
+		}
 	}
-	c.broker, err = broker.Start(cfg)
-	return err
+	if c.broker, err = broker.Start(cfg); err != nil || !c.listen {
+		return err
+	}
+	return c.admitOperators(short)
+}
+
+// operatorName is the name in the certificate of an oracle's operator, who connects
+// from another process.
+func operatorName(i int) string { return fmt.Sprintf("oracle-%d", i+1) }
+
+// admitOperators leaves beside each oracle's keys how its operator reaches the broker.
+func (c *cluster) admitOperators(short string) error {
+	for i := range c.oracles {
+		files, err := c.pki.Oracle(time.Now(), short, operatorName(i))
+		if err != nil {
+			return err
+		}
+		r := route{URL: c.broker.NATSURL(), Roots: files.Roots, Certificate: files.Certificate, Key: files.Key}
+		if err := r.write(c.oracleDir(i)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (c *cluster) openNode(ctx context.Context, i int, keys oracle.Keys) error {
@@ -256,50 +281,34 @@ func (c *cluster) run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// enrol has the first oracle enrol what is not enrolled yet, and returns when
-// every oracle knows it.
-func (c *cluster) enrol(ctx context.Context, list []entry.Enrolment) error {
-	missing := func(n *oracle.Node) (out []entry.Enrolment, err error) {
+// joining is a gateway that is to be enrolled, and its key.
+type joining struct {
+	key     signer.Signer
+	request entry.EnrolmentRequest
+}
+
+// enrol has the first oracle enrol what is not enrolled yet, as its key asks for, and
+// returns when every oracle knows it.
+func (c *cluster) enrol(ctx context.Context, list []joining) error {
+	missing := func(n *oracle.Node) (out []joining) {
 		n.Ledger().View(func(s *state.State) {
-			for _, e := range list {
-				k, kerr := signer.NewPublicKey(signer.Algorithm(e.Algorithm), e.Key)
-				if kerr != nil {
-					err = kerr
-				} else if _, ok := s.Key(k.ID()); !ok {
-					out = append(out, e)
+			for _, j := range list {
+				if _, ok := s.Key(j.key.Public().ID()); !ok {
+					out = append(out, j)
 				}
 			}
 		})
-		return out, err
+		return out
 	}
-	todo, err := missing(c.nodes[0])
-	if err != nil {
-		return err
-	}
-	for _, e := range todo {
-		payload, err := e.Encode()
-		if err != nil {
-			return fmt.Errorf("enrolling %s: %w", e.Gateway, err)
-		}
-		statement, err := c.nodes[0].Sign(entry.TypeEnrolment, payload)
-		if err != nil {
-			return fmt.Errorf("enrolling %s: %w", e.Gateway, err)
-		}
-		if err := c.nodes[0].Submit(ctx, statement); err != nil {
-			return fmt.Errorf("enrolling %s: %w", e.Gateway, err)
+	for _, j := range missing(c.nodes[0]) {
+		if err := c.admit(ctx, j); err != nil {
+			return fmt.Errorf("enrolling %s: %w", j.request.Gateway, err)
 		}
 	}
 	poll := time.NewTicker(10 * time.Millisecond)
 	defer poll.Stop()
 	for _, n := range c.nodes {
-		for {
-			todo, err := missing(n)
-			if err != nil {
-				return err
-			}
-			if len(todo) == 0 {
-				break
-			}
+		for len(missing(n)) > 0 {
 			select {
 			case <-ctx.Done():
 				return ctx.Err()
@@ -308,6 +317,24 @@ func (c *cluster) enrol(ctx context.Context, list []entry.Enrolment) error {
 		}
 	}
 	return c.writeKeys()
+}
+
+// admit has a gateway's key ask and the first oracle state the request.
+func (c *cluster) admit(ctx context.Context, j joining) error {
+	asked, err := request.Sign(j.key, j.request, c.charter.Origin, c.now().Unix())
+	if err != nil {
+		return err
+	}
+	e := entry.ProvenEnrolment{Request: asked}
+	payload, err := e.Encode()
+	if err != nil {
+		return err
+	}
+	statement, err := c.nodes[0].Sign(entry.TypeProvenEnrolment, payload)
+	if err != nil {
+		return err
+	}
+	return c.nodes[0].Submit(ctx, statement)
 }
 
 // raise has the oracles vote a parameter up to at least a value, where it is lower.

@@ -295,15 +295,13 @@ func (d *demo) waitEnd(ctx context.Context) {
 
 // enrol enrols the street's gateways where they are not, and writes their keys.
 func (d *demo) enrol(ctx context.Context) error {
-	var list []entry.Enrolment
+	var list []joining
 	for _, g := range d.street.Gateways() {
 		key, err := gatewayKey(d.dir, &g)
 		if err != nil {
 			return err
 		}
-		list = append(list, entry.Enrolment{
-			Algorithm: int(key.Public().Algorithm()), Key: key.Public().Bytes(), Gateway: g.Name, Points: g.Points(),
-		})
+		list = append(list, joining{key, entry.EnrolmentRequest{Gateway: g.Name, Points: g.Points()}})
 	}
 	// A street that goes on faster than it was founded needs another limit: the
 	// oracles vote for it.

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/store"
+	"wattmark/oracle"
+	"wattmark/oracle/broker"
+	"wattmark/oracle/ingest"
+	"wattmark/oracle/orderer/jetstream"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
+	"wattmark/signer/keyfile"
+)
+
+func newMember() *cobra.Command {
+	return noun("member", "Admit gateways to a ledger, and end their keys",
+		newMemberApprove(), newMemberRevoke(), newMemberSubmit())
+}
+
+// member is an oracle's operator at work: the oracle's directory, and what is in it.
+type member struct {
+	dir     string // the oracle's
+	number  int    // from 1
+	charter *entry.Charter
+	policy  *block.Policy
+}
+
+// memberFlags say whose operator it is.
+type memberFlags struct {
+	dir    string
+	oracle int
+}
+
+func (f *memberFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.dir, "dir", "", "`DIR` of an oracle, or the one given to 'wattmark demo --dir'")
+	c.Flags().IntVar(&f.oracle, "oracle", 1, "which oracle of a demonstration's directory, from 1")
+}
+
+// open reads the oracle's charter. The policy is the charter's: the operator is one of
+// those who founded the ledger.
+func (f *memberFlags) open() (*member, error) {
+	if f.dir == "" {
+		return nil, &exitError{exitUsage, errors.New("give --dir DIR: the directory of your oracle")}
+	}
+	dirs, err := storesOf(f.dir)
+	if err != nil {
+		return nil, err
+	}
+	if f.oracle < 1 || f.oracle > len(dirs) {
+		return nil, &exitError{exitUsage, fmt.Errorf("--oracle %d: %s holds %s", f.oracle, f.dir, plural(len(dirs), "oracle", "oracles"))}
+	}
+	m := &member{dir: dirs[f.oracle-1], number: f.oracle}
+	r, _, err := store.OpenReader(m.dir)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if m.charter, err = charterOf(r); err != nil {
+		return nil, err
+	}
+	m.policy, err = oracle.PolicyOf(m.charter)
+	return m, err
+}
+
+// sign signs an entry with the oracle's statement key, which must be in the charter.
+func (m *member) sign(typ string, payload []byte) ([]byte, error) {
+	path := filepath.Join(m.dir, "keys", "statement.pem")
+	key, err := keyfile.Load(path)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range m.charter.Oracles {
+		if string(o.Key) != string(key.Public().Bytes()) {
+			continue
+		}
+		c := entry.Claims{Issuer: "urn:wattmark:oracle:" + o.Name, Audience: m.charter.Origin, IssuedAt: time.Now().Unix()}
+		claims, err := c.Encode()
+		if err != nil {
+			return nil, err
+		}
+		return signer.Sign(key, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
+	}
+	return nil, fmt.Errorf("the key in %s is of no oracle of %s: give the directory of an oracle that founded it", path, m.charter.Origin)
+}
+
+// routeFile says beside an oracle's keys how its operator reaches the broker.
+const routeFile = "broker.json"
+
+// route is a way to the broker, with files in PEM.
+type route struct {
+	URL         string `json:"url"`
+	Roots       string `json:"roots"`
+	Certificate string `json:"certificate"`
+	Key         string `json:"key"`
+}
+
+func (r *route) write(dir string) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	return writeFile(filepath.Join(dir, routeFile), append(b, '\n'))
+}
+
+// link is a connection to the broker with an oracle's rights.
+type link struct {
+	conn  *nats.Conn
+	order *jetstream.Orderer
+	sub   wire.Subjects
+}
+
+const connectWithin = 10 * time.Second
+
+// connect opens the way that the oracle's directory tells.
+func (m *member) connect(ctx context.Context) (*link, error) {
+	path := filepath.Join(m.dir, routeFile)
+	b, err := readLimited(path, 1<<16)
+	if err != nil {
+		return nil, fmt.Errorf("how to reach the broker: %w: is the oracle running? Off line: --out FILE, and 'wattmark member submit FILE' where it runs", err)
+	}
+	var r route
+	if err := json.Unmarshal(b, &r); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	cert, roots, err := broker.Files{Roots: r.Roots, Certificate: r.Certificate, Key: r.Key}.Load()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := nats.Connect(r.URL, nats.Timeout(connectWithin), nats.NoReconnect(),
+		nats.Secure(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}))
+	if err != nil {
+		return nil, fmt.Errorf("connecting to the broker at %s: %w: is the oracle running? Off line: --out FILE, and 'wattmark member submit FILE' where it runs", r.URL, err)
+	}
+	order, err := jetstream.Open(ctx, conn, jetstream.Config{Ledger: wire.ShortName(m.charter.Origin)})
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &link{conn, order, wire.For(m.charter.Origin)}, nil
+}
+
+func (l *link) submit(ctx context.Context, statement []byte) error {
+	return l.order.Submit(ctx, ingest.EncodeBundle([][]byte{statement}))
+}
+
+// give publishes an approval where the gateway that waits for it listens.
+func (l *link) give(gateway string, approval []byte) error {
+	if err := l.conn.Publish(l.sub.Receipt(gateway), approval); err != nil {
+		return err
+	}
+	return l.conn.FlushTimeout(connectWithin)
+}
+
+// newFile writes a file that must not be there, so that nothing is lost.
+func newFile(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Close())
+}
