@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
@@ -109,6 +110,10 @@ type Config struct {
 	KeyBackend      string
 	CertificateEnds time.Time
 	ClockWarn       time.Duration
+
+	// HomeAssistant is where readings are shown, besides; its Broker is empty for nowhere.
+	// Gateway, Devices and Log are filled in.
+	HomeAssistant homeassistant.Config
 
 	// The hooks, if set, are told what happens, from the gateway's goroutines, and
 	// must return soon.

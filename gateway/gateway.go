@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
@@ -27,6 +28,7 @@ type Gateway struct {
 	outbox  *outbox.Outbox
 	sampler *sampler.Sampler
 	uplink  *uplink.Uplink
+	display *homeassistant.Bridge // nil for none
 	live    *live
 	started time.Time
 
@@ -150,6 +152,9 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 		}
 		devices = append(devices, sampler.Device{Name: d.Name, Device: dev, Bus: scheduled(b), Subject: d.Subject, Period: d.Period, Offset: d.Offset, Disabled: d.Disabled})
 	}
+	if err := g.openDisplay(devices); err != nil {
+		return err
+	}
 	var err error
 	g.sampler, err = sampler.New(sampler.Config{
 		Clock: g.cfg.Clock, Monotonic: g.cfg.Clock.Monotonic, Devices: devices, Derived: g.cfg.Derived, Recall: g.outbox.Get, PackMaxAge: g.cfg.PackMaxAge,
@@ -179,6 +184,9 @@ func (header) SenseDue(ctx context.Context, dev hardware.Device, _ time.Time, ds
 // sampled notes a sample, and tells whoever wants to know.
 func (g *Gateway) sampled(s sampler.Sample) {
 	g.live.note(s)
+	if g.display != nil {
+		g.display.Sample(s)
+	}
 	if g.cfg.OnSample != nil {
 		g.cfg.OnSample(s)
 	}
@@ -241,7 +249,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	below, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBelow()
 	var buses, upper, lower sync.WaitGroup
-	errs := make([]error, len(g.buses)+3)
+	errs := make([]error, len(g.buses)+4)
 	for i, b := range g.buses {
 		buses.Go(func() {
 			errs[i] = b.Run(below)
@@ -253,6 +261,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		errs[n] = g.uplink.Run(below)
 		cancel()
 	})
+	lower.Go(func() { errs[n+3] = g.show(below) })
 	upper.Go(func() { errs[n+1] = g.sampler.Run(ctx) })
 	upper.Go(func() {
 		errs[n+2] = g.sign(ctx)
