@@ -44,7 +44,7 @@ func Recorded(t *hardware.Transcript, expect Expect) (Image, error) {
 	if t.Len() == 0 {
 		return Image{}, refuse(hardware.ErrTruncated, "nothing was received")
 	}
-	unit := byte(0) // of the first request that is to one unit only
+	unit := -1 // of the first request that is to one unit only
 	var exception error
 	for i := range t.Len() {
 		sent, received := t.Exchange(i)
@@ -65,9 +65,9 @@ func Recorded(t *hardware.Transcript, expect Expect) (Image, error) {
 		}
 		switch {
 		case anyone(r.Unit):
-		case unit == 0:
-			unit = r.Unit
-		case r.Unit != unit:
+		case unit < 0:
+			unit = int(r.Unit)
+		case int(r.Unit) != unit:
 			return Image{}, refuse(hardware.ErrWrongDevice, "exchanges with unit %d and unit %d", unit, r.Unit)
 		}
 	}
@@ -104,9 +104,6 @@ func Dumped(r *hardware.Registers, bare Function) (Image, error) {
 // Refused returns the first exception among those that were expected, nil if there was
 // none.
 func (m Image) Refused() error { return m.refused }
-
-// Dump reports whether m is of a dump: what is missing there was there to be had.
-func (m Image) Dump() bool { return m.dumped != nil }
 
 // Word returns the register at address of the table that f reads, and whether it is
 // known.
@@ -166,7 +163,7 @@ func (m Image) Asked(f Function, address uint16, count int) bool {
 // Missing reports whether registers that are not known should have been: because the
 // rest of the unit was dumped, or because they were asked for.
 func (m Image) Missing(f Function, address uint16, count int) bool {
-	return m.Dump() || m.Asked(f, address, count)
+	return m.dumped != nil || m.Asked(f, address, count)
 }
 
 // Words appends count registers from an address on to dst. It is false, and dst is

@@ -67,6 +67,7 @@ func TestRecorded(t *testing.T) {
 		"an exception by tcp":         {"> 00 07 00 00 00 06 01 03 9C 40 00 02\n< 00 07 00 00 00 03 01 83 02", nil, hardware.ErrDevice},
 		"a lie about the length":      {"> 00 07 00 00 00 06 01 03 9C 40 00 02\n< 00 07 00 00 FF FF 01 03 04 53 75 6E 53", nil, hardware.ErrMalformed},
 		"unit 0 by tcp":               {"> 00 07 00 00 00 06 00 03 9C 40 00 02\n< 00 07 00 00 00 07 00 03 04 53 75 6E 53", []uint16{0x5375, 0x6E53}, nil},
+		"units 0 and 1 by tcp":        {"> 00 07 00 00 00 06 00 03 9C 40 00 02\n< 00 07 00 00 00 07 00 03 04 53 75 6E 53\n" + mbap, nil, hardware.ErrWrongDevice},
 		"any address":                 {rtu(modbus.Request{Unit: 0xF8, Function: modbus.ReadInput, Count: 2}, 0xF8, 1, 2), []uint16{1, 2}, nil},
 		"any address, its own":        {rtu(modbus.Request{Unit: 0xFE, Function: modbus.ReadInput, Count: 2}, 0x68, 1, 2), []uint16{1, 2}, nil},
 		"any address and then its":    {rtu(modbus.Request{Unit: 0xFE, Function: modbus.ReadInput, Count: 1}, 0xFE, 1) + rtu(modbus.Request{Unit: 9, Function: modbus.ReadInput, Address: 1, Count: 1}, 9, 2), []uint16{1, 2}, nil},
