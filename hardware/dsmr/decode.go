@@ -69,12 +69,12 @@ func nothing(t *hardware.Transcript) error {
 		case bytes.Contains(received, smlStart):
 			return refuse(hardware.ErrWrongDevice, errors.New("this is SML"))
 		case bytes.IndexByte(received, '!') >= 0:
-			return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the telegram's beginning is missing", hardware.ErrTruncated))
+			return refuse(hardware.ErrTruncated, errors.New("the telegram's beginning is missing"))
 		case len(received) > 0:
 			return refuse(hardware.ErrMalformed, errors.New("no telegram: no \"/\" begins one"))
 		}
 	}
-	return refuse(hardware.ErrMalformed, fmt.Errorf("%w: nothing was received", hardware.ErrTruncated))
+	return refuse(hardware.ErrTruncated, errors.New("nothing was received"))
 }
 
 func refuse(class, err error) error {
@@ -109,7 +109,7 @@ func telegram(b []byte, dst *hardware.Batch) error {
 	}
 	mark := bytes.LastIndex(b, []byte("\n!"))
 	if mark < 0 {
-		return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the telegram has no end", hardware.ErrTruncated))
+		return refuse(hardware.ErrTruncated, errors.New("the telegram has no end"))
 	}
 	mark++
 	checked, err := verify(b[:mark+1], bytes.TrimRight(b[mark+1:], "\r\n"))
@@ -131,7 +131,7 @@ func telegram(b []byte, dst *hardware.Batch) error {
 	quality := hardware.Quality(0)
 	if !checked {
 		if fourOrLater(m.Version) {
-			return refuse(hardware.ErrMalformed, fmt.Errorf("%w: version %s ends with a checksum, and here is none", hardware.ErrTruncated, m.Version))
+			return refuse(hardware.ErrTruncated, fmt.Errorf("version %s ends with a checksum, and here is none", m.Version))
 		}
 		quality = hardware.Unverified
 		dst.Warn(hardware.WarnNoChecksum, "the telegram carries none")

@@ -151,12 +151,12 @@ func nothing(t *hardware.Transcript) error {
 		case len(received) > 0 && received[0] == nak:
 			return refuse(hardware.ErrDevice, errors.New("the meter refuses the request"))
 		case bytes.IndexByte(received, '!') >= 0:
-			return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the message's beginning is missing", hardware.ErrTruncated))
+			return refuse(hardware.ErrTruncated, errors.New("the message's beginning is missing"))
 		case len(received) > 0:
 			return refuse(hardware.ErrMalformed, errors.New("no message: no \"/\" begins one"))
 		}
 	}
-	return refuse(hardware.ErrMalformed, fmt.Errorf("%w: nothing was received", hardware.ErrTruncated))
+	return refuse(hardware.ErrTruncated, errors.New("nothing was received"))
 }
 
 func refuse(class, err error) error {
@@ -166,9 +166,9 @@ func refuse(class, err error) error {
 // truncatedOr refuses an answer of which there is a beginning, or not even that.
 func truncatedOr(text string, rest []byte) error {
 	if len(rest) > 0 {
-		return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the answer has no end", hardware.ErrTruncated))
+		return refuse(hardware.ErrTruncated, errors.New("the answer has no end"))
 	}
-	return refuse(hardware.ErrMalformed, fmt.Errorf("%w: %s", hardware.ErrWrongReply, text))
+	return refuse(hardware.ErrWrongReply, fmt.Errorf("%s", text))
 }
 
 // scanIdentification is a push.Scan for the line with which a meter answers.
@@ -256,7 +256,7 @@ func message(b []byte, dst *hardware.Batch) error {
 	case bytes.HasPrefix(b, []byte{'!'}):
 		end = 0
 	case end < 0:
-		return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the message has no end", hardware.ErrTruncated))
+		return refuse(hardware.ErrTruncated, errors.New("the message has no end"))
 	}
 	last := bytes.TrimLeft(b[end:], "\r\n")
 	if rest := bytes.Trim(last[1:], fill); len(rest) > 0 {
@@ -274,7 +274,7 @@ func block(b []byte, dst *hardware.Batch) error {
 	}
 	n := bytes.IndexByte(b, etx)
 	if n < 0 || n+1 >= len(b) {
-		return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the block has no end", hardware.ErrTruncated))
+		return refuse(hardware.ErrTruncated, errors.New("the block has no end"))
 	}
 	check := byte(0)
 	for _, c := range b[1 : n+1] {

@@ -144,7 +144,7 @@ func (d *Dev) readOut(ctx context.Context, t *hardware.Transcript) error {
 	}
 	_, line := t.Exchange(t.Len() - 1)
 	if !bytes.HasSuffix(line, []byte{'\n'}) {
-		return refuse(hardware.ErrMalformed, fmt.Errorf("%w: %.40q is half an identification", hardware.ErrTruncated, line))
+		return refuse(hardware.ErrTruncated, fmt.Errorf("%.40q is half an identification", line))
 	}
 	offered, err := offer(line)
 	if err != nil {

@@ -3,7 +3,6 @@ package sml
 import (
 	"bytes"
 	"errors"
-	"fmt"
 
 	"wattmark/hardware"
 )
@@ -66,12 +65,12 @@ func nothing(t *hardware.Transcript) error {
 		case len(received) > 0 && received[0] == '/':
 			return refuse(hardware.ErrWrongDevice, errors.New("this is text, as DSMR and IEC 62056-21 have it"))
 		case bytes.Contains(received, append(escape[:4:4], endMark)):
-			return refuse(hardware.ErrMalformed, fmt.Errorf("%w: the file's beginning is missing", hardware.ErrTruncated))
+			return refuse(hardware.ErrTruncated, errors.New("the file's beginning is missing"))
 		case len(received) > 0:
 			return refuse(hardware.ErrMalformed, errors.New("no file: no start sequence begins one"))
 		}
 	}
-	return refuse(hardware.ErrMalformed, fmt.Errorf("%w: nothing was received", hardware.ErrTruncated))
+	return refuse(hardware.ErrTruncated, errors.New("nothing was received"))
 }
 
 // messages decodes the messages of the file that b is.

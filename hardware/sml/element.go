@@ -1,6 +1,7 @@
 package sml
 
 import (
+	"errors"
 	"fmt"
 
 	"wattmark/hardware"
@@ -65,7 +66,7 @@ func malformed(format string, args ...any) error {
 // next returns the next element.
 func (r *reader) next() (e element, err error) {
 	if len(r.rest) == 0 {
-		return e, malformed("%w: an element is missing", hardware.ErrTruncated)
+		return e, refuse(hardware.ErrTruncated, errors.New("an element is missing"))
 	}
 	head := r.rest[0]
 	e.kind = head >> 4 & 0x7
@@ -94,7 +95,7 @@ func (r *reader) next() (e element, err error) {
 		return e, malformed("an element of type %d", e.kind)
 	}
 	if size < heads || size > len(r.rest) {
-		return e, malformed("%w: an element of %d bytes, of which %d are there", hardware.ErrTruncated, size, len(r.rest))
+		return e, refuse(hardware.ErrTruncated, fmt.Errorf("an element of %d bytes, of which %d are there", size, len(r.rest)))
 	}
 	e.data, r.rest = r.rest[heads:size], r.rest[size:]
 	return e, nil

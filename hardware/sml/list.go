@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math"
 
@@ -70,7 +71,7 @@ func (l *list) message(r *reader) error {
 		return err
 	}
 	if len(r.rest) == 0 || r.rest[0] != endOfMessage {
-		return malformed("%w: a message does not end where it should", hardware.ErrTruncated)
+		return refuse(hardware.ErrTruncated, errors.New("a message does not end where it should"))
 	}
 	r.rest = r.rest[1:]
 	return nil
@@ -194,7 +195,7 @@ func (l *list) put(name []byte, unit, scaler, value element) error {
 		e.value.Mantissa, e.signed = n, len(value.data)
 	} else if n, ok := value.unsigned(); ok {
 		if n > math.MaxInt64 {
-			return refuse(hardware.ErrMalformed, fmt.Errorf("%w: %s is %d", hardware.ErrOverflow, code, n))
+			return refuse(hardware.ErrOverflow, fmt.Errorf("%s is %d", code, n))
 		}
 		e.value.Mantissa = int64(n)
 	} else {

@@ -64,7 +64,7 @@ func file(b []byte) ([]byte, error) {
 	}
 	n := len(b) - sizeEnd
 	if n < len(begin) || !bytes.Equal(b[n:n+4], escape) || b[n+4] != endMark {
-		return nil, refuse(hardware.ErrMalformed, fmt.Errorf("%w: the file has no end", hardware.ErrTruncated))
+		return nil, refuse(hardware.ErrTruncated, errors.New("the file has no end"))
 	}
 	want := uint16(b[n+6]) | uint16(b[n+7])<<8
 	if got := crcX25(b[:n+6]); got != want {
