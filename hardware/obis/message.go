@@ -2,13 +2,11 @@ package obis
 
 import (
 	"fmt"
-	"math"
 
 	"wattmark/hardware"
 )
 
-// Message collects what one message of a meter says. The zero value is empty; Reset
-// makes it so again.
+// Message collects what one message of a meter says. The zero value is empty.
 type Message struct {
 	readings [256]reading
 	slots    [slots]slot
@@ -33,9 +31,6 @@ type slot struct {
 	has   bool
 	value Quantity
 }
-
-// Reset empties m.
-func (m *Message) Reset() { *m = Message{} }
 
 // Add puts a value into m. It is false when the code is none of ours, or the value
 // cannot be in its unit.
@@ -90,8 +85,8 @@ func (m *Message) SubMeterValue(n uint16, q Quantity) {
 // them).
 var subMeters = map[int64]string{2: "active_energy_import", 3: "gas_volume", 4: "heat_energy", 7: "water_volume", 12: "cooling_energy"}
 
-// Fill puts the values of m into dst, whose values it is the first to fill, with quality
-// added to each. It applies the 1.7.0 rule: where a message has no export, the import is
+// Fill puts the values and the clock of m into dst, whose values it is the first to fill,
+// with quality added to each. It applies the 1.7.0 rule: where a message has no export, the import is
 // signed and therefore the power.
 func (m *Message) Fill(dst *hardware.Batch, quality hardware.Quality) {
 	m.signed("")
@@ -216,11 +211,4 @@ func timestamp(b []byte) hardware.MeterTime {
 		t.Season = hardware.Winter
 	}
 	return t
-}
-
-// Scaled returns q with its exponent moved by n. It is false where that does not fit.
-func (q Quantity) Scaled(n int8) (Quantity, bool) {
-	e := int(q.Exponent) + int(n)
-	q.Exponent = int8(e)
-	return q, e >= math.MinInt8 && e <= math.MaxInt8
 }

@@ -122,10 +122,9 @@ func quantity(number, unit []byte) (q Quantity, ok bool, err error) {
 		return q, false, nil
 	}
 	q = Quantity{Mantissa: mantissa, Exponent: exponent}
+	// 12.345 kWh is 12345 Wh, and 12 kWh is 12 x 10^3 Wh, whose step is seen to be 1 kWh.
 	prefix := int8(0)
 	q.Unit, prefix = ParseUnit(unit)
-	// Whole numbers stay whole: 12.345 kWh is 12345 Wh, and 12 kWh is 12 x 10^3, whose
-	// step is seen to be 1 kWh.
 	q.Exponent += prefix
 	return q, true, nil
 }
