@@ -62,7 +62,7 @@ func catalogDigest() string {
 
 // birth signs what the gateway is just now.
 func (g *Gateway) birth(ctx context.Context) (b []byte, err error) {
-	about := Birth{Gateway: g.cfg.Name, Version: g.cfg.Version, Catalog: catalogDigest(), Config: g.cfg.Digest}
+	about := Birth{Gateway: g.cfg.Name, Version: Version(), Catalog: catalogDigest(), Config: g.cfg.Digest}
 	err = g.ask(ctx, func() error {
 		about.Boot = g.boot
 		if n, _, ok := g.outbox.Last(); ok {

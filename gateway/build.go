@@ -8,13 +8,16 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
+	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
 	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
 
@@ -54,6 +57,7 @@ func (f *File) Config(read Readers) (Config, error) {
 	}
 	f.openPolicy(&c, read)
 	f.openTransport(&c)
+	f.openDisplay(&c)
 	err = f.mistakes()
 	f.fill.mistakes = f.fill.mistakes[:before] // the next call finds them again
 	return c, err
@@ -192,7 +196,7 @@ func (f *File) openPolicy(c *Config, read Readers) {
 // openTransport prepares the connection to the broker.
 func (f *File) openTransport(c *Config) {
 	u := &f.Uplink
-	link := uplink.Link{URL: u.Broker, ClientID: f.Gateway.Name}
+	link := uplink.Link{URL: u.Broker, ClientID: f.Gateway.Name, Announce: wire.For(u.Ledger).Birth(f.Gateway.Name)}
 	before := len(f.fill.mistakes)
 	if u.Certificate != "" {
 		link.TLS = f.tls(c)
@@ -209,6 +213,22 @@ func (f *File) openTransport(c *Config) {
 		f.mistake("uplink.broker", "", "uplink.broker: %v", err)
 	}
 	c.Transport = t
+}
+
+// openDisplay prepares what Home Assistant is shown.
+func (f *File) openDisplay(c *Config) {
+	h := &f.HomeAssistant
+	if h.Broker == "" {
+		return
+	}
+	c.HomeAssistant = homeassistant.Config{Broker: h.Broker, User: h.User, Oracles: f.Uplink.Broker, Prefix: h.Prefix}
+	if h.PasswordFile != "" {
+		password, _, _ := strings.Cut(string(f.file("home_assistant.password_file", h.PasswordFile)), "\n")
+		c.HomeAssistant.Password = strings.TrimRight(password, "\r")
+	}
+	if err := c.HomeAssistant.Check(); err != nil {
+		f.mistake("home_assistant.broker", "", "%v", err)
+	}
 }
 
 // tls loads the client certificate and the roots.

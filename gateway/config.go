@@ -101,9 +101,7 @@ type Config struct {
 	Resend, Reconnect uplink.Backoff
 	MaxRate           int
 
-	// What follows is only told, in the status and the birth. Version is the program's.
-	Version string
-	// Digest is that of the configuration
+	// What follows is only told, in the status and the birth. Digest is that of the configuration
 	// file, KeyBackend where the key is, CertificateEnds when the client certificate
 	// does, ClockWarn the uncertainty from which the status warns, 0 for never.
 	Digest          string

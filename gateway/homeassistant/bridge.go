@@ -75,6 +75,39 @@ type state struct {
 	payload []byte
 }
 
+// Check returns what is wrong with the addresses and the prefix. Devices and the
+// gateway's name are not looked at.
+func (c *Config) Check() error {
+	_, err := c.address()
+	return err
+}
+
+// address checks and returns the broker's as the client takes it.
+func (c *Config) address() (string, error) {
+	u, err := url.Parse(c.Broker)
+	if err != nil {
+		return "", errors.New("home_assistant.broker is no address") // the cause would repeat a password
+	}
+	secure := u.Scheme == "mqtts" || u.Scheme == "ssl"
+	if u.Hostname() == "" || u.User != nil || !secure && u.Scheme != "mqtt" && u.Scheme != "tcp" {
+		return "", fmt.Errorf("home_assistant.broker %q: an address is mqtt:// or mqtts://, a host and a port; user and password have keys of their own", u.Redacted())
+	}
+	if strings.ContainsAny(c.Prefix, "+#") || strings.HasPrefix(c.Prefix, "/") {
+		return "", fmt.Errorf("home_assistant.prefix %q is no topic", c.Prefix)
+	}
+	if o, err := url.Parse(c.Oracles); err == nil && c.Oracles != "" && strings.EqualFold(o.Hostname(), u.Hostname()) && o.Port() == u.Port() {
+		return "", fmt.Errorf("home_assistant.broker %q is the oracles': readings are shown on a broker of one's own", c.Broker)
+	}
+	scheme, port := "tcp://", "1883"
+	if secure {
+		scheme, port = "ssl://", "8883"
+	}
+	if u.Port() != "" {
+		port = u.Port()
+	}
+	return scheme + net.JoinHostPort(u.Hostname(), port), nil
+}
+
 // New checks the configuration and returns a Bridge that has not started.
 func New(cfg Config) (*Bridge, error) {
 	if cfg.Prefix == "" {
@@ -83,32 +116,14 @@ func New(cfg Config) (*Bridge, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	u, err := url.Parse(cfg.Broker)
+	broker, err := cfg.address()
 	if err != nil {
-		return nil, fmt.Errorf("home_assistant.broker: %w", err)
+		return nil, err
 	}
-	secure := u.Scheme == "mqtts" || u.Scheme == "ssl"
-	switch {
-	case cfg.Gateway == "" || len(cfg.Devices) == 0:
+	if cfg.Gateway == "" || len(cfg.Devices) == 0 {
 		return nil, errors.New("home assistant needs a gateway's name and devices")
-	case u.Hostname() == "" || u.User != nil || !secure && u.Scheme != "mqtt" && u.Scheme != "tcp":
-		return nil, fmt.Errorf("home_assistant.broker %q: an address is mqtt:// or mqtts://, a host and a port; user and password have keys of their own", u.Redacted())
-	case strings.ContainsAny(cfg.Prefix, "+#") || strings.HasPrefix(cfg.Prefix, "/"):
-		return nil, fmt.Errorf("home_assistant.prefix %q is no topic", cfg.Prefix)
 	}
-	if o, err := url.Parse(cfg.Oracles); err == nil && cfg.Oracles != "" && strings.EqualFold(o.Hostname(), u.Hostname()) && o.Port() == u.Port() {
-		return nil, fmt.Errorf("home_assistant.broker %q is the oracles': readings are shown on a broker of one's own", cfg.Broker)
-	}
-	b := &Bridge{cfg: cfg, samples: make(chan state, queued)}
-	scheme, port := "tcp://", "1883"
-	if secure {
-		scheme, port = "ssl://", "8883"
-	}
-	if u.Port() != "" {
-		port = u.Port()
-	}
-	b.broker = scheme + net.JoinHostPort(u.Hostname(), port)
-	return b, nil
+	return &Bridge{cfg: cfg, broker: broker, samples: make(chan state, queued)}, nil
 }
 
 // Sample shows a sample soon, or drops it where too many wait. It never blocks.
