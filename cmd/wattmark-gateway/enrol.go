@@ -33,12 +33,13 @@ a request with it: name, model, devices and metering points. It shows the reques
 as a QR code, and eight words by which an operator and you know that it is the
 same key. The operator approves it with "wattmark member approve".
 
-On line, enrol waits until the approval arrives. Off line (--offline) it writes the
-request to a file and ends; bring the approval back with --approval FILE.
+On line, enrol waits until the approval arrives. Off line, --offline --request FILE
+writes the request and ends; bring the approval back with --approval FILE. A request
+that waits is shown again, word for word, until it is approved.
 
-With --rotate a new key asks to take the old one's place, and both sign. Stop the
-gateway when its outbox is empty, and before you do: what the old key signed and
-the ledger has not taken by then is refused.
+With --rotate a new key asks to take the old one's place, and both sign. Wait until
+the outbox is empty and stop the gateway first: what the old key has signed and the
+ledger has not taken by then is refused.
 
 Exit status: 0 enrolled, or the request is written with --offline, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -65,7 +66,7 @@ Exit status: 0 enrolled, or the request is written with --offline, 1 failed, 2 w
 	f.BoolVar(&c.again, "again", false, "begin anew with another key, as the enrolled one was lost and revoked")
 	f.BoolVar(&c.light, "light", false, "draw for a terminal with a light background")
 	f.BoolVar(&c.plain, "plain", false, "draw without block characters")
-	f.BoolVar(&c.asJSON, "json", false, "print one JSON object, and draw nothing")
+	f.BoolVar(&c.asJSON, "json", false, "print a JSON object for each step, and draw nothing")
 	return cmd
 }
 
