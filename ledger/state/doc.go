@@ -6,7 +6,7 @@
 // The machine is pure: no clock, randomness, files, network, logging,
 // goroutines, floats or map order. Time enters as the oracles' signed clocks.
 // It takes statements as signer.Opened alone, which nothing but a successful
-// verification makes.
+// verification makes. What a proven enrolment carries inside, ledger/request opens.
 //
 // [State.Execute] applies a block that is being made; [State.Replay] applies
 // one that exists and compares what it finds with what the machine makes. What
