@@ -47,8 +47,9 @@ func asked(t *hardware.Transcript) bool {
 	return false
 }
 
-// decodeSession decodes requests and their answers.
+// decodeSession decodes requests and their answers. Of several readouts the last counts.
 func decodeSession(t *hardware.Transcript, dst *hardware.Batch) error {
+	var line, readout []byte
 	for i := range t.Len() {
 		sent, received := t.Exchange(i)
 		received = bytes.TrimPrefix(received, sent) // heads send back what they are sent
@@ -62,11 +63,7 @@ func decodeSession(t *hardware.Transcript, dst *hardware.Batch) error {
 			if end == 0 || start > 0 {
 				return truncatedOr("no identification answers the request", received[start:])
 			}
-			id, _, err := obis.Identification(bytes.TrimRight(received[:end], "\r\n"))
-			if err != nil {
-				return err
-			}
-			dst.Identity.Manufacturer, dst.Identity.Model = id.Manufacturer, id.Model
+			line = received[:end]
 			if received = received[end:]; len(received) == 0 {
 				continue
 			}
@@ -80,11 +77,23 @@ func decodeSession(t *hardware.Transcript, dst *hardware.Batch) error {
 		case start > 0 || end < len(received):
 			return refuse(hardware.ErrStale, errors.New("not one answer to one request"))
 		}
-		if err := block(received, dst); err != nil {
+		text, err := verify(received)
+		if err != nil {
 			return err
 		}
+		readout = text
 	}
-	return nil
+	if line != nil {
+		id, _, err := obis.Identification(bytes.TrimRight(line, "\r\n"))
+		if err != nil {
+			return err
+		}
+		dst.Identity = id
+	}
+	if readout == nil {
+		return nil
+	}
+	return data(readout, dst, 0)
 }
 
 // decodeMessages decodes what came without a request.
@@ -249,7 +258,11 @@ func message(b []byte, dst *hardware.Batch) error {
 	}
 	dst.Identity = id
 	if i := bytes.IndexByte(b, stx); i >= 0 {
-		return block(b[i:], dst)
+		text, err := verify(b[i:])
+		if err != nil {
+			return err
+		}
+		return data(text, dst, 0)
 	}
 	end := bytes.LastIndex(b, []byte("\n!"))
 	switch {
@@ -266,25 +279,24 @@ func message(b []byte, dst *hardware.Batch) error {
 	return data(b[:end], dst, hardware.Unverified)
 }
 
-// block decodes a block of data from STX to the block check character after ETX (clause
-// 6.3.2, item 8).
-func block(b []byte, dst *hardware.Batch) error {
+// verify checks a block of data from STX to the block check character after ETX (clause
+// 6.3.2, item 8), and returns its text without the "!" at its end.
+func verify(b []byte) ([]byte, error) {
 	if len(b) > push.MaxFrame {
-		return refuse(hardware.ErrMalformed, fmt.Errorf("a block of %d bytes; at most %d are taken", len(b), push.MaxFrame))
+		return nil, refuse(hardware.ErrMalformed, fmt.Errorf("a block of %d bytes; at most %d are taken", len(b), push.MaxFrame))
 	}
 	n := bytes.IndexByte(b, etx)
 	if n < 0 || n+1 >= len(b) {
-		return refuse(hardware.ErrTruncated, errors.New("the block has no end"))
+		return nil, refuse(hardware.ErrTruncated, errors.New("the block has no end"))
 	}
 	check := byte(0)
 	for _, c := range b[1 : n+1] {
 		check ^= c
 	}
 	if check != b[n+1] {
-		return refuse(hardware.ErrChecksum, fmt.Errorf("the block's is %02X, its bytes make %02X", b[n+1], check))
+		return nil, refuse(hardware.ErrChecksum, fmt.Errorf("the block's is %02X, its bytes make %02X", b[n+1], check))
 	}
-	text := bytes.TrimRight(b[1:n], "\r\n")
-	return data(bytes.TrimSuffix(text, []byte{'!'}), dst, 0)
+	return bytes.TrimSuffix(bytes.TrimRight(b[1:n], "\r\n"), []byte{'!'}), nil
 }
 
 // data decodes the lines of a message.

@@ -319,6 +319,11 @@ func TestRefused(t *testing.T) {
 	if diff := cmp.Diff([]string{"active_energy_import 1500 Wh ok"}, rows(d, b)); err != nil || diff != "" || b.Identity.Model != "LK13BE803049" {
 		t.Errorf("with what the head sends back: %+v, %v (-want +got):\n%s", b.Identity, err, diff)
 	}
+	other := block("1.8.0(2.5*kWh)\r\n!\r\n")
+	d, b, err = decode(t, request, identification, acknowledge, good, request, identification, acknowledge, other)
+	if diff := cmp.Diff([]string{"active_energy_import 2500 Wh ok"}, rows(d, b)); err != nil || diff != "" {
+		t.Errorf("read out twice: %v (-want +got):\n%s", err, diff)
+	}
 	if _, b, err := decode(t, request, identification); err != nil || len(b.Values) != 0 || b.Identity.Manufacturer != "LOG" {
 		t.Errorf("identified only: %+v, %v", b, err)
 	}
