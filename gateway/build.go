@@ -51,7 +51,7 @@ func (f *File) Config(read Readers) (Config, error) {
 		if !errors.Is(err, fs.ErrNotExist) {
 			remedy = ""
 		}
-		f.mistake("key", remedy, "the gateway's key: %v", err)
+		f.mistake("key.file", remedy, "the gateway's key: %v", err)
 	} else if err := f.CheckEnrolled(c.Key.Public()); err != nil {
 		f.mistake("key", "", "%v", err)
 	}
@@ -94,8 +94,13 @@ func (f *File) Board() (*board.Board, error) {
 // openers returns the buses of the file.
 func (f *File) openers() []Bus {
 	var all []Bus
+	known, _ := f.Board() // on another machine the pins are not known
 	for i := range f.Buses {
-		all = append(all, f.Buses[i].Bus())
+		b := f.Buses[i].Bus()
+		if f.Buses[i].Kind == BusI2C {
+			b.Recover = freeing(known, f.Buses[i].Port)
+		}
+		all = append(all, b)
 	}
 	return all
 }
@@ -163,7 +168,7 @@ func (f *File) file(path, name string) []byte {
 	}
 	b, err := readLimited(f.Path(name))
 	if err != nil {
-		f.mistake(path, "", "%s: %s: %v", path, f.Path(name), err)
+		f.mistake(path, "correct the path, or get the file from the consortium", "%s: %s: %v", path, f.Path(name), err)
 		return nil
 	}
 	return b

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -134,7 +135,14 @@ func (d *daemonProcess) end() error {
 func TestRoundTrip(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, meter(t))
-	d := s.start(t, buildProgram(t))
+	program := buildProgram(t)
+	checked, err := exec.Command(program, "run", "--check", "--config", s.config).Output()
+	for _, want := range []string{`gateway.name +`, `= "home-01" +# line 2\n`, `outbox.max_bytes += "256MiB" +# default\n`, `\nThe configuration is right: 1 device on 1 bus would run.\n$`} {
+		if err != nil || !regexp.MustCompile(want).Match(checked) {
+			t.Errorf("run --check (%v) prints no %q:\n%s", err, want, checked)
+		}
+	}
+	d := s.start(t, program)
 	d.hears("READY=1")
 	d.hears("WATCHDOG=1")
 	ready := d.status("ready", func(s *console.Status) bool { return s.Ready && s.Uplink.Receipts >= 2 })

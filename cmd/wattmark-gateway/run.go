@@ -96,7 +96,14 @@ func printChecked(w io.Writer, f *gateway.File) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	fmt.Fprintf(&text, "\nThe configuration is right: %d devices on %d buses would run.\n", len(f.Devices), len(f.Buses))
+	fmt.Fprintf(&text, "\nThe configuration is right: %s on %s would run.\n", plural(len(f.Devices), "device", "devices"), plural(len(f.Buses), "bus", "buses"))
 	_, err := w.Write(text.Bytes())
 	return err
+}
+
+func plural(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
 }
