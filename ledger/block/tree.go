@@ -94,23 +94,37 @@ type Proof struct {
 // the wrong length is an error: with the size known, exactly one length is
 // right, which binds the index.
 func (p *Proof) Root(leaf Hash) (Hash, error) {
+	inner, err := p.inner()
+	if err != nil {
+		return Hash{}, err
+	}
+	h := leaf
+	for l := range p.Path {
+		h = p.parent(h, l, inner)
+	}
+	return h, nil
+}
+
+// inner returns how many hashes of the path are siblings within complete subtrees;
+// the others are roots to the left of the tree's ragged edge.
+func (p *Proof) inner() (int, error) {
 	if p.Index >= p.Size {
-		return Hash{}, fmt.Errorf("%w: leaf %d is not in a tree of %d", ErrProof, p.Index, p.Size)
+		return 0, fmt.Errorf("%w: leaf %d is not in a tree of %d", ErrProof, p.Index, p.Size)
 	}
 	inner := bits.Len64(p.Index ^ (p.Size - 1))
 	border := bits.OnesCount64(p.Index >> inner)
 	if len(p.Path) != inner+border {
-		return Hash{}, fmt.Errorf("%w: a path of %d hashes instead of %d", ErrProof, len(p.Path), inner+border)
+		return 0, fmt.Errorf("%w: a path of %d hashes instead of %d", ErrProof, len(p.Path), inner+border)
 	}
-	h := leaf
-	for l, sibling := range p.Path {
-		if l < inner && p.Index>>l&1 == 0 {
-			h = NodeHash(h, sibling)
-		} else {
-			h = NodeHash(sibling, h)
-		}
+	return inner, nil
+}
+
+// parent joins h with the path's hash at l.
+func (p *Proof) parent(h Hash, l, inner int) Hash {
+	if l < inner && p.Index>>l&1 == 0 {
+		return NodeHash(h, p.Path[l])
 	}
-	return h, nil
+	return NodeHash(p.Path[l], h)
 }
 
 // Nodes gives the hashes of complete subtrees: Node(level, index) is the root of

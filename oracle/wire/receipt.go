@@ -128,8 +128,11 @@ func ParseReceipts(b []byte) (*Receipts, error) {
 
 // Accepted is a checkpoint whose signatures and receipt signatures satisfied a
 // policy. Items are checked against it one by one.
+//
+// It is safe for concurrent use.
 type Accepted struct {
 	block.Signed
+	leaves     *block.Inclusion
 	note       []byte
 	signatures []ReceiptSignature
 }
@@ -155,20 +158,13 @@ func (r *Receipts) Accept(policy *block.Policy) (*Accepted, error) {
 	if err := policy.Quorum(signed); err != nil {
 		return nil, fmt.Errorf("receipts: %w", err)
 	}
-	return &Accepted{*s, r.Checkpoint, r.Signatures}, nil
+	return &Accepted{*s, block.NewInclusion(s.Root, s.Size), r.Checkpoint, r.Signatures}, nil
 }
 
-// Check verifies that the exact bytes of statement are where the item says.
+// Check verifies that the exact bytes of statement are where the item says. The
+// item's path must not change afterwards.
 func (a *Accepted) Check(it *ReceiptItem, statement []byte) error {
-	p := block.Proof{Index: it.Index, Size: a.Size, Path: it.Path}
-	root, err := p.Root(block.LeafHash(statement))
-	if err != nil {
-		return err
-	}
-	if root != a.Root {
-		return fmt.Errorf("%w: the statement is not leaf %d of the tree of %d", block.ErrProof, it.Index, a.Size)
-	}
-	return nil
+	return a.leaves.Check(block.LeafHash(statement), it.Index, it.Path)
 }
 
 // Transparent returns the statement with its receipts, as a *.cose file holds
