@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"wattmark/signer"
 )
@@ -21,12 +22,15 @@ var ErrBundle = errors.New("not a bundle")
 
 // EncodeBundle writes statements as one message of the order: version byte 1,
 // then each statement behind its length as a big-endian uint32.
-func EncodeBundle(statements [][]byte) []byte {
+func EncodeBundle(statements [][]byte) []byte { return appendBundle(nil, statements) }
+
+// appendBundle appends what EncodeBundle writes to b.
+func appendBundle(b []byte, statements [][]byte) []byte {
 	n := 1
 	for _, s := range statements {
 		n += 4 + len(s)
 	}
-	b := append(make([]byte, 0, n), bundleVersion)
+	b = append(slices.Grow(b, n), bundleVersion)
 	for _, s := range statements {
 		b = binary.BigEndian.AppendUint32(b, uint32(len(s)))
 		b = append(b, s...)

@@ -30,7 +30,8 @@ type Ledger interface {
 // Config is what an Ingest works with. All fields are required.
 type Config struct {
 	Ledger Ledger
-	// Submit puts a bundle into the order and returns when it is durable there.
+	// Submit puts a bundle into the order and returns when it is durable there. It
+	// must not keep it.
 	Submit func(ctx context.Context, bundle []byte) error
 	// PutPack makes a committed pack durable where every oracle finds it.
 	PutPack func(ctx context.Context, digest [32]byte, pack []byte) error
@@ -73,6 +74,7 @@ type Ingest struct {
 	queued   atomic.Int64 // bytes in queue
 	verifier *signer.Verifier
 	submits  chan struct{}
+	bundles  sync.Pool // of *[]byte, for bundles that were submitted
 
 	most, mostBytes int // flights
 
@@ -406,7 +408,13 @@ func (g *Ingest) submit(ctx context.Context, part []*opening) {
 		for i, o := range part {
 			statements[i] = o.Statement
 		}
-		err = g.Submit(ctx, EncodeBundle(statements))
+		b, _ := g.bundles.Get().(*[]byte)
+		if b == nil {
+			b = new([]byte)
+		}
+		*b = appendBundle((*b)[:0], statements)
+		err = g.Submit(ctx, *b)
+		g.bundles.Put(b)
 	}
 	if err != nil {
 		for _, o := range part {

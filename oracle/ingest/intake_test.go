@@ -1,6 +1,7 @@
 package ingest_test
 
 import (
+	"bytes"
 	"context"
 	"log/slog"
 	"sync"
@@ -68,7 +69,7 @@ func open(t testing.TB) *intake {
 					return err
 				}
 			}
-			statements, err := ingest.ParseBundle(bundle)
+			statements, err := ingest.ParseBundle(bytes.Clone(bundle))
 			in.bundles = append(in.bundles, statements)
 			for _, s := range statements {
 				if m, err := signer.Parse(s); err != nil || m.Hidden() && in.packs[[32]byte(m.Payload)] == nil {
