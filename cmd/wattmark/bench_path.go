@@ -24,6 +24,7 @@ const direct = "direct"
 type bench struct {
 	*benchFlags
 	work  *workload
+	warm  *workload // of other gateways, before a round
 	dir   string
 	round int
 	said  *lastLines // what broker and oracles wrote to their log
@@ -38,7 +39,15 @@ func newBenchRun(f *benchFlags, dir string) (*bench, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &bench{benchFlags: f, work: w, dir: dir, said: &lastLines{}}, nil
+	b := &bench{benchFlags: f, work: w, dir: dir, said: &lastLines{}}
+	if seeds, err = newSeeds(f.gateways); err == nil {
+		b.warm, err = newWorkload(f.alg, max(f.statements/4, f.window), f.size, seeds)
+	}
+	if err != nil {
+		return nil, err
+	}
+	b.warm.prefix = "warm"
+	return b, nil
 }
 
 // measured is one round of something. CPU is in microseconds a statement, and of
@@ -73,11 +82,7 @@ func (b *bench) open(ctx context.Context, oracles int, listen bool, observe func
 func (b *bench) path(ctx context.Context, transport string, oracles, rate int) (*measured, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	h := newHandover()
-	observe := h.observe
-	if transport != direct {
-		observe = nil
-	}
-	c, end, err := b.open(ctx, oracles, transport != direct, observe)
+	c, end, err := b.open(ctx, oracles, transport != direct, h.observe)
 	if err != nil {
 		cancel(nil)
 		return nil, err
@@ -91,15 +96,20 @@ func (b *bench) path(ctx context.Context, transport string, oracles, rate int) (
 	})
 	defer running.Wait()
 	defer cancel(nil)
-	if err := c.enrol(ctx, b.work.enrolments()); err != nil {
+	if err := c.enrol(ctx, append(b.work.enrolments(), b.warm.enrolments()...)); err != nil {
 		return nil, err
 	}
-	run := func() (*generated, error) { return h.run(ctx, b.window) }
+	if err := h.connect(c); err != nil {
+		return nil, err
+	}
+	defer h.close()
+	var run func() (*generated, error)
 	if transport == direct {
-		if err := h.prepare(b, c); err != nil {
+		frames, err := b.work.sign(c.charter.Origin, time.Now())
+		if err != nil {
 			return nil, err
 		}
-		defer h.close()
+		run = func() (*generated, error) { return h.run(ctx, b.work, frames, b.window) }
 	} else {
 		order, err := b.order(c, transport)
 		if err != nil {
@@ -113,7 +123,9 @@ func (b *bench) path(ctx context.Context, transport string, oracles, rate int) (
 		defer g.close()
 		run = func() (*generated, error) { return g.run(ctx) }
 	}
-	startPeak()
+	if err := b.warmUp(ctx, c, h); err != nil {
+		return nil, fmt.Errorf("warming up: %w", err)
+	}
 	stop, err := b.profile()
 	if err != nil {
 		return nil, err
@@ -129,6 +141,22 @@ func (b *bench) path(ctx context.Context, transport string, oracles, rate int) (
 	m.disk = float64(diskUsage(c.oracleDir(0))-before) / float64(b.statements)
 	m.rss = peakRSS()
 	return m, nil
+}
+
+// warmUp has oracles that start take statements of other gateways. What is measured
+// is oracles that run, not memory that is touched for the first time: broker alone and
+// floor have theirs by then.
+func (b *bench) warmUp(ctx context.Context, c *cluster, h *handover) error {
+	frames, err := b.warm.sign(c.charter.Origin, time.Now())
+	if err != nil {
+		return err
+	}
+	startPeak()
+	if _, err := h.run(ctx, b.warm, frames, b.window); err != nil {
+		return err
+	}
+	runtime.GC()
+	return nil
 }
 
 // measure puts together what a round gave.
@@ -178,11 +206,9 @@ func diskUsage(dir string) (n int64) {
 // handover hands frames to the oracles' ingest within this process. It counts the
 // receipts that the oracles send, whose gateways do not exist.
 type handover struct {
-	frames  [][][]byte
 	offer   func(k int, gateway string, frame []byte) bool
 	refused chan []byte
 	conn    *nats.Conn
-	bytes   int
 
 	mu      sync.Mutex // guards the fields below
 	sent    map[string][]time.Time
@@ -194,11 +220,8 @@ func newHandover() *handover {
 	return &handover{refused: make(chan []byte, 1), sent: make(map[string][]time.Time), answers: make(chan int, 4096)}
 }
 
-func (h *handover) prepare(b *bench, c *cluster) (err error) {
-	if h.frames, err = b.work.sign(c.charter.Origin, time.Now()); err != nil {
-		return err
-	}
-	h.bytes = len(h.frames[0][0]) - frameHead
+// connect makes the cluster's ingest the one that frames are handed to.
+func (h *handover) connect(c *cluster) (err error) {
 	h.offer = func(k int, gateway string, frame []byte) bool {
 		return c.nodes[k%len(c.nodes)].Ingest().Offer(gateway, frame)
 	}
@@ -240,24 +263,25 @@ func (h *handover) observe(_ int, e oracle.Event) {
 	}
 }
 
-// run hands over everything, at most window on their way.
-func (h *handover) run(ctx context.Context, window int) (*generated, error) {
+// run hands over the frames of w's gateways, at most window on their way.
+func (h *handover) run(ctx context.Context, w *workload, frames [][][]byte, window int) (*generated, error) {
 	total, k := 0, 0
-	for _, f := range h.frames {
+	for _, f := range frames {
 		total += len(f)
 	}
-	next := func() (gateway, i int) { return k % len(h.frames), k / len(h.frames) }
+	next := func() (gateway, i int) { return k % len(frames), k / len(frames) }
+	h.took = make([]int64, 0, total) // nothing is on its way
 	idle := time.NewTimer(quiet)
 	defer idle.Stop()
 	start := time.Now()
 	for out, answered := 0, 0; answered < total; {
 		for out < window && k < total {
 			g, i := next()
-			name := gatewayName(g)
+			name := w.gateway(g)
 			h.mu.Lock()
 			h.sent[name] = append(h.sent[name], time.Now())
 			h.mu.Unlock()
-			for !h.offer(k, name, h.frames[g][i]) {
+			for !h.offer(k, name, frames[g][i]) {
 				time.Sleep(100 * time.Microsecond)
 			}
 			k++
@@ -276,7 +300,7 @@ func (h *handover) run(ctx context.Context, window int) (*generated, error) {
 			return nil, fmt.Errorf("no receipt for %v, %d of %d statements are answered: %s", quiet, answered, total, tooBusy)
 		}
 	}
-	g := &generated{Took: time.Since(start).Nanoseconds(), Bytes: h.bytes}
+	g := &generated{Took: time.Since(start).Nanoseconds(), Bytes: len(frames[0][0]) - frameHead}
 	g.P50, g.P99 = percentiles(h.took)
 	return g, nil
 }

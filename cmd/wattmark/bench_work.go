@@ -16,6 +16,7 @@ import (
 
 // workload is the statements of a bench. Who has its seeds makes the same keys.
 type workload struct {
+	prefix     string // of the gateways' names
 	alg        signer.Algorithm
 	statements int
 	size       int // bytes of a statement, about
@@ -39,7 +40,7 @@ func newWorkload(alg string, statements, size int, seeds [][32]byte) (*workload,
 	if err != nil {
 		return nil, err
 	}
-	w := &workload{alg: a, statements: statements, size: size, seeds: seeds}
+	w := &workload{prefix: "bench", alg: a, statements: statements, size: size, seeds: seeds}
 	for _, s := range seeds {
 		k, err := signer.FromSeed(a, s)
 		if err != nil {
@@ -50,13 +51,13 @@ func newWorkload(alg string, statements, size int, seeds [][32]byte) (*workload,
 	return w, nil
 }
 
-func gatewayName(i int) string { return fmt.Sprintf("bench-%03d", i) }
-func pointName(i int) string   { return fmt.Sprintf("mp-bench-%03d", i) }
+func (w *workload) gateway(i int) string { return fmt.Sprintf("%s-%03d", w.prefix, i) }
+func (w *workload) point(i int) string   { return fmt.Sprintf("mp-%s-%03d", w.prefix, i) }
 
 func (w *workload) names() []string {
 	out := make([]string, len(w.keys))
 	for i := range out {
-		out[i] = gatewayName(i)
+		out[i] = w.gateway(i)
 	}
 	return out
 }
@@ -74,8 +75,8 @@ func (w *workload) enrolments() []joining {
 	}
 	var out []joining
 	for i, k := range w.keys {
-		points := []entry.Point{{Subject: pointName(i), Mode: entry.ModeOpen, Channels: channels}}
-		out = append(out, joining{k, entry.EnrolmentRequest{Gateway: gatewayName(i), Points: points}})
+		points := []entry.Point{{Subject: w.point(i), Mode: entry.ModeOpen, Channels: channels}}
+		out = append(out, joining{k, entry.EnrolmentRequest{Gateway: w.gateway(i), Points: points}})
 	}
 	return out
 }
@@ -137,7 +138,7 @@ func (w *workload) signFor(gateway int, origin string, now time.Time) ([][]byte,
 // statement signs a gateway's i-th statement. Its readings are of the last seconds
 // before now, one statement a second.
 func (w *workload) statement(gateway, i, records int, origin string, previous []byte, now time.Time) ([]byte, error) {
-	base := pointName(gateway) + "/"
+	base := w.point(gateway) + "/"
 	p := entry.Pack{Base: base}
 	count := uint64(i + 1)
 	at := now.UnixMilli() - 1000*int64(w.share(gateway)-i)
@@ -153,7 +154,7 @@ func (w *workload) statement(gateway, i, records int, origin string, previous []
 		return nil, err
 	}
 	c := entry.Claims{
-		Issuer: "urn:wattmark:gateway:" + gatewayName(gateway), Subject: pointName(gateway), Audience: origin, IssuedAt: now.Unix(),
+		Issuer: "urn:wattmark:gateway:" + w.gateway(gateway), Subject: w.point(gateway), Audience: origin, IssuedAt: now.Unix(),
 		Sequence: entry.Sequence{Boot: 1, Count: count}, Previous: previous,
 		Time: &entry.TimeQuality{Quality: entry.ClockNTP, Uncertainty: 10_000_000, Monotonic: count},
 	}
