@@ -90,6 +90,8 @@ type Job struct {
 type Verifier struct {
 	mu       sync.RWMutex // guards expanded
 	expanded map[PublicKey]*ed25519.ExpandedPublicKey
+
+	batches sync.Pool // of *ed25519.BatchVerifier: a large one takes a megabyte
 }
 
 // maxExpanded bounds the cache: about 1.5 kB a key.
@@ -124,7 +126,11 @@ func (v *Verifier) VerifyAll(jobs []Job) {
 // VerifyBatch is VerifyAll on the calling goroutine alone. A job whose Err is set
 // already is passed over.
 func (v *Verifier) VerifyBatch(jobs []Job) {
-	batch := ed25519.NewBatchVerifierWithCapacity(len(jobs))
+	batch, _ := v.batches.Get().(*ed25519.BatchVerifier)
+	if batch == nil {
+		batch = ed25519.NewBatchVerifierWithCapacity(len(jobs))
+	}
+	defer func() { v.batches.Put(batch.Reset()) }()
 	added := make([]*Job, 0, len(jobs))
 	var message []byte // of one job after another: it is hashed when it is added
 	for i := range jobs {
