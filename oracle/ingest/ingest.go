@@ -55,7 +55,7 @@ const (
 	// already. A statement that comes alone waits for nobody; of many, each costs
 	// the less the more are verified, and ordered with one sync, together.
 	pace        = 20 * time.Millisecond
-	enough      = 256
+	enough      = 512
 	submitsOpen = 16 // bundles on their way into the order at once
 	// flightTime is how long a submitted statement is remembered while it does
 	// not appear in a block; then a re-send is taken again.
