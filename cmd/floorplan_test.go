@@ -51,6 +51,7 @@ var plan = []room{
 	{path: "gateway/enrol", may: gateway},
 	{path: "gateway/console", may: gateway},
 	{path: "gateway/homeassistant", may: gateway},
+	{path: "gateway/survey", may: gateway},
 
 	{path: "oracle", may: oracle},
 	{path: "oracle/wire", may: []string{"ledger/entry", "ledger/unit", "ledger/block", "signer"}},
