@@ -74,7 +74,9 @@ func LoadPEM(path, kind string) ([]byte, error) {
 }
 
 // ReadSecret reads a small regular file that nobody but its owner may read or
-// write, and refuses every other.
+// write, and refuses every other. A credential of the service manager
+// (systemd.exec(5)) is guarded by its directory: there the group's bits show the mask
+// of an access control list, and reading is allowed.
 func ReadSecret(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -88,7 +90,11 @@ func ReadSecret(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fmt.Errorf("key file %s is no regular file", path)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	closed := fs.FileMode(0o077)
+	if dir := os.Getenv("CREDENTIALS_DIRECTORY"); dir != "" && filepath.Dir(path) == filepath.Clean(dir) {
+		closed = 0o037
+	}
+	if info.Mode().Perm()&closed != 0 {
 		return nil, fmt.Errorf("key file %s has mode %04o and is open to others: run chmod 600 %s, and replace the key if anybody may have read it", path, info.Mode().Perm(), path)
 	}
 	if info.Size() > maxFile {

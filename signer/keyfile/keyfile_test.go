@@ -169,3 +169,37 @@ func TestConformance(t *testing.T) {
 		})
 	}
 }
+
+// TestCredential reads a key where the service manager lays it, with the mode that a
+// file with an access control list shows.
+func TestCredential(t *testing.T) {
+	dir := t.TempDir()
+	key, err := signer.Generate(signer.EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "wattmark-key.pem")
+	if err := keyfile.Save(path, key); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		mode      fs.FileMode
+		directory string
+		ok        bool
+	}{
+		{0o440, dir, true},
+		{0o440, dir + "/", true},
+		{0o440, "", false},
+		{0o440, filepath.Dir(dir), false},
+		{0o460, dir, false},
+		{0o444, dir, false},
+	} {
+		t.Setenv("CREDENTIALS_DIRECTORY", test.directory)
+		if err := os.Chmod(path, test.mode); err != nil {
+			t.Fatal(err)
+		}
+		if k, err := keyfile.Load(path); (err == nil) != test.ok || err == nil && k.Public() != key.Public() {
+			t.Errorf("mode %04o with the credentials in %q: %v", test.mode, test.directory, err)
+		}
+	}
+}
