@@ -52,6 +52,8 @@ var plan = []room{
 	{path: "gateway/console", may: gateway},
 	{path: "gateway/homeassistant", may: gateway},
 	{path: "gateway/survey", may: gateway},
+	{path: "gateway/verdict", may: gateway},
+	{path: "gateway/calibration", may: gateway},
 
 	{path: "oracle", may: oracle},
 	{path: "oracle/wire", may: []string{"ledger/entry", "ledger/unit", "ledger/block", "signer"}},
