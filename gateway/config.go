@@ -38,6 +38,8 @@ type Bus struct {
 	Open bus.Opener
 	// Timeout and Gap are the bus's; zero values are its defaults.
 	Timeout, Gap time.Duration
+	// Recover frees an I2C bus that a part holds low; nil where that cannot be done.
+	Recover func() error
 }
 
 // Device is a part on a bus, and the metering point that it measures.

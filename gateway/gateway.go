@@ -128,7 +128,7 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 			buses[c.Name] = nil
 			continue
 		}
-		b, err := bus.New(bus.Config{Name: c.Name, Open: c.Open, Timeout: c.Timeout, Gap: c.Gap, Clock: g.cfg.Clock})
+		b, err := bus.New(bus.Config{Name: c.Name, Open: c.Open, Timeout: c.Timeout, Gap: c.Gap, Recover: c.Recover, Clock: g.cfg.Clock})
 		if err != nil {
 			return err
 		}
