@@ -7,10 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
+	"wattmark/gateway/console"
 	"wattmark/gateway/sampler"
+	"wattmark/hardware"
+	"wattmark/hardware/bus"
 	"wattmark/ledger/entry"
 )
 
@@ -35,10 +39,25 @@ const calibrationFact = "calibration/"
 
 // correction is what a fact says of one channel.
 type correction struct {
+	factors
+	// Before is what was in force before; nil in facts that are older than this member.
+	Before *factors `json:"before,omitempty"`
+	Record string   `json:"record"`
+}
+
+// factors are entry.Factors as a fact has them.
+type factors struct {
 	Ratio  entry.Decimal `json:"ratio"`
 	Sign   int           `json:"sign"`
 	Offset entry.Decimal `json:"offset"`
-	Record string        `json:"record"`
+}
+
+func (f factors) entry() entry.Factors {
+	return entry.Factors{Ratio: f.Ratio, Sign: f.Sign, Offset: f.Offset}
+}
+
+func (f factors) console() console.Factors {
+	return console.Factors{Ratio: f.Ratio.String(), Sign: f.Sign, Offset: f.Offset.String()}
 }
 
 // calibrated is a fact: the corrections in force of one device.
@@ -62,7 +81,7 @@ func (k *calibrated) list() ([]sampler.Correction, error) {
 			return nil, fmt.Errorf("channel %q names the calibration %q", channel, c.Record)
 		}
 		out = append(out, sampler.Correction{
-			Channel: channel, Factors: entry.Factors{Ratio: c.Ratio, Sign: c.Sign, Offset: c.Offset}, Record: [32]byte(id),
+			Channel: channel, Factors: c.entry(), Record: [32]byte(id),
 		})
 	}
 	slices.SortFunc(out, func(a, b sampler.Correction) int { return strings.Compare(a.Channel, b.Channel) })
@@ -107,13 +126,16 @@ func (g *Gateway) Calibrate(ctx context.Context, subject string, c *entry.Calibr
 
 func (g *Gateway) calibrate(subject string, c *entry.Calibration) (id [32]byte, err error) {
 	k, err := g.inForce(subject, c.Device)
+	if err == nil {
+		err = k.precedes(c)
+	}
 	if err != nil {
 		return id, err
 	}
 	set := func(record string) ([]sampler.Correction, error) {
 		for _, one := range c.Corrections {
-			f := one.After
-			k.Channels[one.Channel] = correction{f.Ratio, f.Sign, f.Offset, record}
+			before := factors{one.Before.Ratio, one.Before.Sign, one.Before.Offset}
+			k.Channels[one.Channel] = correction{factors{one.After.Ratio, one.After.Sign, one.After.Offset}, &before, record}
 		}
 		return k.list()
 	}
@@ -148,6 +170,73 @@ func (g *Gateway) calibrate(subject string, c *entry.Calibration) (id [32]byte, 
 		return id, fmt.Errorf("keeping what was signed: %w", err)
 	}
 	return id, g.sampler.Correct(subject, c.Device, list)
+}
+
+// precedes reports whether a calibration says rightly what was in force before it: what
+// is signed must not contradict what was signed earlier.
+func (k *calibrated) precedes(c *entry.Calibration) error {
+	for _, one := range c.Corrections {
+		now, known := k.Channels[one.Channel]
+		before := entry.Uncorrected
+		if known {
+			before = now.entry()
+		}
+		switch {
+		case !one.Before.Equal(before):
+			return fmt.Errorf("channel %q is calibrated otherwise by now: begin again", one.Channel)
+		case c.Undoes != nil && hex.EncodeToString(c.Undoes) != now.Record:
+			return fmt.Errorf("the calibration of channel %q that would be taken back is not the one in force: begin again", one.Channel)
+		}
+	}
+	return nil
+}
+
+// corrections are the calibrations in force of a device, for the console.
+func (g *Gateway) corrections(subject, device string) []console.Correction {
+	k, err := g.inForce(subject, device)
+	if err != nil {
+		return nil // Open has read it; a disk that fails since is told by the outbox
+	}
+	var all []console.Correction
+	for _, channel := range slices.Sorted(maps.Keys(k.Channels)) {
+		c := k.Channels[channel]
+		out := console.Correction{Channel: channel, Factors: c.console(), Record: c.Record}
+		if c.Before != nil {
+			before := c.Before.console()
+			out.Before = &before
+		}
+		all = append(all, out)
+	}
+	return all
+}
+
+// adjusts reports whether a device has an adjustment of its own.
+func (g *Gateway) adjusts(subject, device string) bool {
+	d, ok := g.sampler.Device(subject, device)
+	if !ok {
+		return false
+	}
+	_, ok = d.Device.(hardware.Calibrator)
+	return ok
+}
+
+// Adjust has a part adjust itself, in turn with its samples. Run must be running. What
+// the part did is not signed by this: Calibrate does that.
+func (g *Gateway) Adjust(ctx context.Context, subject, device string, step hardware.CalibrationStep) (record hardware.CalibrationRecord, err error) {
+	d, ok := g.sampler.Device(subject, device)
+	if !ok {
+		return record, fmt.Errorf("metering point %q has no device %q", subject, device)
+	}
+	part, ok := d.Device.(hardware.Calibrator)
+	on, scheduled := d.Bus.(*bus.Bus)
+	if !ok || !scheduled {
+		return record, fmt.Errorf("device %q has no adjustment of its own", device)
+	}
+	err = on.Do(ctx, func(ctx context.Context) error {
+		record, err = part.Calibrate(ctx, step)
+		return err
+	})
+	return record, err
 }
 
 // recallCalibrations puts in force what was calibrated in lives before this one. What

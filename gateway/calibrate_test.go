@@ -6,7 +6,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"wattmark/gateway"
+	"wattmark/gateway/console"
+	"wattmark/hardware"
 	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
@@ -79,9 +83,11 @@ func TestCalibration(t *testing.T) {
 		t.Errorf("a calibration is named before there is one: %+v", r)
 	}
 	for what, change := range map[string]func(*entry.Calibration){
-		"no channel of that name": func(c *entry.Calibration) { c.Corrections[0].Channel = "voltage_l3" },
-		"no device of that name":  func(c *entry.Calibration) { c.Device = "sun" },
-		"no person":               func(c *entry.Calibration) { c.Person = "" },
+		"no channel of that name":  func(c *entry.Calibration) { c.Corrections[0].Channel = "voltage_l3" },
+		"no device of that name":   func(c *entry.Calibration) { c.Device = "sun" },
+		"no person":                func(c *entry.Calibration) { c.Person = "" },
+		"other factors before":     func(c *entry.Calibration) { c.Corrections[0].Before = c.Corrections[0].After },
+		"undoes what is not there": func(c *entry.Calibration) { c.Undoes = make([]byte, 32) },
 	} {
 		c := calibration(1010)
 		change(c)
@@ -117,6 +123,17 @@ func TestCalibration(t *testing.T) {
 		case <-ctx.Done():
 			t.Fatal("no reading names the calibration")
 		}
+	}
+	grid := g.Live().Devices[0]
+	want := []console.Correction{{
+		Channel: "active_power", Factors: console.Factors{Ratio: "1.010", Sign: 1, Offset: "0"},
+		Before: &console.Factors{Ratio: "1", Sign: 1, Offset: "0"}, Record: entry.CalibrationText(id),
+	}}
+	if diff := cmp.Diff(want, grid.Corrections); diff != "" || grid.Adjusts {
+		t.Errorf("the console tells %+v (-want +got):\n%s", grid, diff)
+	}
+	if _, err := g.Adjust(ctx, subject, "grid", hardware.CalibrationStep{Channel: "active_power"}); err == nil {
+		t.Error("a meter without an adjustment of its own was adjusted")
 	}
 	cancel()
 	if err := <-ended; err != nil {

@@ -177,4 +177,27 @@ type DeviceValue struct {
 	Values []Value    `json:"values"`
 	Error  string     `json:"error,omitempty"`
 	Remedy string     `json:"remedy,omitempty"`
+	Serial string     `json:"serial,omitempty"` // what the part said of itself
+	// Corrections are the calibrations in force, in the order of channels. Values are
+	// without them: records have what they make of these.
+	Corrections []Correction `json:"corrections,omitempty"`
+	// Adjusts says that the part has an adjustment of its own.
+	Adjusts bool `json:"adjusts,omitempty"`
+}
+
+// Correction is what a calibration makes of one channel's values: sign x ratio x value +
+// offset.
+type Correction struct {
+	Channel string `json:"channel"`
+	Factors
+	// Before is what was in force before, nil where that is not known.
+	Before *Factors `json:"before,omitempty"`
+	Record string   `json:"record"` // identity of the signed calibration, in hex
+}
+
+// Factors are decimal numbers, exact and without exponent.
+type Factors struct {
+	Ratio  string `json:"ratio"`
+	Sign   int    `json:"sign"` // 1 or -1
+	Offset string `json:"offset"`
 }

@@ -72,6 +72,17 @@ func (m *member) corrections(subject, device string, list []Correction) ([]*Corr
 	return out, nil
 }
 
+// Device returns a device as it was given, and whether there is one.
+func (s *Sampler) Device(subject, device string) (Device, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, m := s.find(subject, device)
+	if m == nil {
+		return Device{}, false
+	}
+	return *m.device, true
+}
+
 // find returns a device and its point, nil if there is none.
 func (s *Sampler) find(subject, device string) (*point, *member) {
 	for _, p := range s.points {

@@ -85,6 +85,7 @@ type DeviceStats struct {
 	Subject string
 	Model   string
 	Part    string
+	Serial  string // what the part said of itself last; empty where it does not
 	Samples uint64
 	Failed  uint64
 	LastAt  time.Time // of the newest sample with values
@@ -363,7 +364,7 @@ func (s *Sampler) Stats() Stats {
 	for _, p := range s.points {
 		for _, m := range p.members {
 			out.Devices = append(out.Devices, DeviceStats{
-				Name: m.device.Name, Subject: p.subject, Model: m.about.Model, Part: m.about.Part,
+				Name: m.device.Name, Subject: p.subject, Model: m.about.Model, Part: m.about.Part, Serial: m.serial,
 				Samples: m.samples, Failed: m.failed, LastAt: m.lastAt, Err: m.err,
 			})
 		}
