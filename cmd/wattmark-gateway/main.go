@@ -95,6 +95,6 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return nearestFlag(cmd, err) })
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 79 "))
 	root.PersistentFlags().String("config", gateway.DefaultFile, "the configuration `FILE`")
-	root.AddCommand(newRun(), newEnrol(), newDecode(), newVersion())
+	root.AddCommand(newRun(), newEnrol(), newDecode(), newStatus(), newVersion())
 	return root
 }
