@@ -1,21 +1,36 @@
 package gateway
 
 import (
-	"github.com/prometheus/client_golang/prometheus"
+	"bytes"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 
 	"wattmark/gateway/console"
 )
 
-// Metrics is a collector of a gateway's figures: those of its status.
-func Metrics(source console.Source) prometheus.Collector { return metrics{source} }
+// Metrics serves a gateway's figures, those of its status, in the text format of
+// Prometheus (version 0.0.4). It is written by hand: the client library is a sixth of
+// the program, which has to fit a Pi (2.4 of 15.6 MB, measured for amd64).
+func Metrics(source console.Source) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+		s := source.Status()
+		_, _ = w.Write(metrics(&s)) // whoever asked has gone
+	})
+}
 
-// metrics makes figures of a status each time it is asked, so that nothing is counted
-// twice.
-type metrics struct{ source console.Source }
+// family is one metric: its samples differ in the labels' values.
+type family struct {
+	name, help string
+	labels     []string
+}
 
-// figure describes one metric.
-func figure(name, help string, labels ...string) *prometheus.Desc {
-	return prometheus.NewDesc("wattmark_"+name, help, labels, nil)
+// figure describes one metric. One that only grows ends in "_total".
+func figure(name, help string, labels ...string) family {
+	return family{"wattmark_" + name, help, labels}
 }
 
 // The metrics of a gateway.
@@ -50,72 +65,120 @@ var (
 	certificateSeconds = figure("certificate_end_seconds", "When the client certificate ends, in Unix time.")
 )
 
-// Describe implements prometheus.Collector. Labels come and go with devices: it sends
-// nothing, which makes the collector an unchecked one.
-func (m metrics) Describe(chan<- *prometheus.Desc) {}
-
-// Collect implements prometheus.Collector.
-func (m metrics) Collect(ch chan<- prometheus.Metric) {
-	s := m.source.Status()
-	counter := func(d *prometheus.Desc, n uint64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), labels...)
-	}
-	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
-	}
-	flag := func(d *prometheus.Desc, on bool) {
-		if on {
-			gauge(d, 1)
-		} else {
-			gauge(d, 0)
-		}
-	}
-	for i := range s.Devices {
-		d := &s.Devices[i]
-		counter(samplesTotal, d.Samples, d.Name, d.Point)
-		for class, n := range d.Failures {
-			counter(failuresTotal, n, d.Name, d.Point, class)
-		}
-		if d.LastAt != nil {
-			gauge(sampleAge, d.AgeS, d.Name, d.Point)
-		}
-	}
-	for i := range s.Buses {
-		b := &s.Buses[i]
-		gauge(busBusy, b.BusyRatio, b.Name)
-		counter(busStale, b.Stale, b.Name)
-		counter(busHung, b.Hung, b.Name)
-		for class, n := range b.Failures {
-			counter(busFailures, n, b.Name, class)
-		}
-	}
-	counter(signaturesTotal, s.Key.Signed)
-	counter(signFailures, s.Key.Failures)
+// metrics makes figures of a status each time it is asked, so that nothing is counted
+// twice.
+func metrics(s *console.Status) []byte {
+	x := new(exposition)
+	x.devices(s.Devices)
+	x.buses(s.Buses)
+	x.counter(signaturesTotal, s.Key.Signed)
+	x.counter(signFailures, s.Key.Failures)
 	o := &s.Outbox
-	gauge(outboxStatements, float64(o.Pending))
-	gauge(outboxBytes, float64(o.Bytes))
-	gauge(outboxAge, o.OldestAgeS)
-	flag(outboxMemory, o.State != "disk")
-	gauge(outboxRefused, float64(o.Refused))
-	counter(outboxDropped, o.Dropped)
-	counter(outboxFsyncs, o.Fsyncs)
-	counter(outboxWritten, o.BytesWritten)
+	x.gauge(outboxStatements, float64(o.Pending))
+	x.gauge(outboxBytes, float64(o.Bytes))
+	x.gauge(outboxAge, o.OldestAgeS)
+	x.flag(outboxMemory, o.State != "disk")
+	x.gauge(outboxRefused, float64(o.Refused))
+	x.counter(outboxDropped, o.Dropped)
+	x.counter(outboxFsyncs, o.Fsyncs)
+	x.counter(outboxWritten, o.BytesWritten)
 	u := &s.Uplink
-	flag(uplinkConnected, u.Connected)
-	counter(publishedTotal, u.Published)
-	counter(resentTotal, u.Resent)
-	counter(receiptsTotal, u.Receipts)
-	counter(unverifiedTotal, u.Unverified)
-	for reason, n := range u.Refusals {
-		counter(refusalsTotal, n, reason)
-	}
+	x.flag(uplinkConnected, u.Connected)
+	x.counter(publishedTotal, u.Published)
+	x.counter(resentTotal, u.Resent)
+	x.counter(receiptsTotal, u.Receipts)
+	x.counter(unverifiedTotal, u.Unverified)
+	x.each(refusalsTotal, u.Refusals)
 	if u.CertificateEnds != nil {
-		gauge(certificateSeconds, float64(u.CertificateEnds.Unix()))
+		x.gauge(certificateSeconds, float64(u.CertificateEnds.Unix()))
 	}
-	gauge(clockQuality, 1, s.Clock.Quality)
-	gauge(clockUncertainty, float64(s.Clock.UncertaintyMS)/1000)
-	gauge(startedTimestamp, float64(s.Gateway.Started.Unix()))
+	x.gauge(clockQuality, 1, s.Clock.Quality)
+	x.gauge(clockUncertainty, float64(s.Clock.UncertaintyMS)/1000)
+	x.gauge(startedTimestamp, float64(s.Gateway.Started.Unix()))
 	if s.Gateway.ResidentBytes > 0 {
-		gauge(residentBytes, float64(s.Gateway.ResidentBytes))
+		x.gauge(residentBytes, float64(s.Gateway.ResidentBytes))
+	}
+	return x.Bytes()
+}
+
+// exposition is metrics as text. All samples of one metric stand together.
+type exposition struct {
+	bytes.Buffer
+	last string // the metric written last
+}
+
+func (x *exposition) devices(list []console.Device) {
+	for i := range list {
+		x.counter(samplesTotal, list[i].Samples, list[i].Name, list[i].Point)
+	}
+	for i := range list {
+		x.each(failuresTotal, list[i].Failures, list[i].Name, list[i].Point)
+	}
+	for i := range list {
+		if list[i].LastAt != nil {
+			x.gauge(sampleAge, list[i].AgeS, list[i].Name, list[i].Point)
+		}
 	}
 }
+
+func (x *exposition) buses(list []console.Bus) {
+	for i := range list {
+		x.gauge(busBusy, list[i].BusyRatio, list[i].Name)
+	}
+	for i := range list {
+		x.counter(busStale, list[i].Stale, list[i].Name)
+	}
+	for i := range list {
+		x.counter(busHung, list[i].Hung, list[i].Name)
+	}
+	for i := range list {
+		x.each(busFailures, list[i].Failures, list[i].Name)
+	}
+}
+
+func (x *exposition) counter(f family, n uint64, labels ...string) {
+	x.put(f, strconv.FormatUint(n, 10), labels)
+}
+
+func (x *exposition) gauge(f family, v float64, labels ...string) {
+	x.put(f, strconv.FormatFloat(v, 'g', -1, 64), labels)
+}
+
+func (x *exposition) flag(f family, on bool) {
+	if on {
+		x.gauge(f, 1)
+	} else {
+		x.gauge(f, 0)
+	}
+}
+
+// each writes a counter for each of n, which is by the last label.
+func (x *exposition) each(f family, n map[string]uint64, labels ...string) {
+	for _, key := range slices.Sorted(maps.Keys(n)) {
+		x.counter(f, n[key], append(slices.Clip(labels), key)...)
+	}
+}
+
+// put writes one sample.
+func (x *exposition) put(f family, value string, labels []string) {
+	if x.last != f.name {
+		x.last = f.name
+		kind := "gauge"
+		if strings.HasSuffix(f.name, "_total") {
+			kind = "counter"
+		}
+		x.WriteString("# HELP " + f.name + " " + f.help + "\n# TYPE " + f.name + " " + kind + "\n")
+	}
+	x.WriteString(f.name)
+	before := "{"
+	for i, name := range f.labels {
+		x.WriteString(before + name + `="` + labelEscapes.Replace(labels[i]) + `"`)
+		before = ","
+	}
+	if len(f.labels) > 0 {
+		x.WriteString("}")
+	}
+	x.WriteString(" " + value + "\n")
+}
+
+var labelEscapes = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)

@@ -12,9 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
-
 	"wattmark/gateway"
 	"wattmark/gateway/console"
 )
@@ -168,9 +165,7 @@ func (d *daemon) watchdog(ctx context.Context, g *gateway.Gateway) {
 // serve answers on the console's socket and for the metrics until ctx ends. What
 // cannot be served is logged: a gateway works without being looked at.
 func (d *daemon) serve(ctx context.Context, f *gateway.File, g *gateway.Gateway) {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(gateway.Metrics(g))
-	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+	metrics := gateway.Metrics(g)
 	var servers sync.WaitGroup
 	defer servers.Wait()
 	for _, s := range []struct {
