@@ -13,7 +13,6 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -93,7 +92,7 @@ func newRoot() *cobra.Command {
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return nearestFlag(cmd, err) })
-	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 79 "))
+	root.SetUsageFunc(usage)
 	root.PersistentFlags().String("config", gateway.DefaultFile, "the configuration `FILE`")
 	root.AddCommand(newRun(), newEnrol(), newDecode(), newStatus(), newVersion())
 	return root

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,45 @@ import (
 
 	"wattmark/gateway"
 )
+
+// columns is the width of help: every terminal has so much.
+const columns = 79
+
+// usage prints how a command is used. It is cobra's text with flags that fit the
+// terminal; a template of cobra's does the same and makes the program larger by 2.7 MB,
+// as text/template keeps the linker from leaving any method out.
+func usage(c *cobra.Command) error {
+	var b strings.Builder
+	b.WriteString("Usage:\n")
+	if c.Runnable() {
+		fmt.Fprintf(&b, "  %s\n", c.UseLine())
+	}
+	if c.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "  %s [command]\n", c.CommandPath())
+	}
+	if c.HasExample() {
+		fmt.Fprintf(&b, "\nExamples:\n%s\n", c.Example)
+	}
+	if c.HasAvailableSubCommands() {
+		b.WriteString("\nAvailable Commands:\n")
+		for _, v := range c.Commands() {
+			if v.IsAvailableCommand() || v.Name() == "help" {
+				fmt.Fprintf(&b, "  %-*s %s\n", v.NamePadding(), v.Name(), v.Short)
+			}
+		}
+	}
+	if c.HasAvailableLocalFlags() {
+		b.WriteString("\nFlags:\n" + c.LocalFlags().FlagUsagesWrapped(columns))
+	}
+	if c.HasAvailableInheritedFlags() {
+		b.WriteString("\nGlobal Flags:\n" + c.InheritedFlags().FlagUsagesWrapped(columns))
+	}
+	if c.HasAvailableSubCommands() {
+		fmt.Fprintf(&b, "\nUse \"%s [command] --help\" for more information about a command.\n", c.CommandPath())
+	}
+	_, err := io.WriteString(c.OutOrStderr(), b.String())
+	return err
+}
 
 // unknownVerb is the error of a verb that is not there.
 func unknownVerb(cmd *cobra.Command, name string) error {
