@@ -67,10 +67,10 @@ func Serial(ctx context.Context, line Line, tell func(Progress)) (Report, error)
 	if line.Modes == nil {
 		line.Modes = Modes()
 	}
-	if line.Units == nil {
-		line.Units = Units()
+	s := &serial{line: line, usual: line.Units == nil}
+	if s.usual {
+		s.line.Units = Units()
 	}
-	s := &serial{line: line}
 	defer s.close()
 	err := s.report.run(ctx, s.steps(), tell)
 	s.compare()
@@ -94,6 +94,7 @@ var (
 // serial is a survey of one line.
 type serial struct {
 	line   Line
+	usual  bool // no units were given: those of all parts of a kind count too
 	report Report
 
 	// The bus of the mode at hand.
@@ -134,7 +135,7 @@ func (s *serial) steps() []step {
 		add(m, "iec62056", signOnWait, s.signOn)
 	}
 	usual := bus.Mode{Baud: 9600, DataBits: 8, Parity: bus.ParityNone, StopBits: 1}
-	if slices.Contains(s.line.Modes, usual) {
+	if s.usual && slices.Contains(s.line.Modes, usual) {
 		for _, p := range anyParts {
 			add(usual, p.model, silence(usual, pzemRegisters), func(ctx context.Context) error {
 				return s.unit(ctx, p.unit, []unitPart{p.unitPart})
