@@ -27,6 +27,11 @@ type reading struct {
 	err      error     // of the last attempt
 	since    time.Time // of the first attempt that failed in the row at hand
 	failures map[string]uint64
+	// unchanged counts the attempts in a row that gave the very same values.
+	unchanged uint64
+	// evidence is what went over the bus in the last attempt, at its time.
+	evidence hardware.Transcript
+	tried    time.Time
 }
 
 func newLive() *live { return &live{devices: make(map[deviceKey]*reading)} }
@@ -41,6 +46,9 @@ func (l *live) note(s sampler.Sample) {
 		r = &reading{failures: make(map[string]uint64)}
 		l.devices[key] = r
 	}
+	if s.Evidence != nil {
+		r.evidence, r.tried = s.Evidence.Clone(), s.At
+	}
 	if s.Err != nil {
 		if r.err == nil {
 			r.since = s.Due
@@ -50,12 +58,18 @@ func (l *live) note(s sampler.Sample) {
 		return
 	}
 	r.err, r.at, r.since = nil, s.At, time.Time{}
+	before := slices.Clone(r.values)
 	r.values = r.values[:0]
 	for _, v := range s.Values {
 		c := &s.About.Channels[v.Channel]
 		r.values = append(r.values, console.Value{
 			Channel: c.Name, Unit: string(c.Unit), Value: v.String(), Kind: c.Kind.String(), Quality: v.Quality.String(),
 		})
+	}
+	if slices.Equal(before, r.values) {
+		r.unchanged++
+	} else {
+		r.unchanged = 0
 	}
 }
 

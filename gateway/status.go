@@ -75,6 +75,23 @@ func (g *Gateway) Live() console.Live {
 	return out
 }
 
+// Exchanges tells what went over the buses last.
+func (g *Gateway) Exchanges() console.Exchanges {
+	out := console.Exchanges{Version: console.Version, Devices: []console.DeviceExchange{}}
+	for _, d := range g.Stats().Sampler.Devices {
+		r := g.live.of(deviceKey{d.Subject, d.Name})
+		if r.evidence.Len() == 0 {
+			continue
+		}
+		e := console.DeviceExchange{Name: d.Name, Model: d.Model, Point: d.Subject, At: r.tried.UTC(), Serial: d.Serial, Transcript: r.evidence.String()}
+		if r.err != nil {
+			e.Error = r.err.Error()
+		}
+		out.Devices = append(out.Devices, e)
+	}
+	return out
+}
+
 // age is a time, if there is one, and how long ago it was, in seconds.
 func age(at, now time.Time) (*time.Time, float64) {
 	if at.IsZero() {
@@ -114,7 +131,7 @@ func (g *Gateway) deviceStatus(stats Stats) []console.Device {
 		r := g.live.of(deviceKey{d.Subject, d.Name})
 		out := console.Device{
 			Name: d.Name, Model: d.Model, Part: d.Part, Point: d.Subject, State: console.StateGood,
-			Last: r.headline(), Samples: d.Samples, Failed: d.Failed, Failures: r.failures,
+			Last: r.headline(), Unchanged: r.unchanged, Samples: d.Samples, Failed: d.Failed, Failures: r.failures,
 		}
 		period := defaultPeriod
 		for i := range g.cfg.Devices {
@@ -270,6 +287,8 @@ func (g *Gateway) ready(s *console.Status) (bool, string) {
 		not = append(not, "nothing is signed yet")
 	case !s.Uplink.Connected:
 		not = append(not, "there is no connection")
+	case s.Outbox.State != outbox.OnDisk.String():
+		not = append(not, "the outbox is in memory")
 	case s.Uplink.Receipts == 0:
 		not = append(not, "there is no receipt yet")
 	case s.Outbox.OldestAgeS > (2 * window).Seconds():

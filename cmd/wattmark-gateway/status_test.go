@@ -21,13 +21,16 @@ import (
 
 // told is a gateway that says what it was told to say, on a real socket.
 type told struct {
-	status console.Status
-	live   console.Live
+	status    console.Status
+	live      console.Live
+	exchanges console.Exchanges
 }
 
 func (t told) Status() console.Status { return t.status }
 
 func (t told) Live() console.Live { return t.live }
+
+func (t told) Exchanges() console.Exchanges { return t.exchanges }
 
 // tell answers on the socket of a configuration, which it returns.
 func tell(t *testing.T, source console.Source) (config string) {

@@ -43,6 +43,11 @@ func (c *Client) Status(ctx context.Context) (Status, error) { return get[Status
 // Live asks for the newest values.
 func (c *Client) Live(ctx context.Context) (Live, error) { return get[Live](ctx, c, "/values") }
 
+// Exchanges asks for what went over the buses last.
+func (c *Client) Exchanges(ctx context.Context) (Exchanges, error) {
+	return get[Exchanges](ctx, c, "/exchanges")
+}
+
 // Metrics asks for the figures as Prometheus text.
 func (c *Client) Metrics(ctx context.Context) ([]byte, error) { return c.ask(ctx, "/metrics") }
 

@@ -20,13 +20,16 @@ import (
 
 // teller is a gateway that always tells the same.
 type teller struct {
-	status console.Status
-	live   console.Live
+	status    console.Status
+	live      console.Live
+	exchanges console.Exchanges
 }
 
 func (t teller) Status() console.Status { return t.status }
 
 func (t teller) Live() console.Live { return t.live }
+
+func (t teller) Exchanges() console.Exchanges { return t.exchanges }
 
 func serve(t *testing.T, address string, source console.Source) {
 	t.Helper()
@@ -57,6 +60,7 @@ func TestAsk(t *testing.T) {
 			Line:     "Not ready: <nothing> & more.",
 		},
 		console.Live{Version: console.Version, Time: at, Devices: []console.DeviceValue{{Name: "grid", Values: []console.Value{}}}},
+		console.Exchanges{Version: console.Version, Devices: []console.DeviceExchange{{Name: "grid", At: at, Transcript: "> 01 04 00 00 00 02 71 cb\n"}}},
 	}
 	serve(t, "unix:"+path, want)
 	c := console.NewClient(path)
@@ -68,6 +72,10 @@ func TestAsk(t *testing.T) {
 	l, err := c.Live(t.Context())
 	if diff := cmp.Diff(want.live, l); err != nil || diff != "" {
 		t.Errorf("values: %v (-want +got):\n%s", err, diff)
+	}
+	e, err := c.Exchanges(t.Context())
+	if diff := cmp.Diff(want.exchanges, e); err != nil || diff != "" {
+		t.Errorf("exchanges: %v (-want +got):\n%s", err, diff)
 	}
 	if m, err := c.Metrics(t.Context()); err != nil || string(m) != "wattmark_up 1\n" {
 		t.Errorf("metrics: %v: %q", err, m)

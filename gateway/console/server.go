@@ -18,6 +18,7 @@ import (
 type Source interface {
 	Status() Status
 	Live() Live
+	Exchanges() Exchanges
 }
 
 // Handler answers from source; metrics answers GET /metrics.
@@ -25,6 +26,7 @@ func Handler(source Source, metrics http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, source.Status()) })
 	mux.HandleFunc("GET /values", func(w http.ResponseWriter, _ *http.Request) { answer(w, source.Live()) })
+	mux.HandleFunc("GET /exchanges", func(w http.ResponseWriter, _ *http.Request) { answer(w, source.Exchanges()) })
 	mux.Handle("GET /metrics", metrics)
 	return mux
 }

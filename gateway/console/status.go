@@ -96,12 +96,14 @@ type Device struct {
 	LastAt  *time.Time `json:"last_at,omitempty"`
 	AgeS    float64    `json:"age_s"` // of the last value; 0 where there is none
 	// Last is the value that says most of the device, for a screen.
-	Last     *Value            `json:"last,omitempty"`
-	Samples  uint64            `json:"samples"`
-	Failed   uint64            `json:"failed"`
-	Failures map[string]uint64 `json:"failures,omitempty"` // by class
-	Error    string            `json:"error,omitempty"`    // of the last attempt
-	Remedy   string            `json:"remedy,omitempty"`
+	Last *Value `json:"last,omitempty"`
+	// Unchanged is how many samples in a row said the very same as the one before.
+	Unchanged uint64            `json:"unchanged"`
+	Samples   uint64            `json:"samples"`
+	Failed    uint64            `json:"failed"`
+	Failures  map[string]uint64 `json:"failures,omitempty"` // by class
+	Error     string            `json:"error,omitempty"`    // of the last attempt
+	Remedy    string            `json:"remedy,omitempty"`
 }
 
 // Value is one value as its driver read it.
@@ -200,4 +202,23 @@ type Factors struct {
 	Ratio  string `json:"ratio"`
 	Sign   int    `json:"sign"` // 1 or -1
 	Offset string `json:"offset"`
+}
+
+// Exchanges are what went over the buses last, for those who look for faults in the
+// field. They hold values of a household, and serial numbers.
+type Exchanges struct {
+	Version int              `json:"version"`
+	Devices []DeviceExchange `json:"devices"` // in the order of the configuration
+}
+
+// DeviceExchange is the newest attempt to read a device.
+type DeviceExchange struct {
+	Name   string    `json:"name"`
+	Model  string    `json:"model"`
+	Point  string    `json:"point"`
+	At     time.Time `json:"at"`
+	Serial string    `json:"serial,omitempty"` // what the part said of itself last
+	Error  string    `json:"error,omitempty"`
+	// Transcript is in the form of hardware.ParseTranscript.
+	Transcript string `json:"transcript"`
 }

@@ -43,6 +43,8 @@ type Sample struct {
 	About   *hardware.Descriptor
 	Values  []hardware.Value
 	Err     error
+	// Evidence is what went over the bus, nil for what is computed.
+	Evidence *hardware.Transcript
 }
 
 // patience bounds one attempt, in real time: a bus answers or gives up long before.
@@ -246,7 +248,7 @@ func (s *Sampler) watch(ctx context.Context, p *point, m *member, times <-chan t
 			s.cfg.Log.Debug("did not sample device", "device", m.device.Name, "error", err)
 		}
 		if s.cfg.OnSample != nil {
-			s.cfg.OnSample(Sample{Device: m.device.Name, Subject: p.subject, Due: due, At: at, About: &m.about, Values: batch.Values, Err: err})
+			s.cfg.OnSample(Sample{Device: m.device.Name, Subject: p.subject, Due: due, At: at, About: &m.about, Values: batch.Values, Err: err, Evidence: &batch.Evidence})
 		}
 		s.mu.Lock()
 		s.noteStep(offset)
