@@ -27,6 +27,10 @@
 // always writes all the decimals of the table, so one value has one text; Parse
 // takes fewer decimals too, and refuses more rather than rounding them.
 //
+// Formulas are computed as exact fractions, without a type or a limit in between:
+// [ParseRat] reads a factor, [FormatRat] rounds once and prints, and [SqrtUp] is
+// the one root there is.
+//
 // Encoded as JSON or CBOR the types are plain integers of the unit in the second
 // column. The package is pure: no clock, files, randomness or map order, so that
 // the same inputs give the same bytes on every architecture. Which quantities a
