@@ -80,6 +80,7 @@ func (d *daemon) live(ctx context.Context, now configured, g *gateway.Gateway, h
 	var beside sync.WaitGroup
 	beside.Go(func() { d.serve(ctx, now.file, g) })
 	beside.Go(func() { d.watchdog(ctx, g) })
+	beside.Go(func() { d.takeCalibrations(ctx, now.file, g) })
 	defer beside.Wait()
 	defer cancel()
 	ended := make(chan error, 1)
