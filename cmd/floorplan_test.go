@@ -50,6 +50,7 @@ var plan = []room{
 	{path: "gateway/uplink", may: gateway},
 	{path: "gateway/enrol", may: gateway},
 	{path: "gateway/console", may: gateway},
+	{path: "gateway/doctor", may: gateway},
 	{path: "gateway/homeassistant", may: gateway},
 	{path: "gateway/survey", may: gateway},
 	{path: "gateway/verdict", may: gateway},

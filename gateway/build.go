@@ -56,7 +56,7 @@ func (f *File) Config(read Readers) (Config, error) {
 		f.mistake("key", "", "%v", err)
 	}
 	f.openPolicy(&c, read)
-	f.openTransport(&c)
+	f.openTransport(&c, wire.For(f.Uplink.Ledger).Birth(f.Gateway.Name))
 	f.openDisplay(&c)
 	err = f.mistakes()
 	f.fill.mistakes = f.fill.mistakes[:before] // the next call finds them again
@@ -198,10 +198,11 @@ func (f *File) openPolicy(c *Config, read Readers) {
 	}
 }
 
-// openTransport prepares the connection to the broker.
-func (f *File) openTransport(c *Config) {
+// openTransport prepares the connection to the broker, with the subject of birth and
+// will, empty for neither.
+func (f *File) openTransport(c *Config, announce string) {
 	u := &f.Uplink
-	link := uplink.Link{URL: u.Broker, ClientID: f.Gateway.Name, Announce: wire.For(u.Ledger).Birth(f.Gateway.Name)}
+	link := uplink.Link{URL: u.Broker, ClientID: f.Gateway.Name, Announce: announce}
 	before := len(f.fill.mistakes)
 	if u.Certificate != "" {
 		link.TLS = f.tls(c)
