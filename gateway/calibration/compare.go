@@ -81,12 +81,13 @@ func (c *Comparison) Add(s Sample) error {
 	return nil
 }
 
-// resolution is what a value moves by, as far as it is known: its last digit, or the
-// smallest rise of a register, which may count by more than its last digit shows.
+// resolution is what a value moves by, as far as it is known: its last digit, or what
+// all rises of a register are multiples of, as it may count by more than its last digit
+// shows.
 type resolution struct {
-	digit float64
-	rises int
-	least float64
+	digit  float64
+	rises  int
+	common int64 // divisor of all rises, in digits
 }
 
 // enoughRises is how many rises tell what a register counts by: a reading or two that
@@ -94,12 +95,20 @@ type resolution struct {
 const enoughRises = 10
 
 func (r *resolution) note(digit, rise float64, counter bool) {
-	r.digit = digit
-	if !counter || rise < digit/2 {
+	if digit != r.digit { // meters show fewer digits as they count on
+		*r = resolution{digit: digit}
+	}
+	n := int64(math.Round(rise / digit))
+	if !counter || n <= 0 {
 		return
 	}
-	if r.rises++; r.rises == 1 || rise < r.least {
-		r.least = rise
+	r.rises++
+	for a := r.common; ; {
+		if a == 0 {
+			r.common = n
+			return
+		}
+		n, a = a, n%a
 	}
 }
 
@@ -107,7 +116,7 @@ func (r *resolution) step() float64 {
 	if r.rises < enoughRises {
 		return r.digit
 	}
-	return max(r.digit, r.least)
+	return float64(r.common) * r.digit
 }
 
 // number reads a decimal number, and the value of its last digit.
@@ -131,10 +140,13 @@ func (c *Comparison) Lasted() time.Duration {
 	return c.samples[len(c.samples)-1].At - c.samples[0].At
 }
 
-// Steps returns how many steps the device's register has gone; 0 for a gauge.
+// Steps returns how many steps the device's register has surely gone; 0 for a gauge.
 func (c *Comparison) Steps() int {
 	if !c.Counter || len(c.samples) < 2 {
 		return 0
+	}
+	if c.step.rises < enoughRises {
+		return c.step.rises // what it counts by is not known yet
 	}
 	return int((c.device[len(c.device)-1] - c.device[0]) / c.step.step())
 }

@@ -379,25 +379,24 @@ func (s *serial) unit(ctx context.Context, unit byte, parts []unitPart) error {
 	return nil
 }
 
-// compare says what finds together tell.
+// compare says what finds together tell. Of a part that answered at two speeds the first
+// find is kept.
 func (s *serial) compare() {
 	s.dropAny()
-	for i := range s.report.Finds {
-		f := &s.report.Finds[i]
-		for k := range s.report.Finds[:i] {
-			g := &s.report.Finds[k]
-			switch {
-			case f.Address == 0 || f.Address != g.Address:
-			case f.same(g):
-				s.report.note("Unit %d answers at %s and at %s: keep the first, and check the setting of part and adapter.", f.Address, g.Mode, f.Mode)
-			default:
-				s.report.note("Two parts are at unit %d, one at %s and one at %s: give one of them another unit, and both one speed.", f.Address, g.Mode, f.Mode)
-			}
-			if f.Address != 0 && f.Address == g.Address {
-				break
-			}
+	var kept []Find
+	for _, f := range s.report.Finds {
+		i := slices.IndexFunc(kept, func(k Find) bool { return f.Address != 0 && f.Address == k.Address })
+		switch {
+		case i < 0:
+		case f.same(&kept[i]):
+			s.report.note("Unit %d answers at %s and at %s: keep the first, and check the setting of part and adapter.", f.Address, kept[i].Mode, f.Mode)
+			continue
+		default:
+			s.report.note("Two parts are at unit %d, one at %s and one at %s: give one of them another unit, and both one speed.", f.Address, kept[i].Mode, f.Mode)
 		}
+		kept = append(kept, f)
 	}
+	s.report.Finds = kept
 	told := make(map[byte]bool)
 	for _, d := range s.damaged {
 		answers := slices.ContainsFunc(s.report.Finds, func(f Find) bool { return f.Address == uint16(d.unit) })

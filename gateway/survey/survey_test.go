@@ -162,6 +162,9 @@ func TestTwo(t *testing.T) {
 		if diff := cmp.Diff(want, r.Notes); diff != "" {
 			t.Errorf("notes (-want +got):\n%s", diff)
 		}
+		if diff := cmp.Diff([]string{"sdm120 1 9600 8N1", "sdm120 2 9600 8N1", "sdm630 2 2400 8N1"}, told(r)); diff != "" {
+			t.Errorf("found (-want +got):\n%s", diff)
+		}
 	})
 }
 
