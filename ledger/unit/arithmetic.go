@@ -45,17 +45,33 @@ func Mul[Q Quantity](a Q, n int64) (Q, error) {
 // Sum returns the sum of all quantities, or [ErrOverflow]. It is taken in 128
 // bits, so that the order of the quantities cannot decide whether it fits.
 func Sum[Q Quantity](quantities ...Q) (Q, error) {
-	var hi, lo uint64
+	var t Tally[Q]
 	for _, q := range quantities {
-		var carry uint64
-		lo, carry = bits.Add64(lo, uint64(q), 0)
-		hi, _ = bits.Add64(hi, uint64(int64(q)>>63), carry)
+		t.Add(q)
 	}
+	return t.Sum()
+}
+
+// Tally adds up quantities one by one, in 128 bits: it is [Sum] for quantities that
+// lie in no slice. The zero Tally is the sum of nothing.
+type Tally[Q Quantity] struct {
+	hi, lo uint64
+}
+
+// Add adds q. It cannot overflow before the 2^64th call.
+func (t *Tally[Q]) Add(q Q) {
+	var carry uint64
+	t.lo, carry = bits.Add64(t.lo, uint64(q), 0)
+	t.hi, _ = bits.Add64(t.hi, uint64(int64(q)>>63), carry)
+}
+
+// Sum returns the sum of all that was added, or [ErrOverflow].
+func (t *Tally[Q]) Sum() (Q, error) {
 	// It fits when the upper word is nothing but the sign of the lower one.
-	if hi != uint64(int64(lo)>>63) {
+	if t.hi != uint64(int64(t.lo)>>63) {
 		return 0, ErrOverflow
 	}
-	return Q(int64(lo)), nil
+	return Q(int64(t.lo)), nil
 }
 
 // MulPrice returns what e costs at price p, exactly: µ¤/kWh times Wh is n¤. It
