@@ -60,11 +60,26 @@ func (f factors) console() console.Factors {
 	return console.Factors{Ratio: f.Ratio.String(), Sign: f.Sign, Offset: f.Offset.String()}
 }
 
-// calibrated is a fact: the corrections in force of one device.
+// calibrated is a fact: the corrections in force of one device, by its channels as the
+// driver names them. Records may have its name before them, which changes when another
+// device comes to its point.
 type calibrated struct {
 	Subject  string                `json:"subject"`
 	Device   string                `json:"device"`
 	Channels map[string]correction `json:"channels"`
+}
+
+// parse reads a fact. Older ones name channels as records did then.
+func (k *calibrated) parse(b []byte) error {
+	if err := json.Unmarshal(b, k); err != nil {
+		return err
+	}
+	channels := make(map[string]correction, len(k.Channels))
+	for name, c := range k.Channels {
+		channels[strings.TrimPrefix(name, k.Device+".")] = c
+	}
+	k.Channels = channels
+	return nil
 }
 
 func (k *calibrated) name() string {
@@ -72,8 +87,9 @@ func (k *calibrated) name() string {
 	return calibrationFact + hex.EncodeToString(sum[:12])
 }
 
-// list returns the corrections in the order of channels.
-func (k *calibrated) list() ([]sampler.Correction, error) {
+// list returns the corrections in the order of channels, which records have with a
+// prefix.
+func (k *calibrated) list(prefix string) ([]sampler.Correction, error) {
 	var out []sampler.Correction
 	for channel, c := range k.Channels {
 		id, err := hex.DecodeString(c.Record)
@@ -81,7 +97,7 @@ func (k *calibrated) list() ([]sampler.Correction, error) {
 			return nil, fmt.Errorf("channel %q names the calibration %q", channel, c.Record)
 		}
 		out = append(out, sampler.Correction{
-			Channel: channel, Factors: c.entry(), Record: [32]byte(id),
+			Channel: prefix + channel, Factors: c.entry(), Record: [32]byte(id),
 		})
 	}
 	slices.SortFunc(out, func(a, b sampler.Correction) int { return strings.Compare(a.Channel, b.Channel) })
@@ -95,7 +111,7 @@ func (g *Gateway) inForce(subject, device string) (*calibrated, error) {
 	if b == nil {
 		return k, nil
 	}
-	if err := json.Unmarshal(b, k); err != nil {
+	if err := k.parse(b); err != nil {
 		return nil, fmt.Errorf("reading the calibration of device %q: %w", device, err)
 	}
 	return k, nil
@@ -107,7 +123,7 @@ func (g *Gateway) Calibration(subject, device string) ([]sampler.Correction, err
 	if err != nil {
 		return nil, err
 	}
-	return k.list()
+	return k.list(g.sampler.Prefix(subject, device))
 }
 
 // Calibrate signs a calibration of a device of a metering point, makes it durable and
@@ -125,9 +141,10 @@ func (g *Gateway) Calibrate(ctx context.Context, subject string, c *entry.Calibr
 }
 
 func (g *Gateway) calibrate(subject string, c *entry.Calibration) (id [32]byte, err error) {
+	prefix := g.sampler.Prefix(subject, c.Device)
 	k, err := g.inForce(subject, c.Device)
 	if err == nil {
-		err = k.precedes(c)
+		err = k.precedes(c, prefix)
 	}
 	if err != nil {
 		return id, err
@@ -135,9 +152,9 @@ func (g *Gateway) calibrate(subject string, c *entry.Calibration) (id [32]byte, 
 	set := func(record string) ([]sampler.Correction, error) {
 		for _, one := range c.Corrections {
 			before := factors{one.Before.Ratio, one.Before.Sign, one.Before.Offset}
-			k.Channels[one.Channel] = correction{factors{one.After.Ratio, one.After.Sign, one.After.Offset}, &before, record}
+			k.Channels[strings.TrimPrefix(one.Channel, prefix)] = correction{factors{one.After.Ratio, one.After.Sign, one.After.Offset}, &before, record}
 		}
-		return k.list()
+		return k.list(prefix)
 	}
 	// Nothing is signed that could not be put in force.
 	list, err := set(strings.Repeat("00", sha256.Size))
@@ -174,9 +191,12 @@ func (g *Gateway) calibrate(subject string, c *entry.Calibration) (id [32]byte, 
 
 // precedes reports whether a calibration says rightly what was in force before it: what
 // is signed must not contradict what was signed earlier.
-func (k *calibrated) precedes(c *entry.Calibration) error {
+func (k *calibrated) precedes(c *entry.Calibration, prefix string) error {
 	for _, one := range c.Corrections {
-		now, known := k.Channels[one.Channel]
+		if !strings.HasPrefix(one.Channel, prefix) {
+			return fmt.Errorf("records name channel %q of this device %q", one.Channel, prefix+one.Channel)
+		}
+		now, known := k.Channels[strings.TrimPrefix(one.Channel, prefix)]
 		before := entry.Uncorrected
 		if known {
 			before = now.entry()
@@ -247,13 +267,13 @@ func (g *Gateway) recallCalibrations() error {
 			continue
 		}
 		var k calibrated
-		if err := json.Unmarshal(g.outbox.Get(name), &k); err != nil {
+		if err := k.parse(g.outbox.Get(name)); err != nil {
 			return fmt.Errorf("a calibration cannot be read: %w", err)
 		}
 		if !slices.ContainsFunc(g.cfg.Devices, func(d Device) bool { return d.Subject == k.Subject && d.Name == k.Device }) {
 			continue
 		}
-		list, err := k.list()
+		list, err := k.list(g.sampler.Prefix(k.Subject, k.Device))
 		if err == nil {
 			err = g.sampler.Correct(k.Subject, k.Device, list)
 		}

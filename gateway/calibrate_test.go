@@ -148,4 +148,17 @@ func TestCalibration(t *testing.T) {
 	if r := find(p, "active_power.calibration"); r == nil || r.Text != entry.CalibrationText(id) || find(p, "active_power").Value.String() != "1212.000" {
 		t.Errorf("the next life names %+v", r)
 	}
+
+	// With another device at its point records have its name before the channel, and the
+	// calibration stays its own.
+	second := cfg.Devices[0]
+	second.Name = "sun"
+	cfg.Devices = append(cfg.Devices, second)
+	_, _, p = opened(t, key, signFor(t, cfg, 1)[0])
+	if r := find(p, "grid.active_power.calibration"); r == nil || r.Text != entry.CalibrationText(id) || find(p, "grid.active_power").Value.String() != "1212.000" {
+		t.Errorf("beside another device it names %+v", r)
+	}
+	if r := find(p, "sun.active_power"); r == nil || r.Value.String() != "1200" {
+		t.Errorf("the other device says %+v", r)
+	}
 }

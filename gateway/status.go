@@ -69,6 +69,7 @@ func (g *Gateway) Live() console.Live {
 		if r.err != nil {
 			v.Error, v.Remedy = r.err.Error(), remedy(r.err)
 		}
+		v.Prefix = g.sampler.Prefix(d.Subject, d.Name)
 		v.Serial, v.Corrections, v.Adjusts = d.Serial, g.corrections(d.Subject, d.Name), g.adjusts(d.Subject, d.Name)
 		out.Devices = append(out.Devices, v)
 	}

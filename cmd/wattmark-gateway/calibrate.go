@@ -277,7 +277,7 @@ func (k *calibrator) takeBack(c *entry.Calibration) (calibrated, error) {
 		return calibrated{}, err
 	}
 	c.Method = "undo"
-	c.Corrections = []entry.Correction{{Channel: k.channel, Before: before, After: after}}
+	c.Corrections = []entry.Correction{{Channel: k.now.Prefix + k.channel, Before: before, After: after}}
 	fmt.Fprintf(k.err, "%s %s: takes back record %.12s.\n", k.device, k.channel, now.Record)
 	fmt.Fprintf(k.err, "  in force    %s\n  before it   %s\n", factorsText(now.Factors), factorsText(*now.Before))
 	return k.shows(c), nil
@@ -286,7 +286,7 @@ func (k *calibrator) takeBack(c *entry.Calibration) (calibrated, error) {
 // shows is what --json prints of a record.
 func (k *calibrator) shows(c *entry.Calibration) calibrated {
 	one := c.Corrections[0]
-	return calibrated{Version: 1, Device: k.device, Channel: one.Channel, Method: c.Method, Before: consoleFactors(one.Before), After: consoleFactors(one.After)}
+	return calibrated{Version: 1, Device: k.device, Channel: k.channel, Method: c.Method, Before: consoleFactors(one.Before), After: consoleFactors(one.After)}
 }
 
 func consoleFactors(f entry.Factors) console.Factors {
@@ -331,7 +331,7 @@ func (k *calibrator) inFreshAir(ctx context.Context, c *entry.Calibration, r *ca
 		return calibrated{}, err
 	}
 	c.Method = "fresh-air"
-	c.Corrections = []entry.Correction{{Channel: k.channel, Before: before, After: entry.Uncorrected}}
+	c.Corrections = []entry.Correction{{Channel: k.now.Prefix + k.channel, Before: before, After: entry.Uncorrected}}
 	r.Adjust = &calibration.Adjust{Channel: k.channel, Reference: reference}
 	fmt.Fprintf(k.err, "%s shows %s ppm and sets itself to %s ppm. It keeps that for good: --undo does not\nreach into the part.\n", k.device, v.Value, reference)
 	if !k.yes {

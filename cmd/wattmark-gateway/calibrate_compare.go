@@ -71,7 +71,7 @@ func (k *calibrator) compare(ctx context.Context, c *entry.Calibration) (calibra
 			share = r.Uncertainty / math.Abs(r.Reference)
 		}
 	}
-	c.Corrections = []entry.Correction{{Channel: k.channel, Before: before, After: r.After, Uncertainty: calibration.Uncertain(share)}}
+	c.Corrections = []entry.Correction{{Channel: k.now.Prefix + k.channel, Before: before, After: r.After, Uncertainty: calibration.Uncertain(share)}}
 	k.show(c, &r, v.Unit)
 	out := k.shows(c)
 	out.Error, out.Uncertainty = &r.Error, &r.Uncertainty

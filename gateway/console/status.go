@@ -180,6 +180,9 @@ type DeviceValue struct {
 	Error  string     `json:"error,omitempty"`
 	Remedy string     `json:"remedy,omitempty"`
 	Serial string     `json:"serial,omitempty"` // what the part said of itself
+	// Prefix is what stands before the names of channels in records: the device's name and
+	// a dot where its point has several devices.
+	Prefix string `json:"prefix,omitempty"`
 	// Corrections are the calibrations in force, in the order of channels. Values are
 	// without them: records have what they make of these.
 	Corrections []Correction `json:"corrections,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
+	"strings"
 
 	"wattmark/hardware"
 	"wattmark/ledger/entry"
@@ -81,6 +82,18 @@ func (s *Sampler) Device(subject, device string) (Device, bool) {
 		return Device{}, false
 	}
 	return *m.device, true
+}
+
+// Prefix is what stands before the channels of a device in records: its name and a dot
+// where its point has several devices, else nothing.
+func (s *Sampler) Prefix(subject, device string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, m := s.find(subject, device)
+	if m == nil || len(m.channels) == 0 {
+		return ""
+	}
+	return strings.TrimSuffix(m.channels[0].name, m.about.Channels[0].Name)
 }
 
 // find returns a device and its point, nil if there is none.
