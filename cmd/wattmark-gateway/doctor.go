@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"time"
@@ -45,13 +46,12 @@ Exit status: 0 all is well, 1 there is a fault, 2 wrong usage, 3 warnings only.`
 			if fix {
 				failure = r.Fix(cmd.Context())
 			}
-			out := diagnosis(r)
 			if asJSON {
-				if out, err = r.Encode(); err != nil {
-					return failed(err)
-				}
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(r)
+			} else {
+				_, err = cmd.OutOrStdout().Write(diagnosis(r))
 			}
-			if _, err := cmd.OutOrStdout().Write(out); err != nil {
+			if err != nil {
 				return failed(err)
 			}
 			switch {

@@ -94,6 +94,6 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return nearestFlag(cmd, err) })
 	root.SetUsageFunc(usage)
 	root.PersistentFlags().String("config", gateway.DefaultFile, "the configuration `FILE`")
-	root.AddCommand(newRun(), newEnrol(), newDecode(), newDoctor(), newStatus(), newScan(), newRead(), newCalibrate(), newVersion())
+	root.AddCommand(newRun(), newEnrol(), newDecode(), newDoctor(), newStatus(), newBundle(), newScan(), newRead(), newCalibrate(), newVersion())
 	return root
 }

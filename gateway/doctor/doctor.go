@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -88,7 +87,7 @@ func (s skip) Error() string { return string(s) }
 
 // Examine makes all checks. It takes some seconds where a network does not answer.
 func Examine(ctx context.Context, m Machine, p *Patient) *Report {
-	r := &Report{Version: Version, Gateway: p.Name, Time: m.now(), exam: newExam(ctx, m, p)}
+	r := &Report{Version: Version, Gateway: p.Name, Time: m.now(), Findings: []Finding{}, Skipped: []Skipped{}, exam: newExam(ctx, m, p)}
 	for _, c := range checks {
 		r.add(ctx, c)
 	}
@@ -182,14 +181,6 @@ func (r *Report) WithoutValues() *Report {
 		}
 	}
 	return &out
-}
-
-// Encode returns the report as one JSON object on one line.
-func (r *Report) Encode() ([]byte, error) {
-	out := *r
-	out.Findings, out.Skipped = append([]Finding{}, r.Findings...), append([]Skipped{}, r.Skipped...)
-	b, err := json.Marshal(out)
-	return append(b, '\n'), err
 }
 
 // What checks return.

@@ -423,7 +423,7 @@ func TestWithoutValues(t *testing.T) {
 	if f := found(r.WithoutValues(), "wiring"); len(f) != 1 || f[0].Text != "sum differs" || f[0].Level != warn {
 		t.Errorf("without: %+v", f)
 	}
-	b, err := r.Encode()
+	b, err := json.Marshal(r)
 	must(t, err)
 	var back doctor.Report
 	must(t, json.Unmarshal(b, &back))
