@@ -71,6 +71,11 @@ fuzz: ## every fuzz target for FUZZTIME (10s), all for at most FUZZ_TOTAL second
 bench: ## every benchmark (BENCHTIME, PKGS)
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime $(BENCHTIME) $(PKGS)
 
+.PHONY: bench-gateway
+bench-gateway: ## the gateway's budgets as figures and ratios (BENCH_FOR=10m is how long CPU is measured)
+	WATTMARK_BENCH_LOOP=1 $(GO) test -run '^$$' -bench 'Write/batch=10$$' -benchtime 20000x ./gateway/outbox
+	WATTMARK_BENCH_GATEWAY=1 $(GO) test -count=1 -timeout 60m -run '^TestBudgets$$' -v ./cmd/wattmark-gateway
+
 .PHONY: cover
 cover: ## statement coverage by package, and bin/cover.html
 	@mkdir -p $(BIN)

@@ -17,5 +17,12 @@
 // records "outbox.gap" of the next statement's pack, with the text
 // "boot first last count reason".
 //
+// When the outbox nears its limit, readings of one metering point and interval are
+// replaced by one that keeps their registers, tells that gap with the reason "thinned"
+// and, as "clock.quality", what the clock was worth then. A clock map is signed when
+// time arrives after statements without one, and when the clock is moved by more than
+// a second. A calibration ([Gateway.Calibrate]) is signed between two packs and kept as
+// a fact of the outbox.
+//
 // catalog.go is the one table from a model's name to its driver.
 package gateway

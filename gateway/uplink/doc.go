@@ -16,7 +16,9 @@
 // in real time, so all of this is real time, whatever clock the samples go by.
 //
 // The backlog takes half of the line: a second of it at most goes at once, then
-// fresh statements are looked for. It waits while 16,384 statements have no answer.
+// fresh statements are looked for. While 512 statements have no answer it goes slowly, so
+// that fresh ones do not queue behind it at the oracles, and while 16,384 have none it
+// waits.
 //
 // What a broker acknowledges makes room for the next publish and means nothing
 // else.

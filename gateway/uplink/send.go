@@ -19,6 +19,14 @@ const batch = 64
 // it bounds the memory that a silent oracle costs. Seven days of packs fit in.
 const window = 1 << 14
 
+// While crowd statements are without an answer, a batch of the backlog goes each
+// crowdWait: a fresh statement then waits at most behind so many at the oracles, and
+// oracles that withhold answers hold nothing up for long.
+const (
+	crowd     = 512
+	crowdWait = 250 * time.Millisecond
+)
+
 // idle is how long nothing is looked for when nothing is known to come.
 const idle = time.Minute
 
@@ -90,6 +98,11 @@ func (u *Uplink) sendBacklog(ctx context.Context, conn Conn) (bool, error) {
 		u.backlog = u.backlogEnd
 	}
 	u.pace(bytes)
+	if u.unanswered() >= crowd {
+		if wait := time.Now().Add(crowdWait); wait.After(u.backlogAt) {
+			u.backlogAt = wait
+		}
+	}
 	return true, nil
 }
 
