@@ -348,9 +348,13 @@ func (k *calibrator) show(c *entry.Calibration, r *calibration.Result, unit stri
 	}
 	line("device", figure(r.Device)+" "+unit)
 	line("reference", figure(r.Reference)+" "+unit)
-	if r.Additive {
+	switch {
+	case r.Kind == calibration.Sign:
+		size := math.Abs(r.Device)/math.Abs(r.Reference) - 1
+		line("error", fmt.Sprintf("the wrong sign, and %+.3g %%, uncertain by %.2g %% (k = 2)", 100*size, 100*r.Uncertainty))
+	case r.Additive:
 		line("error", fmt.Sprintf("%+.4g %s, uncertain by %.2g %s (k = 2)", r.Error, unit, r.Uncertainty, unit))
-	} else {
+	default:
 		line("error", fmt.Sprintf("%+.3g %%, uncertain by %.2g %% (k = 2)", 100*r.Error, 100*r.Uncertainty))
 	}
 	one := c.Corrections[0]
@@ -362,7 +366,8 @@ func (k *calibrator) show(c *entry.Calibration, r *calibration.Result, unit stri
 	line("in force", before)
 	line("proposal", after)
 	if r.Kind == calibration.Sign {
-		line("", "The clamp is the wrong way round. Turning it is better than this.")
+		line("", "The clamp is the wrong way round. Better turn it: the meter's totals and")
+		line("", "registers are wrong as well, and this corrects one channel.")
 	}
 }
 

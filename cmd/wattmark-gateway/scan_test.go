@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -116,4 +118,40 @@ func TestScanScripts(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// TestScanStopped: Ctrl-C ends a scan with what it has.
+func TestScanStopped(t *testing.T) {
+	t.Parallel()
+	line, err := emulated.OpenLine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	line.Attach(1, emulated.NewMeter("sdm120", 1001))
+	ctx, stop := context.WithCancel(t.Context())
+	running, end := context.WithCancel(context.Background())
+	var beside sync.WaitGroup
+	beside.Go(func() {
+		if err := line.Run(running); err != nil {
+			t.Error(err)
+		}
+	})
+	beside.Go(func() { // once the next speed is being asked somebody has had enough
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for line.Requests() < 6 && running.Err() == nil {
+			<-tick.C
+		}
+		stop()
+	})
+	t.Cleanup(func() {
+		end()
+		beside.Wait()
+		line.Close()
+	})
+	var out, errs bytes.Buffer
+	code := run(ctx, []string{"scan", "--serial", line.Path(), "--units", "1,9"}, strings.NewReader(""), &out, &errs)
+	if code != 0 || !strings.Contains(out.String(), `model = "sdm120"`) || !strings.Contains(errs.String(), "Stopped after ") {
+		t.Errorf("it ended with %d:\n%s%s", code, &out, &errs)
+	}
 }

@@ -251,7 +251,7 @@ func (v values) sum() []Sentence {
 		return nil
 	}
 	return []Sentence{{Code: "sum_differs", Fault: true, Text: fmt.Sprintf("the total of %s is not the sum of the phases, %s", Power(total), Power(sum)),
-		Remedy: "read again; if it stays, the meter adds its phases without their signs: see its settings"}}
+		Remedy: "read again; if it stays, the meter adds its phases without their signs (see its settings), or a phase alone was calibrated"}}
 }
 
 // air looks at CO2.
