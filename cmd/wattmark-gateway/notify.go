@@ -8,6 +8,9 @@ import (
 	"time"
 )
 
+// notifyWithin bounds the wait for a service manager that does not read.
+const notifyWithin = 2 * time.Second
+
 // notify tells the service manager something (sd_notify(3)). Without one it does
 // nothing.
 func notify(state string) error {
@@ -22,7 +25,11 @@ func notify(state string) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Write([]byte(state))
+	// Nobody may read it, and a gateway must end all the same.
+	err = c.SetWriteDeadline(time.Now().Add(notifyWithin))
+	if err == nil {
+		_, err = c.Write([]byte(state))
+	}
 	return errors.Join(err, c.Close())
 }
 

@@ -76,8 +76,10 @@ const (
 	request = ".request"
 	taken   = ".taken"
 	answer  = ".answer"
-	// look is how often either end looks for the other.
+	// look is how often whoever asks looks for the answer, and idle how often a gateway
+	// looks for a request: each time wakes a program that sleeps nearly always.
 	look = 200 * time.Millisecond
+	idle = 2 * time.Second
 	// grace is how long a gateway that took a request has for it once nobody wants to
 	// wait: a key in a TPM takes a second.
 	grace = 10 * time.Second
@@ -208,7 +210,7 @@ func (t Tray) Serve(ctx context.Context, do func(ctx context.Context, r *Request
 	if err := t.clear(); err != nil {
 		return err
 	}
-	tick := time.NewTicker(look)
+	tick := time.NewTicker(idle)
 	defer tick.Stop()
 	for {
 		select {
