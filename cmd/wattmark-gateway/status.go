@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"strings"
 	"time"
 
@@ -115,7 +116,7 @@ func screen(s *console.Status) string {
 func label(name, text string) string { return cut(fmt.Sprintf("%-9s%s", name, text), screenWidth) }
 
 func gatewayLine(s *console.Status) string {
-	text := fmt.Sprintf("%s, boot %d, running for %s", s.Gateway.Name, s.Gateway.Boot, span(s.Time.Sub(s.Gateway.Started).Seconds()))
+	text := fmt.Sprintf("%s, boot %d, running for %s", s.Gateway.Name, s.Gateway.Boot, age(s.Time.Sub(s.Gateway.Started).Seconds()))
 	if n := s.Gateway.ResidentBytes; n > 0 {
 		text += ", " + bytesText(n)
 	}
@@ -148,13 +149,13 @@ func outboxLine(o *console.Outbox) string {
 		text = "in " + strings.TrimPrefix(text, "on ")
 	}
 	if o.OldestAt != nil {
-		text += ", oldest " + span(o.OldestAgeS)
+		text += ", oldest " + age(o.OldestAgeS)
 	}
 	if o.Refused > 0 {
 		text += fmt.Sprintf(", %d refused", o.Refused)
 	}
 	if o.State == "memory" {
-		return text + "; a power cut loses all"
+		return text + "; all at risk"
 	}
 	if o.LossWindowS > 0 {
 		return text + fmt.Sprintf("; a power cut loses at most %s", span(o.LossWindowS))
@@ -168,17 +169,13 @@ func uplinkLine(s *console.Status) string {
 	if u.Connected {
 		text = "connected"
 	}
-	text += " for " + span(s.Time.Sub(u.Since).Seconds())
+	text += " for " + age(s.Time.Sub(u.Since).Seconds())
 	if u.LastReceipt == nil {
 		text += ", no receipt yet"
 	} else {
-		text += fmt.Sprintf(", last receipt %s ago", span(s.Time.Sub(*u.LastReceipt).Seconds()))
+		text += fmt.Sprintf(", last receipt %s ago", age(s.Time.Sub(*u.LastReceipt).Seconds()))
 	}
-	_, broker, ok := strings.Cut(u.Broker, "://")
-	if !ok {
-		broker = u.Broker
-	}
-	return text + ", " + broker
+	return text + ", " + u.Broker
 }
 
 // deviceLines are the table of devices, of which n lines are shown.
@@ -189,7 +186,7 @@ func deviceLines(all []console.Device, n int) []string {
 	}
 	for i := range all[:max(n, 0)] {
 		d := &all[i]
-		value, age := "-", "-"
+		value, since := "-", "-"
 		if v := d.Last; v != nil {
 			unit := v.Unit
 			if unit == "/" { // SenML's unit of a ratio
@@ -201,9 +198,9 @@ func deviceLines(all []console.Device, n int) []string {
 			}
 		}
 		if d.LastAt != nil {
-			age = span(d.AgeS)
+			since = age(d.AgeS)
 		}
-		out = append(out, cut(fmt.Sprintf("%-20s %-9s %-38s %10s", cut(d.Name, 20), d.State, cut(value, 38), age), screenWidth))
+		out = append(out, cut(fmt.Sprintf("%-20s %-9s %-38s %10s", cut(d.Name, 20), d.State, cut(value, 38), since), screenWidth))
 	}
 	if left := all[max(n, 0):]; len(left) > 0 {
 		out = append(out, fmt.Sprintf("and %d more, %s", len(left), states(left)))
@@ -276,6 +273,9 @@ func span(seconds float64) string {
 	}
 	return fmt.Sprintf("%.0f days", seconds/86400)
 }
+
+// age is a span of which less than a second says nothing.
+func age(seconds float64) string { return span(math.Round(seconds)) }
 
 // bytesText is a size for people, in the units of the configuration.
 func bytesText(n int64) string {

@@ -75,7 +75,7 @@ func quiet() console.Status {
 		Key:     console.Key{Backend: "tpm", Algorithm: "ES256", ID: "9f86d081884c7d659a2feaa0c55ad015", Signed: 214},
 		Clock:   console.Clock{Quality: "ntp", UncertaintyMS: 12},
 		Outbox:  console.Outbox{State: "disk", Pending: 1, Bytes: 1480, OldestAt: &receipt, OldestAgeS: 8, LossWindowS: 5},
-		Uplink:  console.Uplink{Broker: "mqtts://broker.example.org:8883", Connected: true, Since: at("08:30:02"), LastReceipt: &receipt},
+		Uplink:  console.Uplink{Broker: "MQTT broker.example.org:8883", Connected: true, Since: at("08:30:02"), LastReceipt: &receipt},
 		Ready:   true, Line: "Ready: readings signed, sent and receipted.",
 	}
 	for _, d := range []struct{ name, channel, value, unit string }{

@@ -25,7 +25,7 @@ func configuration(_ context.Context, x *exam) ([]Finding, error) {
 		all = append(all, of(where, fault(remedy, "%s", m.Cause))...)
 	}
 	if len(all) == 0 {
-		return ok("%d devices on %d buses", len(x.Devices), len(x.Buses)), nil
+		return ok("%s on %s", counted(len(x.Devices), "device", "devices"), counted(len(x.Buses), "bus", "buses")), nil
 	}
 	return all, nil
 }

@@ -197,6 +197,14 @@ func fault(remedy, format string, args ...any) []Finding {
 	return []Finding{{Level: Fault, Text: fmt.Sprintf(format, args...), Remedy: remedy}}
 }
 
+// counted is a number of things.
+func counted(n int, one, more string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, more)
+}
+
 // of says what findings are of.
 func of(thing string, found []Finding) []Finding {
 	for i := range found {

@@ -277,7 +277,7 @@ var ills = []ill{
 		s.status.Outbox.Refused, s.status.Uplink.Refusals = 4, map[string]uint64{"revoked-key": 4}
 	}},
 	{"refusals", "unknown-key", warn, "unknown-key", "", func(s *site) { s.status.Uplink.Refusals = map[string]uint64{"unknown-key": 4} }},
-	{"refusals", "", fault, "1 statements were refused", "log", func(s *site) { s.status.Outbox.Refused = 1 }},
+	{"refusals", "", fault, "1 statement was refused", "log", func(s *site) { s.status.Outbox.Refused = 1 }},
 	{"outbox", "", fault, "in memory: input/output error", "check the disk", func(s *site) {
 		s.status.Outbox.State, s.status.Outbox.Cause = "memory", "input/output error"
 	}},
@@ -352,7 +352,7 @@ func TestIlls(t *testing.T) {
 			i.harm(s)
 			r := s.examine()
 			for _, f := range found(r, i.check) {
-				if f.Level != i.level || filepath.Base(f.Of) != i.of && f.Of != i.of {
+				if f.Level != i.level || f.Of != i.of {
 					continue
 				}
 				if !strings.Contains(f.Text, i.want) || !strings.Contains(f.Remedy, i.do) || f.Remedy == "" {

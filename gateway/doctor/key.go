@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	"wattmark/gateway/enrol"
 	"wattmark/signer"
@@ -67,7 +68,7 @@ func secrets(_ context.Context, x *exam) ([]Finding, error) {
 		if err != nil {
 			found = fault("put the file there, or mend the configuration", "%s is not there", path)
 		}
-		all = append(all, of(path, found)...)
+		all = append(all, of(filepath.Base(path), found)...)
 	}
 	return all, nil
 }
@@ -129,5 +130,5 @@ func signing(_ context.Context, x *exam) ([]Finding, error) {
 	case s.Key.Failures > 0:
 		return warn("check supply and wires of the key's store, and who else uses it", "%d attempts to sign failed since the start", s.Key.Failures), nil
 	}
-	return ok("%d statements are signed", s.Key.Signed), nil
+	return ok("%s signed", counted(int(s.Key.Signed), "statement is", "statements are")), nil
 }

@@ -47,7 +47,7 @@ func oracleKeys(_ context.Context, x *exam) ([]Finding, error) {
 	if err != nil {
 		return fault("get the oracles' keys from the consortium", "the oracles' keys: %v", err), nil
 	}
-	return ok("%d keys", n), nil
+	return ok("%s", counted(n, "key", "keys")), nil
 }
 
 // soon is how long before a certificate ends somebody should act.
@@ -314,7 +314,7 @@ func refusals(_ context.Context, x *exam) ([]Finding, error) {
 		all = append(all, of(reason, found)...)
 	}
 	if len(all) == 0 && s.Outbox.Refused > 0 {
-		return fault("wattmark-gateway status and the log of the time before the restart have the reason", "%d statements were refused for good", s.Outbox.Refused), nil
+		return fault("wattmark-gateway status and the log of the time before the restart have the reason", "%s refused for good", counted(s.Outbox.Refused, "statement was", "statements were")), nil
 	}
 	if len(all) == 0 {
 		return ok("the oracles refuse nothing"), nil
@@ -336,7 +336,7 @@ func outboxKept(_ context.Context, x *exam) ([]Finding, error) {
 	case o.Dropped > 0:
 		return warn("raise outbox.max_bytes", "%d statements were dropped at the outbox's limit", o.Dropped), nil
 	}
-	return ok("%d statements wait, on disk", o.Pending), nil
+	return ok("on disk, with %s", counted(o.Pending, "statement", "statements")), nil
 }
 
 func display(ctx context.Context, x *exam) ([]Finding, error) {
