@@ -58,7 +58,8 @@ Exit status: 0 signed, 1 failed, 2 wrong usage, 4 abandoned: nothing was changed
 			k.ask = newQuestions(cmd.InOrStdin(), cmd.ErrOrStderr())
 			err = k.run(cmd.Context())
 			if errors.Is(err, errAbandoned) {
-				return &exitError{exitAbandoned, errors.New("Abandoned: nothing was changed.")}
+				fmt.Fprintln(k.err, "Abandoned: nothing was changed.")
+				return &exitError{code: exitAbandoned}
 			}
 			return failed(err)
 		},

@@ -213,6 +213,7 @@ func (s *scan) targets() ([]target, error) {
 		return nil, &exitError{exitFailed, fmt.Errorf("%w\nOr say which bus to look on: --serial, --i2c, --spi or --tcp", err)}
 	}
 	s.file = file
+	s.tellMistakes(err)
 	var all []target
 	for _, g := range []struct {
 		kind  gateway.BusKind
@@ -235,6 +236,24 @@ func (s *scan) targets() ([]target, error) {
 		return nil, &exitError{exitFailed, fmt.Errorf("%s has no bus to look on: say which with --serial, --i2c, --spi or --tcp", s.name)}
 	}
 	return all, nil
+}
+
+// tellMistakes notes that the configuration has some. That it has no buses and devices
+// yet is why somebody scans.
+func (s *scan) tellMistakes(err error) {
+	var m *gateway.Mistakes
+	if s.file == nil || !errors.As(err, &m) {
+		return
+	}
+	n := 0
+	for _, one := range m.List {
+		if one.Cause != "there is no device" && one.Cause != "there is no bus" {
+			n++
+		}
+	}
+	if n > 0 {
+		s.result.Notes = append(s.result.Notes, scanNote{s.name, fmt.Sprintf("It has %s; wattmark-gateway run --check lists them.", plural(n, "mistake", "mistakes"))})
+	}
 }
 
 // target is a port that was given; if a bus of the configuration is on it, that bus.

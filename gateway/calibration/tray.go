@@ -202,9 +202,9 @@ func read(path string) ([]byte, error) {
 }
 
 // Serve takes requests until ctx ends: do carries one out and returns what it came to.
-// It makes the directory, for its own user and group. The one at hand is finished first.
+// It makes the directory, for its own user alone. The request at hand is finished first.
 func (t Tray) Serve(ctx context.Context, do func(ctx context.Context, r *Request) Answer) error {
-	if err := os.MkdirAll(t.dir, 0o770); err != nil {
+	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return err
 	}
 	if err := t.clear(); err != nil {
