@@ -30,16 +30,16 @@ func newCalibrate() *cobra.Command {
 		Use:   "calibrate DEVICE",
 		Short: "Compare a device with a reference, and correct it by a signed record",
 		Long: `Calibrate compares a channel of a device with a reference: with what another
-instrument shows, typed in, or with another device of this gateway (--against). It
-shows the error and its uncertainty, proposes a ratio, a sign or an offset, and asks.
-Then the gateway that runs signs a record, which goes the way of readings; later
-readings name it. What is missing on the command line is asked for.
+instrument shows, typed in, or with another device of this gateway (--against).
+It shows the error and its uncertainty, proposes a ratio, a sign or an offset,
+and asks. Then the gateway that runs signs a record, which goes the way of
+readings; later readings name it. What the command line leaves out is asked for.
 
-A register is compared for 10 minutes or 100 of its steps, another device as long.
---fresh-air has a CO2 sensor set itself by the air around it, outdoors. --undo
-writes the values before as a new record.
+A register is compared for 10 minutes or 100 of its steps, another device as
+long. --fresh-air has a CO2 sensor set itself by the air around it, outdoors.
+--undo writes the values before as a new record.
 
-Exit status: 0 signed, 1 failed, 2 wrong usage, 4 abandoned: nothing was changed.`,
+Exit status: 0 signed, 1 failed, 2 wrong usage, 4 abandoned: nothing changed.`,
 		Example: `  wattmark-gateway calibrate grid --channel active_power
   wattmark-gateway calibrate grid --channel active_energy_import --against house
   wattmark-gateway calibrate air --fresh-air

@@ -25,9 +25,9 @@ func newRead() *cobra.Command {
 		Use:   "read [DEVICE]",
 		Short: "Show live values, and what they come to in words",
 		Long: `Read shows the newest values of all devices, or of one, with their age and a
-verdict in words: what flows, and what looks wrong with clamps and phases. It asks
-the running gateway, or, where none runs, reads the buses itself. Values are
-corrected as the gateway's records are, where it runs.
+verdict in words: what flows, and what looks wrong with clamps and phases. It
+asks the running gateway, or, where none runs, reads the buses itself. Values
+are corrected as the gateway's records are, where it runs.
 
 With --expect, while a known load or source runs, it is a check: power must flow
 that way, on each phase, and nothing may look wrong.

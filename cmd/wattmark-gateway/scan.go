@@ -30,15 +30,15 @@ func newScan() *cobra.Command {
 given, and prints a [[device]] table for each that it finds, ready to paste.
 
 It only reads. A serial port is listened to first (SML, DSMR, IEC 62056-21 and
-particle sensors speak unasked), then parts are asked that stand alone on a line,
-then Modbus units 1 to 10 and 247 at each speed and parity: at most 4 minutes.
-Ctrl-C ends it with what was found. --mode and --units look for Modbus units only,
-there and nowhere else. A pulse input has nothing to find.
+particle sensors speak unasked), then parts are asked that stand alone on a
+line, then Modbus units 1 to 10 and 247 at each speed and parity: at most 4
+minutes. Ctrl-C ends it with what was found. --mode and --units look for Modbus
+units only, there and nowhere else. A pulse input has nothing to find.
 
 Exit status: 0 found, 1 nothing found or nothing to look at, 2 wrong usage.`,
 		Example: `  wattmark-gateway scan
   wattmark-gateway scan --serial /dev/ttyUSB0 --mode "9600 8N1" --units 1-20
-  wattmark-gateway scan --tcp 192.168.1.20:502 --write --point mp-0123456789abcdef`,
+  wattmark-gateway scan --tcp 192.168.1.20:502 --write --point mp-0123456789`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			name, err := cmd.Flags().GetString("config")
