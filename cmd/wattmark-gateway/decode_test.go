@@ -51,34 +51,46 @@ func recordings(t *testing.T) []string {
 	return all
 }
 
+// decodeArguments returns the arguments of decode for a recording, but for the file,
+// and the name of the golden file with what it prints.
+func decodeArguments(t *testing.T, file string) (args []string, golden string) {
+	t.Helper()
+	part := filepath.Base(filepath.Dir(filepath.Dir(file)))
+	base := filepath.Base(file)
+	model := models[part]
+	for _, name := range gateway.Models() {
+		if strings.HasPrefix(base, name) {
+			model = name
+		}
+	}
+	if model == "" {
+		t.Fatalf("which model is recorded in %s?", file)
+	}
+	args = append([]string{"decode", "--device", model}, arguments[part]...)
+	switch filepath.Ext(base) {
+	case ".registers":
+		args = append(args, "--format", "registers")
+	case ".transcript":
+		args = append(args, "--format", "hex")
+	}
+	return args, filepath.Join("testdata", "decoded", part+"-"+base)
+}
+
+// decodedText is what a golden file holds of one run of decode.
+func decodedText(args []string, stdout, stderr string, code int) string {
+	return fmt.Sprintf("%s\n%s%sexit status %d\n", strings.Join(args, " "), stdout, stderr, code)
+}
+
 // TestDecodeRecordings decodes what every driver keeps as a recording and compares
 // what is printed, to the byte: this is what builds for other machines are held
 // against too.
 func TestDecodeRecordings(t *testing.T) {
 	for _, file := range recordings(t) {
-		part := filepath.Base(filepath.Dir(filepath.Dir(file)))
-		base := filepath.Base(file)
-		t.Run(part+"/"+base, func(t *testing.T) {
-			model := models[part]
-			for _, name := range gateway.Models() {
-				if strings.HasPrefix(base, name) {
-					model = name
-				}
-			}
-			if model == "" {
-				t.Fatalf("which model is recorded in hardware/%s/testdata?", part)
-			}
-			args := append([]string{"decode", "--device", model}, arguments[part]...)
-			switch form := filepath.Ext(base); {
-			case form == ".registers":
-				args = append(args, "--format", "registers")
-			case form == ".transcript":
-				args = append(args, "--format", "hex")
-			}
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			args, golden := decodeArguments(t, file)
 			var stdout, stderr bytes.Buffer
 			code := run(t.Context(), append(args, file), strings.NewReader(""), &stdout, &stderr)
-			got := fmt.Sprintf("%s\n%s%sexit status %d\n", strings.Join(args, " "), stdout.String(), stderr.String(), code)
-			golden := filepath.Join("testdata", "decoded", part+"-"+base)
+			got := decodedText(args, stdout.String(), stderr.String(), code)
 			if *update {
 				if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
