@@ -52,6 +52,10 @@ else
 	$(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKGS)
 endif
 
+.PHONY: test-modules
+test-modules: ## the tests of the modules that ./... does not visit: the packages
+	cd deploy/tools && $(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+
 .PHONY: floorplan
 floorplan: ## who imports whom, purity, package comments, linked modules
 	$(GO) test -count=1 ./cmd
@@ -62,6 +66,8 @@ lint: ## gofmt, go vet and the pinned staticcheck
 	if [ -n "$$files" ]; then echo "run gofmt -w on:" >&2; echo "$$files" >&2; exit 1; fi
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
+	@staticcheck=$$($(GO) tool -n staticcheck); set -x; \
+		cd deploy/tools && $(GO) vet ./... && "$$staticcheck" ./...
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s), all for at most FUZZ_TOTAL seconds
@@ -81,6 +87,10 @@ cover: ## statement coverage by package, and bin/cover.html
 	@mkdir -p $(BIN)
 	$(GO) test -timeout $(TEST_TIMEOUT) -coverprofile=$(BIN)/cover.out $(PKGS)
 	$(GO) tool cover -html=$(BIN)/cover.out -o $(BIN)/cover.html
+
+.PHONY: deb
+deb: ## the gateway's Debian packages for arm64, armhf and amd64, into bin/
+	cd deploy/tools && $(GO) run ./deb -source ../.. -out ../../$(BIN)
 
 .PHONY: cross
 cross: ## build for every architecture we ship on, and for the browser

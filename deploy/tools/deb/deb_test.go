@@ -210,6 +210,18 @@ func TestLintian(t *testing.T) {
 	}
 }
 
+// TestScripts has shellcheck read what dpkg runs as root, and what CI runs.
+func TestScripts(t *testing.T) {
+	need(t, "shellcheck")
+	var scripts []string
+	for _, name := range []string{"deploy/debian/postinst", "deploy/debian/prerm", "deploy/debian/postrm", ".ci/run", ".ci/fuzz"} {
+		scripts = append(scripts, filepath.Join(checkout, name))
+	}
+	if out, err := exec.Command("shellcheck", scripts...).CombinedOutput(); err != nil {
+		t.Errorf("shellcheck: %v\n%s", err, out)
+	}
+}
+
 // TestReproducible builds the same source in two directories, the second time with
 // nothing that the first one left behind.
 func TestReproducible(t *testing.T) {
