@@ -49,7 +49,7 @@ func (f *File) Patient(err error, read Readers) *doctor.Patient {
 	}
 	for i := range f.Devices {
 		d := &f.Devices[i]
-		out := doctor.Device{Name: d.Name, Model: d.Model, Bus: d.Bus, Period: d.Period, Disabled: d.Disabled, Stretches: slices.Contains(stretching, d.Model)}
+		out := doctor.Device{Name: d.Name, Bus: d.Bus, Disabled: d.Disabled, Stretches: slices.Contains(stretching, d.Model)}
 		if m, err := LookupModel(d.Model); err == nil && m.on(f.device(d).BusKind).Addressing == ByUnit {
 			out.Unit = byte(d.place())
 		}

@@ -107,7 +107,7 @@ func (g *Gateway) busStatus(now time.Time) []console.Bus {
 	for _, b := range g.buses {
 		s := b.Stats()
 		all = append(all, console.Bus{
-			Name: b.String(), BusyRatio: ratio(s, now.Sub(g.started)), Jobs: s.Jobs, Failures: s.Failures, Stale: s.Stale, Hung: s.Hung, Opened: s.Opened,
+			Name: b.String(), BusyRatio: ratio(s, now.Sub(g.started)), Jobs: s.Jobs, Failures: s.Failures, Stale: s.Stale, Hung: s.Hung, Opened: s.Opened, Freed: s.Freed,
 		})
 	}
 	return all

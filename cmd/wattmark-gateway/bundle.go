@@ -343,10 +343,10 @@ func (b *bundle) tell(w io.Writer, path string, size int, asJSON bool) error {
 			Files      []string `json:"files"`
 		}{path, size, b.withValues, names})
 	}
-	values := "without what the household uses"
+	values := "Without keys, and without what the household uses."
 	if b.withValues {
-		values = "with what the household uses: send it to nobody who may not see it"
+		values = "Without keys, but with what the household uses: mind who gets it."
 	}
-	_, err := fmt.Fprintf(w, "%s: %d files, %s, without keys, %s.\n", path, len(b.files), bytesText(int64(size)), values)
+	_, err := fmt.Fprintf(w, "%s: %d files, %s.\n%s\n", path, len(b.files), bytesText(int64(size)), values)
 	return err
 }

@@ -107,16 +107,14 @@ func diagnosis(r *doctor.Report) []byte {
 				thing += " " + f.Of
 			}
 			// What is well has one line, what is not as many as it needs.
-			first := fmt.Sprintf("%-6s%-24s ", level, thing)
-			if level == doctor.OK && f.Done == "" {
-				fmt.Fprintln(&b, cut(first+f.Text, screenWidth))
-				continue
+			if level == doctor.OK {
+				fmt.Fprintln(&b, cut(fmt.Sprintf("%-6s%-24s %s", level, thing, f.Text), screenWidth))
+			} else {
+				paragraph(&b, fmt.Sprintf("%-6s", level), thing+": "+f.Text)
 			}
-			fmt.Fprintln(&b, cut(first, screenWidth))
-			paragraph(&b, "      ", f.Text)
 			if f.Done != "" {
 				paragraph(&b, "      done: ", f.Done)
-			} else {
+			} else if level != doctor.OK {
 				paragraph(&b, "      do:   ", f.Remedy)
 			}
 		}

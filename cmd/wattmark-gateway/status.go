@@ -72,7 +72,7 @@ func askStatus(ctx context.Context, name string) (console.Status, error) {
 	s, err := c.Status(ctx)
 	switch {
 	case errors.Is(err, console.ErrNotRunning):
-		return s, &exitError{exitNotRunning, fmt.Errorf("wattmark-gateway: %w\nhint: start it with systemctl start wattmark-gateway; wattmark-gateway doctor says what keeps it from running", err)}
+		return s, &exitError{exitNotRunning, fmt.Errorf("wattmark-gateway: %w\nhint: systemctl start wattmark-gateway; doctor says what keeps it from running", err)}
 	case errors.Is(err, fs.ErrPermission):
 		return s, failed(fmt.Errorf("%w\nhint: run it with sudo, or as a member of the group that owns the socket", err))
 	}

@@ -71,6 +71,7 @@ type Bus struct {
 	Stale     uint64            `json:"stale"`
 	Hung      uint64            `json:"hung"`
 	Opened    uint64            `json:"opened"`
+	Freed     uint64            `json:"freed"` // times that it was held low and freed
 }
 
 // The states of a device.

@@ -31,7 +31,7 @@ func (x *exam) ports(look func(b *Bus, file string) []Finding) ([]Finding, error
 		file := b.Port
 		if !strings.HasPrefix(file, "/") { // "1" and "I2C1" are /dev/i2c-1
 			number := strings.TrimLeft(file, "I2CSP")
-			file = map[string]string{"i2c": "/dev/i2c-", "spi": "/dev/spidev"}[b.Kind] + number
+			file = map[string]string{i2c: "/dev/i2c-", spi: "/dev/spidev"}[b.Kind] + number
 		}
 		all = append(all, of(b.Name, look(b, file))...)
 	}
@@ -319,9 +319,9 @@ func busErrors(_ context.Context, x *exam) ([]Finding, error) {
 		const remedy = "RS-485: 120 ohm at both ends and nowhere else, one line without branches, A and B not swapped, a common ground; or a lower speed"
 		switch {
 		case rate >= manyDamaged:
-			all = append(all, of(b.Name, fault(remedy, "%.0f %% of replies come damaged", 100*rate))...)
+			all = append(all, of(b.Name, fault(remedy, "%.0f %% of replies come damaged: the line's ends are suspected", 100*rate))...)
 		case rate >= someDamaged:
-			all = append(all, of(b.Name, warn(remedy, "%.1f %% of replies come damaged", 100*rate))...)
+			all = append(all, of(b.Name, warn(remedy, "%.1f %% of replies come damaged: the line's ends are suspected", 100*rate))...)
 		default:
 			all = append(all, of(b.Name, ok("%d of %d replies came damaged", damaged, b.Jobs))...)
 		}
@@ -341,6 +341,26 @@ func busHung(_ context.Context, x *exam) ([]Finding, error) {
 			found = warn("take another adapter or cable; parts that stretch the clock of I2C need a slower bus", "%d transfers hung in the kernel since the start", b.Hung)
 		}
 		all = append(all, of(s.Buses[i].Name, found)...)
+	}
+	return all, nil
+}
+
+func busLow(_ context.Context, x *exam) ([]Finding, error) {
+	s, err := x.running()
+	if err != nil {
+		return nil, err
+	}
+	var all []Finding
+	for i := range s.Buses {
+		b := &s.Buses[i]
+		if !slices.ContainsFunc(x.Buses, func(c Bus) bool { return c.Name == b.Name && c.Kind == i2c }) {
+			continue
+		}
+		found := ok("no part held it low")
+		if b.Freed > 0 {
+			found = warn("shorten the wires, check pull-ups and the parts' supply; take parts off one by one to find the one", "a part held the bus low %d times since the start; it was freed", b.Freed)
+		}
+		all = append(all, of(b.Name, found)...)
 	}
 	return all, nil
 }

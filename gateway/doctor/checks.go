@@ -25,6 +25,7 @@ var checks = []check{
 	{"framing", framing},
 	{"bus-errors", busErrors},
 	{"bus-hung", busHung},
+	{"bus-low", busLow},
 	{"bus-busy", busBusy},
 
 	{"device", deviceAnswers},

@@ -152,6 +152,7 @@ var ills = []ill{
 		s.status.Buses[0].Failures = map[string]uint64{"bad checksum": 200}
 	}},
 	{"bus-hung", "air", warn, "3 transfers hung", "another adapter", func(s *site) { s.status.Buses[2].Hung = 3 }},
+	{"bus-low", "air", warn, "held the bus low 2 times", "pull-ups", func(s *site) { s.status.Buses[2].Freed = 2 }},
 	{"bus-busy", "meters", warn, "97 % of the time", "longer periods", func(s *site) { s.status.Buses[0].BusyRatio = 0.97 }},
 
 	{"device", "grid", fault, "no values any more: timeout", "check supply", func(s *site) {
@@ -232,8 +233,9 @@ var ills = []ill{
 
 	{"policy", "", fault, "no such file", "from the consortium", func(s *site) { must(s.t, os.Remove(s.file("policy"))) }},
 	{"policy", "", fault, "the policy is for the ledger", "from the consortium", func(s *site) { s.edit(`ledger = "`, `ledger = "x`) }},
-	{"policy", "", fault, "policy: ", "from the consortium", func(s *site) { must(s.t, os.WriteFile(s.file("policy"), []byte("all\n"), 0o644)) }},
-	{"oracle-keys", "", fault, "the oracles' keys", "from the consortium", func(s *site) { must(s.t, os.WriteFile(s.file("keys.jwks"), []byte("[]"), 0o644)) }},
+	{"policy", "", fault, "/policy: ", "from the consortium", func(s *site) { must(s.t, os.WriteFile(s.file("policy"), []byte("all\n"), 0o644)) }},
+	{"oracle-keys", "", fault, "keys.jwks: no such file", "from the consortium", func(s *site) { must(s.t, os.Remove(s.file("keys.jwks"))) }},
+	{"oracle-keys", "", fault, "key set", "from the consortium", func(s *site) { must(s.t, os.WriteFile(s.file("keys.jwks"), []byte("[]"), 0o644)) }},
 	{"roots", "", fault, "no certificate in PEM", "from the consortium", func(s *site) { must(s.t, os.WriteFile(s.file("roots.pem"), nil, 0o644)) }},
 	{"roots", "", fault, "the last root certificate ended", "from the consortium", func(s *site) { s.now = s.now.AddDate(11, 0, 0) }},
 	{"certificate", "", fault, "the client certificate ended", "ask the consortium", func(s *site) { s.now = s.now.AddDate(9, 0, 0) }},

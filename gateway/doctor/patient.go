@@ -79,11 +79,10 @@ type Bus struct {
 
 // Device is a device of the configuration.
 type Device struct {
-	Name, Model, Bus string
-	Unit             byte // of Modbus, 0 for none
-	Period           time.Duration
-	Disabled         bool
-	Stretches        bool // it stretches the clock of its I2C bus
+	Name, Bus string
+	Unit      byte // of Modbus, 0 for none
+	Disabled  bool
+	Stretches bool // it stretches the clock of its I2C bus
 	// Lines are the GPIO lines that it has for itself.
 	Lines []int
 }
@@ -94,6 +93,8 @@ func (b *Bus) overTCP() bool { return b.Kind == modbusTCP || b.Kind == rtuOverTC
 // Kinds of buses, as configurations have them.
 const (
 	serial     = "serial"
+	i2c        = "i2c"
+	spi        = "spi"
 	modbusTCP  = "modbus-tcp"
 	rtuOverTCP = "rtu-over-tcp"
 	gpioPins   = "gpio"

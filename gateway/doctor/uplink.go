@@ -27,7 +27,7 @@ func policy(_ context.Context, x *exam) ([]Finding, error) {
 	}
 	b, err := os.ReadFile(x.Policy)
 	if err != nil {
-		return fault(remedy, "the policy: %v", err), nil
+		return fault(remedy, "%v", err), nil
 	}
 	p, err := block.ParsePolicy(b)
 	switch {
@@ -45,7 +45,7 @@ func oracleKeys(_ context.Context, x *exam) ([]Finding, error) {
 		err = errors.New("there is no oracle's key in the file")
 	}
 	if err != nil {
-		return fault("get the oracles' keys from the consortium", "the oracles' keys: %v", err), nil
+		return fault("get the oracles' keys from the consortium", "%v", err), nil
 	}
 	return ok("%s", counted(n, "key", "keys")), nil
 }
@@ -102,7 +102,7 @@ func roots(_ context.Context, x *exam) ([]Finding, error) {
 	const remedy = "get the root certificates from the consortium"
 	all, err := certificates(x.Uplink.Roots)
 	if err != nil {
-		return fault(remedy, "the roots: %v", err), nil
+		return fault(remedy, "%v", err), nil
 	}
 	last := slices.MaxFunc(all, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
 	return x.dates("the last root certificate", last, remedy), nil
@@ -116,7 +116,7 @@ func certificate(_ context.Context, x *exam) ([]Finding, error) {
 	const remedy = "ask the consortium for another client certificate"
 	all, err := certificates(u.Certificate)
 	if err != nil {
-		return fault(remedy, "the client certificate: %v", err), nil
+		return fault(remedy, "%v", err), nil
 	}
 	if _, err := tls.LoadX509KeyPair(u.Certificate, u.CertificateKey); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fault(remedy+", with its key", "certificate and key: %v", err), nil
