@@ -80,20 +80,17 @@ func (s *Settlement) AppendJSON(b []byte) []byte {
 	b = appendNumber(append(b, `,"grid_export":`...), s.GridExport)
 	b = appendNumber(append(b, `,"grid_import":`...), s.GridImport)
 	b = append(b, `,"members":[`...)
-	order := sorted(len(p.Members), func(i int) string { return p.Members[i].Member })
 	comma := separator()
-	for _, i := range order {
+	for _, i := range sorted(len(p.Members), func(i int) string { return p.Members[i].Member }) {
 		b = appendShare(comma(b), &p.Members[i], &s.Members[i])
 	}
 	b = append(b, `],"postings":[`...)
 	comma = separator()
-	for _, i := range order {
-		b = appendPosting(comma(b), "member:"+p.Members[i].Member, s.Members[i].Amount)
+	for _, posting := range s.Postings() {
+		b = appendText(append(comma(b), `{"account":`...), posting.Owner)
+		b = appendNumber(append(b, `,"amount":`...), posting.Amount)
+		b = append(b, '}')
 	}
-	b = appendPosting(comma(b), "dso", s.Network)
-	b = appendPosting(comma(b), "fund", s.Fund)
-	b = appendPosting(comma(b), "loss", s.Loss)
-	b = appendPosting(comma(b), "supplier", s.Supplier)
 	return append(b, "]}\n"...)
 }
 
@@ -113,12 +110,6 @@ func appendShare(b []byte, m *Meter, r *Share) []byte {
 	b = appendNumber(append(b, `,"deviation_charge":`...), r.Charge)
 	b = appendNumber(append(b, `,"amount":`...), r.Amount)
 	b = appendNumber(append(b, `,"counterfactual":`...), r.Counterfactual)
-	return append(b, '}')
-}
-
-func appendPosting(b []byte, account string, amount unit.Money) []byte {
-	b = appendText(append(b, `{"account":`...), account)
-	b = appendNumber(append(b, `,"amount":`...), amount)
 	return append(b, '}')
 }
 

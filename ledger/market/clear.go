@@ -182,6 +182,9 @@ func (c *Clearing) offerLeft(i int, green bool) unit.Energy {
 // lineUp sorts the orders of a pass by price (step 1).
 func (c *Clearing) lineUp(p *pass) {
 	a := c.auction
+	if !p.green { // nearly all orders are in the open pass, and often none in the green one
+		p.bids, p.offers = make([]slot, 0, len(a.Bids)), make([]slot, 0, len(a.Offers))
+	}
 	for i := range a.Bids {
 		if c.bidLeft(i, p.green) > 0 {
 			p.bids = append(p.bids, slotOf(-a.value(&a.Bids[i], p.green), i))
