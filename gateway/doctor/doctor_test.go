@@ -271,8 +271,8 @@ var ills = []ill{
 		s.status.Uplink.Connected, s.status.Uplink.Failure = false, "not authorised"
 	}},
 	{"broker", "", warn, "no connection yet", "in a minute", func(s *site) { s.status.Uplink.Connected = false }},
-	{"receipts", "", warn, "since 20m0s", "enrolment", func(s *site) { s.status.Outbox.OldestAgeS = 1200 }},
-	{"receipts", "", fault, "since 30h0m0s", "enrolment", func(s *site) { s.status.Outbox.OldestAgeS = 30 * 3600 }},
+	{"receipts", "", warn, "for 20 min", "enrolment", func(s *site) { s.status.Outbox.OldestAgeS = 1200 }},
+	{"receipts", "", fault, "for 30 h", "enrolment", func(s *site) { s.status.Outbox.OldestAgeS = 30 * 3600 }},
 	{"receipts", "", warn, "no receipt since the start", "enrolment", func(s *site) { s.status.Uplink.LastReceipt = nil }},
 	{"receipts-verify", "", warn, "2 receipts did not verify", "policy", func(s *site) { s.status.Uplink.Unverified = 2 }},
 	{"refusals", "revoked-key", fault, "4 of them for good: revoked-key", "", func(s *site) {

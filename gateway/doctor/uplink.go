@@ -279,13 +279,21 @@ func receipts(_ context.Context, x *exam) ([]Finding, error) {
 	const remedy = "mend connection and enrolment; if both are well, tell the consortium that receipts stay away"
 	switch {
 	case waits >= dayLong:
-		return fault(remedy, "the oldest statement waits for its receipt since %s", waits), nil
+		return fault(remedy, "the oldest statement waits for its receipt for %s", span(waits)), nil
 	case waits >= longWait:
-		return warn(remedy, "the oldest statement waits for its receipt since %s", waits), nil
+		return warn(remedy, "the oldest statement waits for its receipt for %s", span(waits)), nil
 	case s.Uplink.LastReceipt == nil && s.Time.Sub(s.Gateway.Started) > longWait:
 		return warn(remedy, "there was no receipt since the start"), nil
 	}
 	return ok("no statement waits for long"), nil
+}
+
+// span is a time for people: "20 min", "30 h".
+func span(d time.Duration) string {
+	if d < 2*time.Hour {
+		return fmt.Sprintf("%.0f min", d.Minutes())
+	}
+	return fmt.Sprintf("%.0f h", d.Hours())
 }
 
 func receiptsVerify(_ context.Context, x *exam) ([]Finding, error) {
