@@ -13,7 +13,7 @@ import (
 
 func newCarbon() *cobra.Command {
 	return noun("carbon", "Compute tonnes, check carbon units, and pass them on",
-		newCarbonEmissions(), newCarbonConvert(), newCarbonUnits())
+		newCarbonEmissions(), newCarbonConvert(), newCarbonUnits(), newCarbonExport(), newCarbonImport())
 }
 
 func newCarbonEmissions() *cobra.Command {

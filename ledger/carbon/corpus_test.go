@@ -41,6 +41,10 @@ func TestCorpus(t *testing.T) {
 				got, err = carbon.Convert(in)
 			case ".check":
 				got, _, err = carbon.CheckUnits(in)
+			case ".export":
+				got, _, _, err = carbon.Export(in)
+			case ".import":
+				got, _, err = carbon.Import(in, false)
 			default:
 				t.Fatalf("what is %s?", base)
 			}

@@ -108,14 +108,16 @@ func readBlocks(v *value) []writtenBlock {
 	ids := map[string]bool{}
 	for v := range v.array() {
 		o := v.object("id", "registry", "program", "issuance", "vintage", "prefix", "start", "end", "count", "status", "serial", "history", "origin")
-		blocks = append(blocks, readBlock(o, ids))
+		blocks = append(blocks, readBlock(o, ids, (*value).name))
 	}
 	return blocks
 }
 
-func readBlock(o object, ids map[string]bool) (b writtenBlock) {
+// readBlock reads a block; naming reads who registered and issued it, which not every
+// file knows.
+func readBlock(o object, ids map[string]bool, naming func(*value) string) (b writtenBlock) {
 	b.ID = o.get("id").id(ids)
-	b.Registry, b.Program, b.Issuance = o.get("registry").name(), o.get("program").name(), o.get("issuance").name()
+	b.Registry, b.Program, b.Issuance = naming(o.get("registry")), naming(o.get("program")), naming(o.get("issuance"))
 	b.Vintage = int(o.get("vintage").integer(1, 9999))
 	if o.has("prefix") {
 		b.Prefix = o.get("prefix").text()
