@@ -15,7 +15,7 @@ const bundleVersion = 1
 const MaxBundle = 900 << 10
 
 // maxStatements is how many statements a bundle may hold.
-const maxStatements = 512
+const maxStatements = 1024
 
 // ErrBundle is wrapped by every error of ParseBundle.
 var ErrBundle = errors.New("not a bundle")

@@ -71,7 +71,8 @@ const (
 type Ingest struct {
 	Config
 	queue    chan arrival
-	queued   atomic.Int64 // bytes in queue
+	hurry    chan struct{} // holds one: enough wait for a batch
+	queued   atomic.Int64  // bytes in queue
 	verifier *signer.Verifier
 	submits  chan struct{}
 	bundles  sync.Pool // of *[]byte, for bundles that were submitted
@@ -106,6 +107,7 @@ func New(c Config) *Ingest {
 	return &Ingest{
 		Config:   c,
 		queue:    make(chan arrival, queueSize),
+		hurry:    make(chan struct{}, 1),
 		verifier: signer.NewVerifier(),
 		submits:  make(chan struct{}, submitsOpen),
 		flights:  make(map[block.Hash]*Flight),
@@ -120,6 +122,12 @@ func (g *Ingest) Offer(gateway string, frame []byte) bool {
 	if n := int64(len(frame)); g.queued.Add(n) <= queueBytes {
 		select {
 		case g.queue <- arrival{gateway, frame}:
+			if len(g.queue) >= enough {
+				select {
+				case g.hurry <- struct{}{}:
+				default:
+				}
+			}
 			return true
 		default:
 		}
@@ -188,12 +196,8 @@ func (g *Ingest) Run(ctx context.Context) error {
 		case a := <-g.queue:
 			batch = append(batch, a)
 		}
-		if wait := time.Until(began.Add(pace)); wait > 0 && len(g.queue) < enough {
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(wait):
-			}
+		if !g.wait(ctx, began.Add(pace)) {
+			return nil
 		}
 		began = time.Now()
 	drain:
@@ -216,6 +220,28 @@ func (g *Ingest) Run(ctx context.Context) error {
 			swept = now
 		}
 	}
+}
+
+// wait returns when it is time for the next batch, or enough statements are there for
+// one. It is false when ctx has ended.
+func (g *Ingest) wait(ctx context.Context, next time.Time) bool {
+	select {
+	case <-g.hurry: // of an earlier batch, perhaps
+	default:
+	}
+	wait := time.Until(next)
+	if wait <= 0 || len(g.queue) >= enough {
+		return true
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+	case <-g.hurry:
+	}
+	return true
 }
 
 // take works through one batch.
