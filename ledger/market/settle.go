@@ -29,6 +29,8 @@ type Share struct {
 	Amount unit.Money
 	// Grid is the supplier's part of Amount.
 	Grid unit.Money
+	// Corrected says that the member was settled again, alone, after R1.
+	Corrected bool
 	// Counterfactual is what the same meter would have come to with the supplier alone.
 	Counterfactual unit.Money
 }
@@ -175,12 +177,15 @@ func (s *Settlement) share() error {
 	for i := range s.Members {
 		r := &s.Members[i]
 		r.Sold, r.Bought = sold[i], bought[i]
-		rest := r.Residual - r.Sold + r.Bought
-		r.GridExport, r.GridImport = max(rest, 0), max(-rest, 0)
-		s.GridExport += r.GridExport
-		s.GridImport += r.GridImport
+		r.toGrid()
 	}
 	return nil
+}
+
+// toGrid leaves with the supplier what the pool did not take.
+func (r *Share) toGrid() {
+	rest := r.Residual - r.Sold + r.Bought
+	r.GridExport, r.GridImport = max(rest, 0), max(-rest, 0)
 }
 
 // localPrice returns the pool's price (step 6, or that of rule sdr).
@@ -210,43 +215,49 @@ func (s *Settlement) localPrice() (unit.Price, error) {
 
 // pay charges deviations and adds up what each member gets (steps 8 to 10).
 func (s *Settlement) pay() error {
-	p := s.pool
+	for i := range s.Members {
+		if err := s.payMember(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Settlement) payMember(i int) error {
+	p, m, r := s.pool, &s.pool.Members[i], &s.Members[i]
 	penalty, err := unit.Share(max(p.Tariff.Retail, 0), p.Deviation, unit.Down)
 	if err != nil {
 		return err
 	}
-	for i := range s.Members {
-		m, r := &p.Members[i], &s.Members[i]
-		feedIn, retail := s.tariff(m)
-		var gain unit.Price
-		switch {
-		case r.Position > 0 && r.Residual < 0: // sold more than delivered
-			r.Deviation = min(r.Position, -r.Residual)
-			gain = gainOver(p.AuctionPrice, s.Mid, 1)
-		case r.Position < 0 && r.Residual > 0: // bought more than used
-			r.Deviation = min(-r.Position, r.Residual)
-			gain = gainOver(p.AuctionPrice, s.Mid, -1)
-		}
-		var sum money
-		sum.add(penalty+gain, r.Deviation)
-		r.Charge = sum.take()
-		sum.add(feedIn, r.GridExport)
-		sum.sub(retail, r.GridImport)
-		r.Grid = sum.take()
-		sum.add(s.LocalPrice, r.Sold)
-		sum.sub(s.LocalPrice+s.Fee, r.Bought)
-		sum.plus(r.Grid)
-		sum.plus(-r.Charge)
-		r.Amount = sum.take()
-		if r.Net > 0 {
-			sum.add(feedIn, r.Net)
-		} else {
-			sum.sub(retail, -r.Net)
-		}
-		r.Counterfactual = sum.take()
-		if sum.err != nil {
-			return top.fault("members", "%q settles at more than an int64 holds", m.Member)
-		}
+	feedIn, retail := s.tariff(m)
+	r.Deviation = 0
+	switch {
+	case r.Position > 0 && r.Residual < 0: // sold more than delivered
+		r.Deviation = min(r.Position, -r.Residual)
+		penalty += gainOver(p.AuctionPrice, s.Mid, 1)
+	case r.Position < 0 && r.Residual > 0: // bought more than used
+		r.Deviation = min(-r.Position, r.Residual)
+		penalty += gainOver(p.AuctionPrice, s.Mid, -1)
+	}
+	var sum money
+	sum.add(penalty, r.Deviation)
+	r.Charge = sum.take()
+	sum.add(feedIn, r.GridExport)
+	sum.sub(retail, r.GridImport)
+	r.Grid = sum.take()
+	sum.add(s.LocalPrice, r.Sold)
+	sum.sub(s.LocalPrice+s.Fee, r.Bought)
+	sum.plus(r.Grid)
+	sum.plus(-r.Charge)
+	r.Amount = sum.take()
+	if r.Net > 0 {
+		sum.add(feedIn, r.Net)
+	} else {
+		sum.sub(retail, -r.Net)
+	}
+	r.Counterfactual = sum.take()
+	if sum.err != nil {
+		return top.fault("members", "%q settles at more than an int64 holds", m.Member)
 	}
 	return nil
 }
@@ -286,10 +297,14 @@ func (m *money) take() unit.Money {
 	return v
 }
 
-// sums adds up what everybody else gets (step 9).
+// sums adds up the supplier's energy and what everybody but the members gets (step 9).
 func (s *Settlement) sums() error {
 	var fund, grid unit.Tally[unit.Money]
+	s.GridExport, s.GridImport = 0, 0
 	for i := range s.Members {
+		// Of a member at most 3 times MaxQuantity.
+		s.GridExport += s.Members[i].GridExport
+		s.GridImport += s.Members[i].GridImport
 		fund.Add(s.Members[i].Charge)
 		grid.Add(-s.Members[i].Grid)
 	}
@@ -307,7 +322,8 @@ func (s *Settlement) sums() error {
 // checkInvariants looks at a settlement as somebody who did not make it: each
 // member's energy is accounted for, both sides of the pool agree, money adds up to
 // nothing, and a residual is never settled worse than the supplier alone would have,
-// unless the member wants to sell for less or pay more than the supplier.
+// unless the member wants to sell for less or pay more than the supplier, or was
+// corrected with its part in the pool frozen.
 func (s *Settlement) checkInvariants() error {
 	var sold, bought unit.Energy
 	var all unit.Tally[unit.Money]
@@ -329,7 +345,7 @@ func (s *Settlement) checkInvariants() error {
 		if err != nil {
 			return err
 		}
-		if r.Amount+r.Charge < alone && minSell >= feedIn && maxBuy <= retail {
+		if !r.Corrected && r.Amount+r.Charge < alone && minSell >= feedIn && maxBuy <= retail {
 			return broken("%s gets %d n¤ for a residual that the supplier pays %d for", m.Member, r.Amount+r.Charge, alone)
 		}
 		sold, bought = sold+r.Sold, bought+r.Bought
