@@ -12,7 +12,6 @@ type unitBlock struct {
 	unitType, reason, date, metric   string
 	beneficiary, detail, owner, itmo string
 	hasPrefix                        bool
-	kept                             map[string]cadtValue // fields beside the block's
 }
 
 // blockTexts are the optional texts of a unit's block, in the order in which import
