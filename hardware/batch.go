@@ -1,6 +1,7 @@
 package hardware
 
 import (
+	"context"
 	"math"
 	"time"
 )
@@ -91,6 +92,23 @@ func (b *Batch) CopyTo(dst *Batch) {
 func (b *Batch) Span(begin, end time.Duration) {
 	b.Took = end - begin
 	b.At = begin + b.Took/2
+}
+
+// Take is the middle of most drivers' Sense: it empties b, exchanges bytes with the part,
+// which are the evidence, notes when that was, and has d decode them. On an error b holds
+// no values.
+func (b *Batch) Take(ctx context.Context, now Clock, exchange func(context.Context, *Transcript) error, d Decoder) error {
+	b.Reset()
+	begin := now()
+	err := exchange(ctx, &b.Evidence)
+	b.Span(begin, now())
+	if err == nil {
+		err = d.Decode(&b.Evidence, b)
+	}
+	if err != nil {
+		b.ResetValues()
+	}
+	return err
 }
 
 // Add appends v, marked OutOfRange when limits do not contain it.

@@ -145,16 +145,8 @@ func (d *Dev) Describe() hardware.Descriptor { return d.about }
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
 	d.start()
-	begin := d.now()
-	err := d.exchange(ctx, &dst.Evidence)
-	dst.Span(begin, d.now())
-	if err == nil {
-		err = d.Decode(&dst.Evidence, dst)
-	}
-	if err != nil {
-		dst.ResetValues()
+	if err := dst.Take(ctx, d.now, d.exchange, d); err != nil {
 		return hardware.Locate(err, d.String(), d.name)
 	}
 	d.addTotals(dst)

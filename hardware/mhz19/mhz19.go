@@ -101,20 +101,19 @@ func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 }
 
 func (d *Dev) sense(ctx context.Context, dst *hardware.Batch) error {
-	dst.Reset()
-	begin := d.now()
-	_, err := d.ask(ctx, &dst.Evidence, requestCO2)
-	dst.Span(begin, d.now())
-	if err == nil {
-		d.doubt = 0
-		if d.now()-d.powered < warmUp {
-			d.doubt = hardware.WarmingUp
-		}
-		err = d.Decode(&dst.Evidence, dst)
-	}
-	if err != nil {
-		dst.ResetValues()
+	if err := dst.Take(ctx, d.now, d.measure, d); err != nil {
 		return hardware.Locate(err, d.String(), d.port.Bus())
+	}
+	return nil
+}
+
+func (d *Dev) measure(ctx context.Context, t *hardware.Transcript) error {
+	if _, err := d.ask(ctx, t, requestCO2); err != nil {
+		return err
+	}
+	d.doubt = 0
+	if d.now()-d.powered < warmUp {
+		d.doubt = hardware.WarmingUp
 	}
 	return nil
 }

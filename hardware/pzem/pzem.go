@@ -62,18 +62,15 @@ func (d *Dev) Describe() hardware.Descriptor { return about }
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
-	begin := d.now()
-	_, err := d.bus.Exchange(ctx, measurement(d.unit), &dst.Evidence)
-	dst.Span(begin, d.now())
-	if err == nil {
-		err = d.Decode(&dst.Evidence, dst)
-	}
-	if err != nil {
-		dst.ResetValues()
+	if err := dst.Take(ctx, d.now, d.exchange, d); err != nil {
 		return hardware.Locate(err, d.String(), "")
 	}
 	return nil
+}
+
+func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
+	_, err := d.bus.Exchange(ctx, measurement(d.unit), t)
+	return err
 }
 
 // Probe reads the measurements. A PZEM does not say what it is, but mains voltage and

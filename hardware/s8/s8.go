@@ -63,18 +63,15 @@ func (d *Dev) Describe() hardware.Descriptor { return about }
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
-	begin := d.now()
-	_, err := d.bus.Exchange(ctx, d.read(statusAt, co2At+1), &dst.Evidence)
-	dst.Span(begin, d.now())
-	if err == nil {
-		err = d.Decode(&dst.Evidence, dst)
-	}
-	if err != nil {
-		dst.ResetValues()
+	if err := dst.Take(ctx, d.now, d.exchange, d); err != nil {
 		return hardware.Locate(err, d.String(), "")
 	}
 	return nil
+}
+
+func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
+	_, err := d.bus.Exchange(ctx, d.read(statusAt, co2At+1), t)
+	return err
 }
 
 func (d *Dev) read(address, count uint16) modbus.Request {

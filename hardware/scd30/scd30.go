@@ -122,18 +122,10 @@ func (d *Dev) Describe() hardware.Descriptor { return d.about }
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
-	begin := d.opts.Now()
-	err := d.exchange(ctx, &dst.Evidence)
-	dst.Span(begin, d.opts.Now())
-	if err == nil {
-		err = d.Decode(&dst.Evidence, dst)
-	}
-	if err != nil {
+	if err := dst.Take(ctx, d.opts.Now, d.exchange, d); err != nil {
 		if errors.Is(err, hardware.ErrAbsent) {
 			d.checked = false // another part may come in its place, measuring as it was set elsewhere
 		}
-		dst.ResetValues()
 		return hardware.Locate(err, d.String(), d.port.Bus())
 	}
 	return nil

@@ -130,22 +130,10 @@ func (d *Dev) Describe() hardware.Descriptor { return d.about }
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
-	begin := d.now()
-	err := d.exchange(ctx, &dst.Evidence)
-	dst.Span(begin, d.now())
-	if err == nil {
-		d.doubt = 0
-		if d.warming = d.warming && d.now()-d.started < warmUp; d.warming {
-			d.doubt = hardware.WarmingUp
-		}
-		err = d.Decode(&dst.Evidence, dst)
-	}
-	if err != nil {
+	if err := dst.Take(ctx, d.now, d.exchange, d); err != nil {
 		if errors.Is(err, hardware.ErrAbsent) {
 			d.identified, d.measuring = false, false // what comes next may be another
 		}
-		dst.ResetValues()
 		return hardware.Locate(err, d.String(), d.wire.bus())
 	}
 	return nil
@@ -165,6 +153,10 @@ func (d *Dev) exchange(ctx context.Context, t *hardware.Transcript) error {
 	switch {
 	case err == nil:
 		d.measuring, d.last = true, d.now()
+		d.doubt = 0
+		if d.warming = d.warming && d.last-d.started < warmUp; d.warming {
+			d.doubt = hardware.WarmingUp
+		}
 		if d.wire.suspect() {
 			return d.wire.status(ctx, t)
 		}

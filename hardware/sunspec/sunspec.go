@@ -102,18 +102,11 @@ func (d *Dev) Describe() hardware.Descriptor {
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
-	begin := d.now()
-	err := d.exchange(ctx, &dst.Evidence)
-	dst.Span(begin, d.now())
-	if err == nil {
-		err = d.Decode(&dst.Evidence, dst)
-	}
+	err := dst.Take(ctx, d.now, d.exchange, d)
 	if err != nil || len(dst.Models) != d.listed {
 		d.requests = nil
 	}
 	if err != nil {
-		dst.ResetValues()
 		return hardware.Locate(err, d.String(), "")
 	}
 	return nil
