@@ -42,6 +42,8 @@ rm -f usr/sbin/policy-rc.d
 mkdir -p old
 pivot_root . old
 umount -l /old
+# As on every machine with systemd: credentials are mounted for a service by a helper.
+mount --make-rshared /
 exec env -i container=wattmark PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit=basic.target --log-target=journal --show-status=no
 `

@@ -136,7 +136,7 @@ func TestPackage(t *testing.T) {
 	m := newMachine(t)
 	t.Cleanup(func() {
 		if t.Failed() {
-			out, _ := m.try("systemctl status --no-pager --lines=0 " + unit + "; systemctl show " + unit + " -p WatchdogUSec,NRestarts,Result; journalctl --no-pager -o cat --lines=40 -u " + unit)
+			out, _ := m.try("systemctl status --no-pager --lines=0 " + unit + " || true; systemctl show " + unit + " -p WatchdogUSec,NRestarts,Result; journalctl --sync; journalctl --no-pager -o cat --lines=40 -u " + unit)
 			t.Logf("the service:\n%s", out)
 		}
 	})
@@ -167,6 +167,22 @@ func TestPackage(t *testing.T) {
 		t.Errorf("the log says\n%s", log)
 	}
 
+	if out := m.run("grep -E '^(Seccomp|NoNewPrivs|CapEff):' /proc/" + m.property("MainPID") + "/status"); out != "CapEff:\t0000000000000000\nNoNewPrivs:\t1\nSeccomp:\t2\n" {
+		t.Errorf("its process has\n%s", out)
+	}
+
+	// Its key is sealed to the machine, as the man page tells.
+	before, err := asked.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.run("mkdir -p /etc/credstore.encrypted; systemd-creds encrypt --name=wattmark-key.pem /var/lib/wattmark/key.pem /etc/credstore.encrypted/wattmark-key.pem; shred -u /var/lib/wattmark/key.pem")
+	m.run(`printf '[key]\nfile = "/run/credentials/wattmark-gateway.service/wattmark-key.pem"\n' >> /etc/wattmark/gateway.toml; systemctl restart ` + unit)
+	m.until("the sealed key signs", func() bool {
+		s, err := asked.Status(t.Context())
+		return err == nil && s.Key.ID == before.Key.ID && s.Key.Signed > 0
+	})
+
 	// One that hangs is killed and comes back.
 	m.run("mkdir -p /run/systemd/system/" + unit + ".d")
 	m.write("/run/systemd/system/"+unit+".d/soon.conf", []byte("[Service]\nWatchdogSec=2\nTimeoutAbortSec=1\nRestartSec=0\n"))
@@ -179,7 +195,7 @@ func TestPackage(t *testing.T) {
 	m.run("systemctl reload " + unit + "; systemctl is-active " + unit)
 
 	m.run("dpkg --remove wattmark-gateway")
-	kept := "test -s /var/lib/wattmark/key.pem && test -d /var/lib/wattmark/outbox && test -s /etc/wattmark/gateway.toml"
+	kept := "test -s /etc/credstore.encrypted/wattmark-key.pem && test -d /var/lib/wattmark/outbox && test -s /etc/wattmark/gateway.toml"
 	if out, err := m.try("systemctl is-active " + unit); err == nil {
 		t.Errorf("removed, it is %s", out)
 	}
@@ -192,7 +208,7 @@ func TestPackage(t *testing.T) {
 	// Installed again it is the gateway that it was; now somebody says yes.
 	m.run("dpkg --install /srv/gateway.deb && systemctl is-active " + unit)
 	m.run("echo wattmark-gateway wattmark-gateway/erase boolean true | debconf-set-selections; dpkg --purge wattmark-gateway")
-	if out, err := m.try("ls -d /var/lib/wattmark /etc/wattmark"); err == nil {
+	if out, err := m.try("ls -d /var/lib/wattmark /etc/wattmark /etc/credstore.encrypted/* 2>/dev/null"); err == nil {
 		t.Errorf("purged for good there are %s", out)
 	}
 }
