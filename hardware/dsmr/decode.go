@@ -11,51 +11,20 @@ import (
 	"wattmark/hardware/push"
 )
 
+// search takes white space around a telegram for nothing.
+var search = push.Search{Name: "telegram", Scan: scan, Begin: []byte{'/'}, BlankBefore: blank, BlankAfter: blank}
+
+const blank = "\t\n\v\f\r "
+
 // Decode implements hardware.Decoder. It takes the first good telegram of what was
 // received, and warns of what came before and after it; without a good one it returns
 // what is wrong with the first.
 func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
-	dst.ResetValues()
-	var refused error
-	found, before, after := false, false, false
-	for i := range t.Len() {
-		_, received := t.Exchange(i)
-		for len(received) > 0 {
-			if found {
-				after = after || len(bytes.TrimSpace(received)) > 0
-				break
-			}
-			start, end := scan(received)
-			if end == 0 {
-				end = len(received)
-			}
-			before = before || len(bytes.TrimSpace(received[:start])) > 0
-			if start < end {
-				dst.ResetValues()
-				err := telegram(received[start:end], dst)
-				found = err == nil
-				before = before || !found
-				if refused == nil {
-					refused = err
-				}
-			}
-			received = received[end:]
-		}
+	found, refused := search.First(t, dst, telegram)
+	if !found && refused == nil {
+		return nothing(t)
 	}
-	if !found {
-		dst.ResetValues()
-		if refused == nil {
-			refused = nothing(t)
-		}
-		return refused
-	}
-	if before {
-		dst.Warn(hardware.WarnResync, "skipped what came before the first good telegram")
-	}
-	if after {
-		dst.Warn(hardware.WarnTrailing, "ignored what came after the telegram")
-	}
-	return nil
+	return refused
 }
 
 // smlStart begins every SML file.

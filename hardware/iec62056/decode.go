@@ -96,58 +96,24 @@ func decodeSession(t *hardware.Transcript, dst *hardware.Batch) error {
 	return data(readout, dst, 0)
 }
 
+// search does not warn of fill behind a message, but before one: there it is none.
+var search = push.Search{Name: "message", Scan: scan, Begin: []byte{'/'}, BlankAfter: fill, Skip: request}
+
 // decodeMessages decodes what came without a request.
 func decodeMessages(t *hardware.Transcript, dst *hardware.Batch) error {
-	var refused error
-	found, before, after := false, false, false
-	for i := range t.Len() {
-		_, received := t.Exchange(i)
-		received = withoutRequest(received)
-		for len(received) > 0 {
-			if found {
-				after = after || len(bytes.Trim(received, fill)) > 0
-				break
-			}
-			start, end := scan(received)
-			if end == 0 {
-				end = len(received)
-			}
-			before = before || start > 0
-			if start < end {
-				dst.ResetValues()
-				err := message(received[start:end], dst)
-				found = err == nil
-				before = before || !found
-				if refused == nil {
-					refused = err
-				}
-				if next := bytes.IndexByte(received[start+1:end], '/'); !found && next >= 0 {
-					end = start + 1 + next // bytes that are lost hide the next beginning in it
-				}
-			}
-			received = received[end:]
-		}
-	}
-	switch {
-	case !found && refused == nil:
+	found, refused := search.First(t, dst, message)
+	if !found && refused == nil {
 		return nothing(t)
-	case !found:
-		return refused
-	case before:
-		dst.Warn(hardware.WarnResync, "skipped what came before the first good message")
 	}
-	if after {
-		dst.Warn(hardware.WarnTrailing, "ignored what came after the message")
-	}
-	return nil
+	return refused
 }
 
-// withoutRequest takes the request away that a head sends back before the answer.
-func withoutRequest(b []byte) []byte {
+// request returns the length of the request that a head sends back before the answer.
+func request(b []byte) int {
 	if end := bytes.IndexByte(b, '\n'); end > 0 && bytes.HasPrefix(b, []byte("/?")) {
-		return b[end+1:]
+		return end + 1
 	}
-	return b
+	return 0
 }
 
 // nothing says what is wrong with bytes in which no message begins.

@@ -105,20 +105,13 @@ func (d *Dev) Describe() hardware.Descriptor { return d.about }
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
-	begin := d.now()
 	var err error
 	if d.push {
-		begin, err = d.listen.Next(ctx, scan, &dst.Evidence)
+		err = d.listen.Sense(ctx, scan, d, dst)
 	} else {
-		err = d.readOut(ctx, &dst.Evidence)
-	}
-	dst.Span(begin, d.now())
-	if err == nil {
-		err = d.Decode(&dst.Evidence, dst)
+		err = dst.Take(ctx, d.now, d.readOut, d)
 	}
 	if err != nil {
-		dst.ResetValues()
 		return hardware.Locate(err, d.String(), "")
 	}
 	return nil

@@ -4,7 +4,8 @@
 // Such a part is listened to, not asked. What came before is old and dropped, the tail
 // of a frame that was cut by that too; then the next frame is waited for, as long as the
 // part may be silent. A frame that stops in the middle is handed on as far as it came:
-// it is the protocol that knows what is wrong with it.
+// it is the protocol that knows what is wrong with it. Search finds the frame in what was
+// taken, or recorded elsewhere.
 package push
 
 import (
@@ -62,6 +63,21 @@ func (l *Listener) Next(ctx context.Context, scan Scan, t *hardware.Transcript) 
 		return l.Now.Or()(), err
 	}
 	return l.Take(ctx, scan, t)
+}
+
+// Sense is the middle of a driver's Sense: it takes the frame that comes next, which is
+// the evidence, notes when that was, and has d decode it. On an error dst holds no values.
+func (l *Listener) Sense(ctx context.Context, scan Scan, d hardware.Decoder, dst *hardware.Batch) error {
+	dst.Reset()
+	begin, err := l.Next(ctx, scan, &dst.Evidence)
+	dst.Span(begin, l.Now.Or()())
+	if err == nil {
+		err = d.Decode(&dst.Evidence, dst)
+	}
+	if err != nil {
+		dst.ResetValues()
+	}
+	return err
 }
 
 // Take is Next without dropping anything: for the answer to a request.

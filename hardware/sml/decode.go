@@ -5,56 +5,20 @@ import (
 	"errors"
 
 	"wattmark/hardware"
+	"wattmark/hardware/push"
 )
+
+var search = push.Search{Name: "file", Scan: scan, Begin: begin}
 
 // Decode implements hardware.Decoder. It takes the first good file of what was received,
 // and warns of what came before and after it; without a good one it returns what is
 // wrong with the first.
 func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
-	dst.ResetValues()
-	var refused error
-	found, before, after := false, false, false
-	for i := range t.Len() {
-		_, received := t.Exchange(i)
-		for len(received) > 0 {
-			if found {
-				after = true
-				break
-			}
-			start, end := scan(received)
-			if end == 0 {
-				end = len(received)
-			}
-			before = before || start > 0
-			if start < end {
-				dst.ResetValues()
-				err := messages(received[start:end], dst)
-				found = err == nil
-				before = before || !found
-				if refused == nil {
-					refused = err
-				}
-				if !found { // bytes that are lost may hide the next beginning in it
-					end = start + len(begin)
-				}
-			}
-			received = received[min(end, len(received)):]
-		}
+	found, refused := search.First(t, dst, messages)
+	if !found && refused == nil {
+		return nothing(t)
 	}
-	if !found {
-		dst.ResetValues()
-		if refused == nil {
-			refused = nothing(t)
-		}
-		return refused
-	}
-	if before {
-		dst.Warn(hardware.WarnResync, "skipped what came before the first good file")
-	}
-	if after {
-		dst.Warn(hardware.WarnTrailing, "ignored what came after the file")
-	}
-	return nil
+	return refused
 }
 
 // nothing says what is wrong with bytes in which no file begins.

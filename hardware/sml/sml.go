@@ -22,7 +22,6 @@ type Opts struct {
 // Dev is the meter under one optical head.
 type Dev struct {
 	about  hardware.Descriptor
-	now    hardware.Clock
 	mu     sync.Mutex    // held by whatever uses the stream: Halt waits for it
 	listen push.Listener // guarded by mu
 }
@@ -54,7 +53,6 @@ func NewSerial(s hardware.Stream, opts *Opts) (*Dev, error) {
 	}
 	return &Dev{
 		about: hardware.Descriptor{Model: "sml", Part: "SML meter", Channels: obis.Channels(), Settle: period},
-		now:   opts.Now.Or(),
 		listen: push.Listener{Stream: s, Silence: period + period/5, Idle: idle, Now: opts.Now,
 			Remedy: "check that the head sits straight over the meter's infrared window"},
 	}, nil
@@ -78,14 +76,7 @@ func (d *Dev) Describe() hardware.Descriptor { return d.about }
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dst.Reset()
-	begin, err := d.listen.Next(ctx, scan, &dst.Evidence)
-	dst.Span(begin, d.now())
-	if err == nil {
-		err = d.Decode(&dst.Evidence, dst)
-	}
-	if err != nil {
-		dst.ResetValues()
+	if err := d.listen.Sense(ctx, scan, d, dst); err != nil {
 		return hardware.Locate(err, d.String(), "")
 	}
 	return nil
