@@ -55,6 +55,9 @@ func TestManPageIsWhole(t *testing.T) {
 		if end < 0 {
 			end = len(part)
 		}
+		if said[name] != "" {
+			t.Errorf("%s describes the command %q twice", page, name)
+		}
 		said[name] = part[:end]
 		if !slices.Contains(commands, name) {
 			t.Errorf("%s describes the command %q, which the program has not", page, name)
