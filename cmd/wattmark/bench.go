@@ -21,7 +21,7 @@ import (
 
 func newBench() *cobra.Command {
 	return noun("bench", "Measure this machine and the real path on it",
-		newBenchIngest(), newBenchFloor(), newBenchLimits(), newBenchMarket(), newBenchGenerate())
+		newBenchIngest(), newBenchFloor(), newBenchLimits(), newBenchMarket(), newBenchCarbon(), newBenchGenerate())
 }
 
 // benchFlags are what every bench of statements takes.

@@ -6,15 +6,16 @@
 // rounding. Gas masses are primary, in whole mg; CO2e is computed from the booked
 // mg, gas by gas, and always carries the [Set] of potentials it was computed with.
 //
-//	emissions     [Stack] (monitors), [Fuel] (meters), [Electricity] (scope 2)
-//	doubt         [Substitute] (missing hours), [SumDoubt] and [ProductDoubt]
-//	certificates  [Certificate], [Charge]: issue, split, cancel, claim, storage
-//	units         [Block], [Status]: the life of carbon units, as postings
-//	twice         [Check] for what stands written, [Register] for what is appended
+//	emissions     [Stack] (monitors), [Fuel] and [Carbon] (meters), [Electricity]
+//	doubt         [Substitute] (missing hours), [SumDoubt], [ProductDoubt]
+//	inventories   [Line], [Class], [PeriodStatus], [Materiality]
+//	certificates  [Issue], [Bundle]: split, transfer, cancel, claim; [Discharge]
+//	units         [Block], [Status], [Owned]: their life, as postings; [Reverse]
+//	twice         [CheckBlocks] and its like for what stands, [Register] for appends
 //
-// [Emissions], [Convert] and [CheckUnits] are the same rules on JSON files: one
-// object in, one line out, or the first [Fault] and nothing. Package
-// [wattmark/ledger/carbon/cadt] writes and reads the tables of CAD Trust.
+// [Emissions], [Convert], [CheckUnits], [Export] and [Import] are the same rules on
+// JSON files: one object in, one line out, or the first [Fault] and nothing. Export
+// and Import know the tables of CAD Trust from the data in the folder cadt.
 //
 // Sources: 40 CFR 60 appendix A method 19; 40 CFR 75 appendices D, F and G and
 // §75.33; 40 CFR 98 subpart C with tables C-1 and C-2 (81 FR 89188); IPCC tables of

@@ -134,7 +134,7 @@ func (f Fuel) emitted(factor Factor, joule *big.Rat) (*big.Rat, error) {
 }
 
 // Molar volumes for carbon in gas, in scf per kg-mol: 40 CFR 98.33(a)(3)(iii),
-// equation C-5. That at 60 F is from general knowledge.
+// equation C-5; that at 68 F as in 98.163 too, that at 60 F from general knowledge.
 var molarVolumes = []struct {
 	state string
 	mvc   *big.Rat

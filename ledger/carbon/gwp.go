@@ -54,7 +54,8 @@ var ErrSets = errors.New("CO2e of two sets does not add up")
 
 // potentials are by gas, then set; empty where a set has none. Source:
 // openclimatedata/globalwarmingpotentials, which read them from the IPCC's tables;
-// CH4-nonfossil in AR6 is from general knowledge. The order is that of results.
+// CH4-nonfossil in AR6: GHG Protocol, IPCC Global Warming Potential Values 2.0, August
+// 2024. The order is that of results.
 var potentials = []struct {
 	gas string
 	gwp [4]string
@@ -78,6 +79,20 @@ var potentials = []struct {
 	{"HFC-227ea", [4]string{"2900", "3220", "3350", "3600"}},
 }
 
+// potentialRats are the same as numbers; nil where there is none.
+var potentialRats = func() (rats [][4]*big.Rat) {
+	for _, p := range potentials {
+		var row [4]*big.Rat
+		for i, s := range p.gwp {
+			if s != "" {
+				row[i] = rat(s)
+			}
+		}
+		rats = append(rats, row)
+	}
+	return rats
+}()
+
 // greenhouse reports whether a gas is one of the table's.
 func greenhouse(gas string) (row int, ok bool) {
 	for i := range potentials {
@@ -88,14 +103,14 @@ func greenhouse(gas string) (row int, ok bool) {
 	return 0, false
 }
 
-// Potential returns what a mass of the gas counts as in CO2e of the set. It returns
-// an error that wraps [ErrNoGWP] for a gas without one.
+// Potential returns what a mass of the gas counts as in CO2e of the set, for reading
+// only. It returns an error that wraps [ErrNoGWP] for a gas without one.
 func (s Set) Potential(gas string) (*big.Rat, error) {
 	row, ok := greenhouse(gas)
-	if !ok || potentials[row].gwp[s-1] == "" {
+	if !ok || s < SAR || s > AR6 || potentialRats[row][s-1] == nil {
 		return nil, fmt.Errorf("%w: %s has no potential for %s", ErrNoGWP, s, quote(gas))
 	}
-	return rat(potentials[row].gwp[s-1]), nil
+	return potentialRats[row][s-1], nil
 }
 
 // Equivalence is a mass of CO2e under one set.
@@ -168,11 +183,9 @@ func (g Gases) Equivalence(s Set) (Equivalence, error) {
 			if err != nil {
 				return sum, err
 			}
-			mg := unit.Half.Scaled(mul(p, new(big.Rat).SetInt64(int64(m.Mass))), 0)
-			if !mg.IsInt64() {
-				return sum, unit.ErrOverflow
+			if e.Mass, err = unit.MulDiv(m.Mass, p.Num().Int64(), p.Denom().Int64(), unit.Half); err != nil {
+				return sum, err
 			}
-			e.Mass = unit.Mass(mg.Int64())
 		}
 		var err error
 		if sum, err = sum.Plus(e); err != nil {

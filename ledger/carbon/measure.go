@@ -46,6 +46,7 @@ var (
 	joulePerWh    = rat("3600")
 	m3PerSCF      = rat("0.028316846592") // at the state of both
 	kgPerLb       = rat("0.45359237")
+	kgPerShortTon = rat("907.18474")
 )
 
 // Measure is a unit that a quantity or a factor is given in: one of
@@ -139,19 +140,23 @@ func rat(s string) *big.Rat {
 	return r
 }
 
-// The formulas below are written with these. A division by zero makes nil, and nil
-// makes everything nil that it is part of.
+// Formulas are written with these, whose results are for reading only. A division by
+// zero makes nil, and nil makes everything nil that it is part of.
 
 func mul(first *big.Rat, rest ...*big.Rat) *big.Rat {
 	if first == nil {
 		return nil
 	}
-	p := new(big.Rat).Set(first)
-	for _, f := range rest {
-		if f == nil {
+	p := first
+	for i, f := range rest {
+		switch {
+		case f == nil:
 			return nil
+		case i == 0:
+			p = new(big.Rat).Mul(p, f)
+		default:
+			p.Mul(p, f)
 		}
-		p.Mul(p, f)
 	}
 	return p
 }

@@ -276,7 +276,7 @@ func (r Rate) Mass(operating *big.Rat) (GasMass, error) {
 	case "lb/h":
 		kg = kgPerLb
 	case "short_ton/h":
-		kg = rat("907.18474")
+		kg = kgPerShortTon
 	}
 	if kg == nil || r.Gas == "" {
 		return GasMass{}, faultf("op_time_h", "does not belong to an equation that gives %s", r.Unit)

@@ -63,47 +63,73 @@ func (f *Findings) Sorted() (list []Finding, all bool) {
 // registries, and D6, origins that are not Inactive. It sorts and sweeps, so that a
 // million blocks take seconds.
 func CheckBlocks(blocks []Block, f *Findings) {
-	standing := make([]*standingBlock, 0, len(blocks))
+	standing := make([]standingBlock, 0, len(blocks))
+	groups := map[[2]string]int32{} // by registry and prefix as written
+	normal := map[string]int32{}
 	for i := range blocks {
-		if blocks[i].Status.Standing() {
-			b := &standingBlock{Block: &blocks[i], prefix: NormalPrefix(blocks[i].Prefix)}
-			if b.prefix == "" { // compared within its registry alone
-				b.within = b.Registry
-			}
-			standing = append(standing, b)
+		b := &blocks[i]
+		if !b.Status.Standing() {
+			continue
 		}
+		group, ok := groups[[2]string{b.Registry, b.Prefix}]
+		if !ok {
+			name := NormalPrefix(b.Prefix)
+			if name == "" { // compared within its registry alone
+				name = " " + b.Registry
+			}
+			if group, ok = normal[name]; !ok {
+				group = int32(len(normal))
+				normal[name] = group
+			}
+			groups[[2]string{b.Registry, b.Prefix}] = group
+		}
+		standing = append(standing, standingBlock{b, b.Start, group})
 	}
-	slices.SortFunc(standing, func(a, b *standingBlock) int {
-		return cmp.Or(strings.Compare(a.prefix, b.prefix), strings.Compare(a.within, b.within), cmp.Compare(a.Start, b.Start), strings.Compare(a.ID, b.ID))
+	slices.SortFunc(standing, func(a, b standingBlock) int {
+		switch {
+		case a.group != b.group:
+			return cmp.Compare(a.group, b.group)
+		case a.start != b.start:
+			return cmp.Compare(a.start, b.start)
+		}
+		return strings.Compare(a.ID, b.ID)
 	})
-	var open []*standingBlock // of one prefix, whose end is not behind yet
+	var open []standingBlock // of one group, whose end is not behind yet
 	for i, b := range standing {
-		if i > 0 && (b.prefix != standing[i-1].prefix || b.within != standing[i-1].within) {
+		if i > 0 && b.group != standing[i-1].group {
 			open = open[:0]
 		}
-		open = slices.DeleteFunc(open, func(o *standingBlock) bool { return o.End < b.Start })
+		open = slices.DeleteFunc(open, func(o standingBlock) bool { return o.End < b.start })
 		for _, o := range open {
 			if f.full {
 				return
 			}
-			switch both := min(o.End, b.End); {
-			case o.Registry == b.Registry:
-				f.add("I1", Refused, fmt.Sprintf("both have serials %d to %d of prefix %s in registry %s", b.Start, both, quote(b.prefix), quote(b.Registry)), o.ID, b.ID)
-			case !o.standsFor(b) && !b.standsFor(o):
-				f.add("D2", Refused, fmt.Sprintf("registries %s and %s both have serials %d to %d of prefix %s, and neither is the other's origin", quote(o.Registry), quote(b.Registry), b.Start, both, quote(b.prefix)), o.ID, b.ID)
-			}
+			o.compare(b, f)
 		}
 		open = append(open, b)
 	}
 	checkOrigins(blocks, f)
 }
 
+// standingBlock is a block among those whose serials could be the same.
 type standingBlock struct {
 	*Block
-	prefix, within string
+	start int64 // the block's own, beside the group for the sake of sorting
+	group int32
 }
 
-func (b *standingBlock) standsFor(o *standingBlock) bool {
+// compare adds what two blocks with a serial in common are.
+func (b standingBlock) compare(o standingBlock, f *Findings) {
+	first, last := max(b.Start, o.Start), min(b.End, o.End)
+	switch prefix := NormalPrefix(b.Prefix); {
+	case b.Registry == o.Registry:
+		f.add("I1", Refused, fmt.Sprintf("both have serials %d to %d of prefix %s in registry %s", first, last, quote(prefix), quote(b.Registry)), b.ID, o.ID)
+	case !b.standsFor(o) && !o.standsFor(b):
+		f.add("D2", Refused, fmt.Sprintf("registries %s and %s both have serials %d to %d of prefix %s, and neither is the other's origin", quote(b.Registry), quote(o.Registry), first, last, quote(prefix)), b.ID, o.ID)
+	}
+}
+
+func (b standingBlock) standsFor(o standingBlock) bool {
 	return b.Origin != nil && b.Origin.Registry == o.Registry && b.Origin.ID == o.ID
 }
 
@@ -113,6 +139,9 @@ func checkOrigins(blocks []Block, f *Findings) {
 		if b.Origin != nil {
 			byID[*b.Origin] = 0
 		}
+	}
+	if len(byID) == 0 {
+		return
 	}
 	for _, b := range blocks {
 		if _, wanted := byID[Origin{b.Registry, b.ID}]; wanted {
