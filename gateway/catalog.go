@@ -217,14 +217,14 @@ func openS8(at site, _ *struct{}) (hardware.Device, error) {
 
 // inaSettings are the keys of a shunt monitor.
 type inaSettings struct {
-	Shunt Decimal `toml:"shunt_ohm"` // resistance of the shunt; without it there is no current
+	Shunt Positive `toml:"shunt_ohm"` // resistance of the shunt; without it there is no current
 }
 
 func inaModel(name, part string) Model {
 	return with(Model{Name: name, Part: part, Buses: i2cBus, Addressing: ByI2C, Address: ina2xx.Address}, inaSettings{},
 		func(at site, set *inaSettings) (hardware.Device, error) {
 			opts := &ina2xx.Opts{Model: name, Now: at.now}
-			if set.Shunt != (Decimal{}) {
+			if set.Shunt != (Positive{}) {
 				shunt, err := ina2xx.ParseShunt(set.Shunt.String())
 				if err != nil {
 					return nil, fmt.Errorf("shunt_ohm: %w", err)
@@ -361,11 +361,11 @@ func openMHZ19(at site, set *mhzSettings) (hardware.Device, error) {
 
 // pulseSettings are the keys of a pulse input.
 type pulseSettings struct {
-	Pin          string  `toml:"pin"`            // "GPIO17", or "pin 11" of the header
-	PulsesPerKWh Decimal `toml:"pulses_per_kwh"` // as on the meter's label; without it pulses are counted
-	Energy       string  `toml:"energy"`         // the channel that the energy belongs to
-	ActiveHigh   bool    `toml:"active_high"`    // the output drives the line up when it closes
-	ExternalBias bool    `toml:"external_bias"`  // the circuit has a resistor of its own
+	Pin          string   `toml:"pin"`            // "GPIO17", or "pin 11" of the header
+	PulsesPerKWh Positive `toml:"pulses_per_kwh"` // as on the meter's label; without it pulses are counted
+	Energy       string   `toml:"energy"`         // the channel that the energy belongs to
+	ActiveHigh   bool     `toml:"active_high"`    // the output drives the line up when it closes
+	ExternalBias bool     `toml:"external_bias"`  // the circuit has a resistor of its own
 }
 
 // pinned are settings that name pins of the header.
@@ -394,7 +394,7 @@ func openPulse(at site, set *pulseSettings) (hardware.Device, error) {
 		return nil, fmt.Errorf("pin: %w", err)
 	}
 	opts := &pulse.Opts{Energy: set.Energy, Now: at.now}
-	if set.PulsesPerKWh != (Decimal{}) {
+	if set.PulsesPerKWh != (Positive{}) {
 		opts.PulsesPerKWh = set.PulsesPerKWh.String()
 	}
 	return pulse.New(pulse.NewGPIO(pulse.GPIO{Chip: at.board.GPIOChip, Line: pin.Line, ActiveHigh: set.ActiveHigh, ExternalBias: set.ExternalBias}), opts)

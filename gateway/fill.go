@@ -156,6 +156,12 @@ func set(v reflect.Value, from any) error {
 			return err
 		}
 		return to.UnmarshalText([]byte(s))
+	case *Positive:
+		s, err := decimalText(from)
+		if err != nil {
+			return err
+		}
+		return to.UnmarshalText([]byte(s))
 	case encoding.TextUnmarshaler:
 		s, ok := from.(string)
 		if !ok {
@@ -237,7 +243,7 @@ func setAll(dst any, settings []Setting) error {
 		}
 		if v.Kind() == reflect.Slice {
 			element := reflect.New(v.Type().Elem()).Elem()
-			if err := set(element, s.Value); err != nil {
+			if err := set(element, typed(s.Value, element)); err != nil {
 				return fmt.Errorf("%s: %w", s.Key, err)
 			}
 			v.Set(reflect.Append(v, element))
@@ -400,3 +406,19 @@ func (d *Decimal) UnmarshalText(text []byte) error {
 
 // String writes d without an exponent.
 func (d Decimal) String() string { return entry.Decimal(d).String() }
+
+// Positive is a Decimal above zero. Its zero value stands for none.
+type Positive struct{ Decimal }
+
+// UnmarshalText reads what Decimal reads, and refuses what is not above zero.
+func (p *Positive) UnmarshalText(text []byte) error {
+	var d Decimal
+	if err := d.UnmarshalText(text); err != nil {
+		return err
+	}
+	if d.Mantissa <= 0 {
+		return fmt.Errorf("%s is not above zero", d)
+	}
+	p.Decimal = d
+	return nil
+}

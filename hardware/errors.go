@@ -2,7 +2,7 @@ package hardware
 
 import (
 	"errors"
-	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -30,15 +30,24 @@ var (
 )
 
 // Details of ErrMalformed, which each of them wraps: they tell refused bytes apart, and
-// are no classes of their own.
+// are no classes of their own. They may stand in an Error's place of the class.
 var (
 	// ErrTruncated: a frame ends before its time.
-	ErrTruncated = fmt.Errorf("truncated: %w", ErrMalformed)
+	ErrTruncated error = detail("truncated")
 	// ErrWrongReply: function, register count or length are not those asked for.
-	ErrWrongReply = fmt.Errorf("not the reply to the request: %w", ErrMalformed)
+	ErrWrongReply error = detail("not the reply to the request")
 	// ErrOverflow: a number is larger than a Value holds.
-	ErrOverflow = fmt.Errorf("number too large: %w", ErrMalformed)
+	ErrOverflow error = detail("number too large")
 )
+
+// detail is a kind of ErrMalformed that says more than its class, and so alone.
+type detail string
+
+// Error implements error.
+func (d detail) Error() string { return string(d) }
+
+// Unwrap returns the class.
+func (d detail) Unwrap() error { return ErrMalformed }
 
 var classes = []error{
 	ErrNoData, ErrStale, ErrChecksum, ErrWrongDevice, ErrMalformed, ErrDevice,
@@ -67,30 +76,30 @@ type Error struct {
 	Err    error  // the cause below, if any
 }
 
-// Error returns bus, device, operation, class, cause and remedy in one line.
+// Error returns bus, device, operation, class, cause and remedy in one line. A cause that
+// is of the class itself says it.
 func (e *Error) Error() string {
-	var b strings.Builder
-	for _, part := range []string{e.Bus, e.Device, e.Op} {
-		if part != "" {
-			b.WriteString(part)
-			b.WriteString(": ")
-		}
+	class := ""
+	if e.Class != nil && !errors.Is(e.Err, e.Class) {
+		class = e.Class.Error()
 	}
-	if e.Class != nil {
-		b.WriteString(e.Class.Error())
-	}
+	return e.text(class)
+}
+
+// Detail returns what Error says but for the class, which the caller says otherwise. It
+// is empty where there is no more to say.
+func (e *Error) Detail() string { return e.text("") }
+
+func (e *Error) text(class string) string {
+	parts := []string{e.Bus, e.Device, e.Op, class}
 	if e.Err != nil {
-		if e.Class != nil {
-			b.WriteString(": ")
-		}
-		b.WriteString(e.Err.Error())
+		parts = append(parts, e.Err.Error())
 	}
+	text := strings.Join(slices.DeleteFunc(parts, func(p string) bool { return p == "" }), ": ")
 	if e.Remedy != "" {
-		b.WriteString(" (")
-		b.WriteString(e.Remedy)
-		b.WriteByte(')')
+		text += " (" + e.Remedy + ")"
 	}
-	return b.String()
+	return text
 }
 
 // Unwrap returns class and cause, for errors.Is and errors.As.

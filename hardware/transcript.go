@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -123,8 +124,11 @@ func ParseTranscript(text []byte) (*Transcript, error) {
 		}
 		digits := bytes.Join(bytes.Fields(line), nil)
 		data := make([]byte, hex.DecodedLen(len(digits)))
-		if _, err := hex.Decode(data, digits); err != nil {
-			return nil, fmt.Errorf("line %d: %w", number, err)
+		var wrong hex.InvalidByteError
+		if _, err := hex.Decode(data, digits); errors.As(err, &wrong) {
+			return nil, fmt.Errorf("line %d: %q is no hex digit", number, rune(wrong))
+		} else if err != nil {
+			return nil, fmt.Errorf("line %d: a hex digit without its other half", number)
 		}
 		switch {
 		case len(data) == 0:

@@ -67,7 +67,10 @@ func (o *decodeOptions) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	device, err := m.Decoder(settings)
-	if err != nil {
+	switch {
+	case err != nil && strings.HasPrefix(err.Error(), m.Name): // the driver said so
+		return err
+	case err != nil:
 		return fmt.Errorf("%s: %w", m.Name, err)
 	}
 	text, err := readInput(cmd.InOrStdin(), args[0])
@@ -82,9 +85,9 @@ func (o *decodeOptions) run(cmd *cobra.Command, args []string) error {
 	err = decode(&batch)
 	switch {
 	case errors.Is(err, modbus.ErrNoRequest):
-		return fmt.Errorf("%s: replies of a %s mean nothing without their requests: give each before its reply, on a line that starts with \">\"", args[0], m.Name)
+		return fmt.Errorf("%s: replies of %s mean nothing without their requests: give each before its reply, on a line that starts with \">\"", args[0], m.Name)
 	case err != nil:
-		return &exitError{exitFailed, fmt.Errorf("refused: %s: %w", refusalCode(err), err)}
+		return &exitError{exitFailed, fmt.Errorf("refused: %s: %s", refusalCode(err), refusalDetail(err))}
 	}
 	about := device.Describe()
 	return failed(printDecoded(cmd.OutOrStdout(), m, &about, &batch))
@@ -160,7 +163,10 @@ func (o *decodeOptions) input(m gateway.Model, device hardware.Device, text []by
 		}
 	default:
 		forms := []string{"hex", "text", "registers"}
-		return nil, fmt.Errorf("unknown format %q%s", o.format, didYouMean(gateway.Nearest(o.format, forms)))
+		if near := gateway.Nearest(o.format, forms); near != "" {
+			return nil, fmt.Errorf("unknown format %q; did you mean %q?", o.format, near)
+		}
+		return nil, fmt.Errorf("unknown format %q: the formats are %s", o.format, strings.Join(forms, ", "))
 	}
 	d := device.(hardware.Decoder)
 	return func(b *hardware.Batch) error { return d.Decode(t, b) }, nil
@@ -186,6 +192,14 @@ func refusalCode(err error) string {
 		}
 	}
 	return "malformed"
+}
+
+// refusalDetail says what the code of a refusal does not.
+func refusalDetail(err error) string {
+	if e, ok := err.(*hardware.Error); ok && e.Detail() != "" {
+		return e.Detail()
+	}
+	return err.Error()
 }
 
 // decoded is what decode prints.

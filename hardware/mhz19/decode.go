@@ -28,7 +28,7 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 		}
 	}
 	if t.Len() == 0 {
-		return malformed(fmt.Errorf("%w: nothing was received", hardware.ErrTruncated))
+		return refuse(hardware.ErrTruncated, "nothing was received")
 	}
 	if measured {
 		q := d.doubt
@@ -45,7 +45,7 @@ func exchange(sent, received []byte) (command byte, err error) {
 	command = cmdCO2
 	if len(sent) > 0 {
 		if len(sent) != frameSize || sent[0] != 0xFF || sent[1] != 0x01 || checksum(sent) != sent[frameSize-1] {
-			return 0, malformed(fmt.Errorf("%d bytes sent are no command", len(sent)))
+			return 0, refuse(hardware.ErrMalformed, "%d bytes sent are no command", len(sent))
 		}
 		command = sent[2]
 	}
@@ -56,13 +56,15 @@ func exchange(sent, received []byte) (command byte, err error) {
 	case len(received) == 0:
 		return 0, &hardware.Error{Class: hardware.ErrStale, Err: errors.New("the command was not answered")}
 	case received[0] != 0xFF:
-		return 0, malformed(fmt.Errorf("the reply begins with %#02x, not 0xff", received[0]))
+		return 0, refuse(hardware.ErrMalformed, "the reply begins with %#02x, not 0xff", received[0])
 	case len(received) < frameSize:
-		return 0, malformed(fmt.Errorf("%w: %d bytes, a reply has %d", hardware.ErrTruncated, len(received), frameSize))
+		return 0, refuse(hardware.ErrTruncated, "%d bytes, a reply has %d", len(received), frameSize)
 	case len(received) > frameSize:
 		return 0, &hardware.Error{Class: hardware.ErrStale, Err: fmt.Errorf("%d bytes follow the reply", len(received)-frameSize)}
 	}
 	return command, check(received, command)
 }
 
-func malformed(err error) error { return &hardware.Error{Class: hardware.ErrMalformed, Err: err} }
+func refuse(class error, format string, args ...any) error {
+	return &hardware.Error{Class: class, Err: fmt.Errorf(format, args...)}
+}

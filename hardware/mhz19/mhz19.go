@@ -272,7 +272,7 @@ func check(frame []byte, command byte) error {
 	case frame[frameSize-1] != sum:
 		return &hardware.Error{Class: hardware.ErrChecksum, Err: fmt.Errorf("the frame ends in %#02x, calculated %#02x", frame[frameSize-1], sum)}
 	case frame[1] != command:
-		return &hardware.Error{Class: hardware.ErrMalformed, Err: fmt.Errorf("%w: command %#02x was answered, %#02x was sent", hardware.ErrWrongReply, frame[1], command)}
+		return &hardware.Error{Class: hardware.ErrWrongReply, Err: fmt.Errorf("command %#02x was answered, %#02x was sent", frame[1], command)}
 	}
 	return nil
 }

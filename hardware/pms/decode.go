@@ -105,7 +105,7 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 	case skipped > 0:
 		return &hardware.Error{Class: hardware.ErrMalformed, Err: fmt.Errorf("no frame begins in %d bytes", skipped)}
 	default:
-		return &hardware.Error{Class: hardware.ErrMalformed, Err: fmt.Errorf("%w: nothing was received", hardware.ErrTruncated)}
+		return &hardware.Error{Class: hardware.ErrTruncated, Err: errors.New("nothing was received")}
 	}
 	if skipped > 0 {
 		dst.Warn(hardware.WarnResync, fmt.Sprintf("%d bytes before the first good frame", skipped))
@@ -170,7 +170,7 @@ func wrong(b []byte) error {
 }
 
 func truncated(n int) error {
-	return &hardware.Error{Class: hardware.ErrMalformed, Err: fmt.Errorf("%w: %d bytes of a frame of %d", hardware.ErrTruncated, n, frameSize)}
+	return &hardware.Error{Class: hardware.ErrTruncated, Err: fmt.Errorf("%d bytes of a frame of %d", n, frameSize)}
 }
 
 // add adds the values of an intact frame.

@@ -65,7 +65,7 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 // merge takes all exchanges of a transcript.
 func (f *found) merge(t *hardware.Transcript, dst *hardware.Batch) error {
 	if t.Len() == 0 {
-		return malformed(fmt.Errorf("%w: nothing was received", hardware.ErrTruncated))
+		return refuse(hardware.ErrTruncated, "nothing was received")
 	}
 	for i := range t.Len() {
 		sent, received := t.Exchange(i)
@@ -129,7 +129,7 @@ func (f *found) shdlc(sent, received []byte, dst *hardware.Batch) error {
 		return err
 	}
 	if r.command != command {
-		return malformed(fmt.Errorf("%w: command %#02x was answered, %#02x was sent", hardware.ErrWrongReply, r.command, command))
+		return refuse(hardware.ErrWrongReply, "command %#02x was answered, %#02x was sent", r.command, command)
 	}
 	if err := r.refused(); err != nil {
 		return err
@@ -167,7 +167,7 @@ func (f *found) i2c(sent, received []byte, dst *hardware.Batch) error {
 	command, ok := uint16(i2cMeasurement), true
 	if len(sent) > 0 {
 		if command, ok = sensirion.Command(sent); !ok {
-			return malformed(fmt.Errorf("%d bytes sent are no command", len(sent)))
+			return refuse(hardware.ErrMalformed, "%d bytes sent are no command", len(sent))
 		}
 	}
 	n, known := answers[command]
@@ -240,7 +240,7 @@ func (f *found) told(what byte, data []byte) error {
 func version(major, minor byte) string { return fmt.Sprintf("%d.%d", major, minor) }
 
 func wrongLength(command byte, n int) error {
-	return malformed(fmt.Errorf("%w: %d bytes answer command %#02x", hardware.ErrWrongReply, n, command))
+	return refuse(hardware.ErrWrongReply, "%d bytes answer command %#02x", n, command)
 }
 
 // skipped warns of an answer that means nothing here.

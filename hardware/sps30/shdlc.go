@@ -70,11 +70,11 @@ func (c *content) unstuff(frame []byte) error {
 			switch v = frame[i] ^ 0x20; v {
 			case flag, escape, 0x11, 0x13:
 			default:
-				return malformed(fmt.Errorf("byte %#02x after %#02x is not a stuffed one", frame[i], escape))
+				return refuse(hardware.ErrMalformed, "byte %#02x after %#02x is not a stuffed one", frame[i], escape)
 			}
 		}
 		if c.n == len(c.bytes) {
-			return malformed(fmt.Errorf("a frame of %d bytes", len(frame)))
+			return refuse(hardware.ErrMalformed, "a frame of %d bytes", len(frame))
 		}
 		c.bytes[c.n] = v
 		c.n++
@@ -82,7 +82,7 @@ func (c *content) unstuff(frame []byte) error {
 	}
 	switch {
 	case c.n < 4:
-		return malformed(fmt.Errorf("%w: a frame of %d bytes", hardware.ErrTruncated, len(frame)))
+		return refuse(hardware.ErrTruncated, "a frame of %d bytes", len(frame))
 	case sum != 0xFF:
 		return &hardware.Error{Class: hardware.ErrChecksum, Err: fmt.Errorf("the bytes of the frame add up to %#02x, not 0xff", sum)}
 	}
@@ -104,9 +104,9 @@ func (c *content) read(received []byte) (reply, error) {
 	skip, length := cut(received)
 	switch {
 	case skip > 0:
-		return reply{}, malformed(fmt.Errorf("the reply begins with %#02x, not %#02x", received[0], flag))
+		return reply{}, refuse(hardware.ErrMalformed, "the reply begins with %#02x, not %#02x", received[0], flag)
 	case length == 0:
-		return reply{}, malformed(fmt.Errorf("%w: the frame has no end", hardware.ErrTruncated))
+		return reply{}, refuse(hardware.ErrTruncated, "the frame has no end")
 	case length < len(received):
 		return reply{}, &hardware.Error{Class: hardware.ErrStale, Err: fmt.Errorf("%d bytes follow the reply", len(received)-length)}
 	}
@@ -118,7 +118,7 @@ func (c *content) read(received []byte) (reply, error) {
 	case b[0] != 0:
 		return reply{}, &hardware.Error{Class: hardware.ErrWrongDevice, Err: fmt.Errorf("address %d answered, the part has 0", b[0])}
 	case len(b) < 4 || int(b[3]) != len(b)-4:
-		return reply{}, malformed(fmt.Errorf("%w: length and number of bytes differ", hardware.ErrTruncated))
+		return reply{}, refuse(hardware.ErrTruncated, "length and number of bytes differ")
 	}
 	return reply{command: b[1], state: b[2], data: b[4:]}, nil
 }
@@ -126,14 +126,14 @@ func (c *content) read(received []byte) (reply, error) {
 // request reads a request that was sent: its command and its data.
 func (c *content) request(sent []byte) (command byte, data []byte, err error) {
 	if skip, length := cut(sent); skip != 0 || length != len(sent) {
-		return 0, nil, malformed(fmt.Errorf("%d bytes sent are no frame", len(sent)))
+		return 0, nil, refuse(hardware.ErrMalformed, "%d bytes sent are no frame", len(sent))
 	}
 	if err := c.unstuff(sent); err != nil {
-		return 0, nil, malformed(fmt.Errorf("the frame sent: %w", err.(*hardware.Error).Err))
+		return 0, nil, refuse(hardware.ErrMalformed, "the frame sent: %w", err.(*hardware.Error).Err)
 	}
 	b := c.bytes[:c.n]
 	if b[0] != 0 || int(b[2]) != len(b)-3 {
-		return 0, nil, malformed(fmt.Errorf("the frame sent is no request"))
+		return 0, nil, refuse(hardware.ErrMalformed, "the frame sent is no request")
 	}
 	return b[1], b[3:], nil
 }
@@ -161,4 +161,6 @@ func (r reply) refused() error {
 	return &hardware.Error{Class: hardware.ErrDevice, Err: fmt.Errorf("command %#02x: state %#02x, %s", r.command, code, text)}
 }
 
-func malformed(err error) error { return &hardware.Error{Class: hardware.ErrMalformed, Err: err} }
+func refuse(class error, format string, args ...any) error {
+	return &hardware.Error{Class: class, Err: fmt.Errorf(format, args...)}
+}

@@ -63,7 +63,7 @@ func (w *shdlcWire) ask(ctx context.Context, t *hardware.Transcript, request []b
 	}
 	r, err := w.content.read(b)
 	if err == nil && r.command != command(request) {
-		err = malformed(fmt.Errorf("%w: command %#02x was answered, %#02x was sent", hardware.ErrWrongReply, r.command, command(request)))
+		err = refuse(hardware.ErrWrongReply, "command %#02x was answered, %#02x was sent", r.command, command(request))
 	}
 	w.flagged = r.state&failing != 0
 	return r, err

@@ -110,7 +110,7 @@ func (p *Port) read(ctx context.Context, until time.Time, cut Cutter) (n int, er
 		case n == 0:
 			return 0, &hardware.Error{Class: hardware.ErrAbsent, Err: errors.New("no answer"), Remedy: "check supply, RX and TX, and the speed"}
 		default:
-			return n, &hardware.Error{Class: hardware.ErrMalformed, Err: fmt.Errorf("%w after %d bytes", hardware.ErrTruncated, n)}
+			return n, &hardware.Error{Class: hardware.ErrTruncated, Err: fmt.Errorf("the frame ends after %d bytes", n)}
 		}
 		k, err := p.once(ctx, n, earliest(ctx, now.Add(slice), until))
 		if n += k; err != nil {
