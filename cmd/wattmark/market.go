@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -114,6 +116,8 @@ func marketRun(cmd *cobra.Command, name string, work func([]byte) ([]byte, error
 	if err != nil {
 		return failed(err)
 	}
+	// A reader that has gone is a failed write like any other: status 1, no signal.
+	signal.Ignore(syscall.SIGPIPE)
 	if _, err := cmd.OutOrStdout().Write(result); err != nil {
 		return failed(fmt.Errorf("writing the result: %w", err))
 	}

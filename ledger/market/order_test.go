@@ -185,6 +185,32 @@ func TestBookCancels(t *testing.T) {
 	wantFault(t, "an offer from before it was taken back", b.Place(sell(2, at(90, 5)), home), "nonce")
 }
 
+// TestBookIsFull fills one side of a book: a replacement counts once, and the other
+// side not at all.
+func TestBookIsFull(t *testing.T) {
+	b := &market.Book{Zone: "z", Interval: noon}
+	home := &market.Party{Zone: "z", Power: 4000}
+	steps := slices.Repeat([]market.Step{at(5, 1)}, market.MaxSteps)
+	order := func(n int, nonce uint64, steps []market.Step) market.Order {
+		return market.Order{ID: "x", Zone: "z", Member: fmt.Sprintf("m%06d", n), Interval: noon, Side: market.Buy, Nonce: nonce, Steps: steps}
+	}
+	const full = market.MaxOrders / market.MaxSteps
+	for n := range full {
+		if err := b.Place(order(n, 1, steps), home); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantFault(t, "one more", b.Place(order(full, 1, steps[:1]), home), "steps")
+	wantFault(t, "another of the last", b.Place(order(full-1, 2, steps), home), "")
+	wantFault(t, "one step less", b.Place(order(full-1, 3, steps[1:]), home), "")
+	wantFault(t, "too much", b.Place(order(full, 2, steps[:2]), home), "steps")
+	wantFault(t, "what fits", b.Place(order(full, 2, steps[:1]), home), "")
+	wantFault(t, "the other side", b.Place(sell(1, at(9, 1)), home), "")
+	if a := b.Auction(market.Uniform, [32]byte{}); len(a.Bids) != market.MaxOrders || len(a.Offers) != 1 {
+		t.Errorf("the auction has %d bids and %d offers", len(a.Bids), len(a.Offers))
+	}
+}
+
 // TestBookOfWhatWasPlaced places drawn orders: the book holds each one's last, in
 // whatever order members came, and its auction is one that Check passes.
 func TestBookOfWhatWasPlaced(t *testing.T) {
