@@ -11,18 +11,18 @@ import (
 type file struct {
 	to   string
 	mode os.FileMode
-	from string // in the checkout's folder deploy, or made by the build
-	// how the text becomes the file.
-	how how
+	from string // in the checkout's folder deploy, or where the build makes it
+	how  how
 }
 
+// how says what becomes of a file on its way into a package.
 type how int
 
 const (
 	asIs how = iota
 	zipped
-	made    // by the build: from is its name there
-	setting // the administrator's changes stay (a conffile)
+	made    // by the build, as it is packed
+	setting // as it is, and the administrator's changes stay (a conffile)
 )
 
 // contents is what is in a package.

@@ -20,11 +20,7 @@ import (
 )
 
 func main() {
-	err := run(os.Args[1:], os.Stdout)
-	switch {
-	case err == nil, errors.Is(err, flag.ErrHelp):
-		return
-	default:
+	if err := run(os.Args[1:], os.Stdout); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "deb:", err)
 		os.Exit(1)
 	}
