@@ -125,7 +125,7 @@ func (a *Auction) checkTop() error {
 
 func checkCount(name string, n int) error {
 	if n > MaxOrders {
-		return top.fault(name, "%d orders, want at most %d", n, MaxOrders)
+		return top.fault(name, "more than %d orders", MaxOrders)
 	}
 	return nil
 }
@@ -171,7 +171,7 @@ func (b *Bid) checkPremium(w where) error {
 
 func (b *Bid) checkPrefer(w where) error {
 	if len(b.Prefer) > MaxPrefer {
-		return w.fault("prefer", "%d members, want at most %d", len(b.Prefer), MaxPrefer)
+		return w.fault("prefer", "more than %d members", MaxPrefer)
 	}
 	for i, m := range b.Prefer {
 		if err := w.id(preferred(i), m, maxMember); err != nil {

@@ -8,10 +8,12 @@ import (
 	"wattmark/ledger/unit"
 )
 
-// Limits of one auction and of one order.
+// Limits of one auction, of one pool and of one order.
 const (
 	// MaxOrders is the most bids, and the most offers, of one auction.
 	MaxOrders = 1_000_000
+	// MaxMembers is the most members of one pool.
+	MaxMembers = 10_000_000
 	// MaxPrefer is the most neighbours that a bid may prefer.
 	MaxPrefer = 10
 	maxOrder  = 80 // bytes of an order's id
@@ -73,7 +75,7 @@ func (w where) fault(name, format string, args ...any) *Fault {
 // id checks the id of an order or member.
 func (w where) id(name, id string, most int) error {
 	if id == "" || len(id) > most {
-		return w.fault(name, "%d characters, want 1 to %d", len(id), most)
+		return w.fault(name, "%d bytes, want 1 to %d", len(id), most)
 	}
 	for i := range len(id) {
 		switch b := id[i]; {

@@ -127,6 +127,8 @@ func TestClearRefuses(t *testing.T) {
 		{good, `null`, "input"},
 		{good, `[]`, "input"},
 		{good, `"x"`, "input"},
+		{`"bids":[`, `"bids":[` + strings.Repeat("1,", 1_000_001), "bids"},
+		{`"bids":[`, `"bids":[` + strings.Repeat("1,", 1_000), "bids[0]"},
 		{good, good + `{}`, "input"},
 		{good, good + `,`, "input"},
 		{good, good[:len(good)-1], "input"},

@@ -144,8 +144,9 @@ func (v value) text() string {
 	return s
 }
 
-// list reads an array.
-func (r *reader) list(name string, v value) []value {
+// list reads an array, up to the first element more than there may be: enough to say
+// so, whatever the file's length.
+func (r *reader) list(name string, v value, most int) []value {
 	switch {
 	case v == nil:
 		r.missing(name)
@@ -157,7 +158,7 @@ func (r *reader) list(name string, v value) []value {
 	var list []value
 	for at := 1; ; {
 		e, end := v.next(at)
-		if e == nil {
+		if e == nil || len(list) > most {
 			return list
 		}
 		list, at = append(list, e), end

@@ -58,7 +58,7 @@ func ParseAuction(file []byte) (*Auction, error) {
 
 // orders reads a list of orders as far as its length.
 func (r *reader) orders(name string, v value) []value {
-	list := r.list(name, v)
+	list := r.list(name, v, MaxOrders)
 	r.check(checkCount(name, len(list)))
 	return list
 }
@@ -76,7 +76,7 @@ func (b *Bid) parse(w where, v value) error {
 	b.Premium = optional(r, "premium", f[5], 0, 0, MaxFee)
 	r.check(b.checkPremium(w))
 	if f[6] != nil {
-		for i, e := range r.list("prefer", f[6]) {
+		for i, e := range r.list("prefer", f[6], MaxPrefer) {
 			b.Prefer = append(b.Prefer, r.text(preferred(i), e))
 		}
 		r.check(b.checkPrefer(w))
@@ -120,7 +120,8 @@ func ParsePool(file []byte) (*Pool, error) {
 	if f[4] != nil && string(f[4]) != "null" {
 		p.AuctionPrice = new(number(r, "auction_price", f[4], -unit.MaxPrice, unit.MaxPrice))
 	}
-	members := r.list("members", f[5])
+	members := r.list("members", f[5], MaxMembers)
+	r.check(checkMembers(len(members)))
 	if r.err != nil {
 		return nil, r.err
 	}

@@ -100,11 +100,22 @@ func (p *Pool) Check() error {
 
 // checkTop looks at all but the members.
 func (p *Pool) checkTop() error {
-	err := first(checkPoolRule(p.Rule), p.Tariff.check(), p.checkSupplyDemand(), p.checkDeviation())
-	if err == nil && p.AuctionPrice != nil {
-		err = top.price("auction_price", *p.AuctionPrice)
+	if err := first(checkPoolRule(p.Rule), p.Tariff.check(), p.checkSupplyDemand(), within(top, "deviation_ppm", p.Deviation, 0, unit.Million)); err != nil {
+		return err
 	}
-	return err
+	if p.AuctionPrice != nil {
+		if err := top.price("auction_price", *p.AuctionPrice); err != nil {
+			return err
+		}
+	}
+	return checkMembers(len(p.Members))
+}
+
+func checkMembers(n int) error {
+	if n > MaxMembers {
+		return top.fault("members", "more than %d members", MaxMembers)
+	}
+	return nil
 }
 
 func checkPoolRule(r PoolRule) error {
@@ -132,10 +143,6 @@ func (p *Pool) checkSupplyDemand() error {
 		return inTariff.fault("feed_in", "%d is below 0, which rule sdr cannot settle", int64(p.Tariff.FeedIn))
 	}
 	return nil
-}
-
-func (p *Pool) checkDeviation() error {
-	return within(top, "deviation_ppm", p.Deviation, 0, unit.Million)
 }
 
 func (m *Meter) check(w where) error {

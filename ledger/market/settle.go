@@ -362,3 +362,19 @@ func (s *Settlement) checkInvariants() error {
 	}
 	return nil
 }
+
+// Unaccounted returns the energy that the feeder's meter says went into the zone, less
+// losses, and that no member's meter shows: theft, a faulty meter, or a stolen key. It
+// is negative where members' meters show more than went in. The feeder's is import less
+// export, as a member's; estimated exports count, as they flowed whether or not they
+// earn anything. Beyond a tolerance it is an alarm, and stops nothing.
+func (s *Settlement) Unaccounted(feeder, losses unit.Energy) (unit.Energy, error) {
+	var sum unit.Tally[unit.Energy]
+	sum.Add(feeder)
+	sum.Add(-losses)
+	for i := range s.pool.Members {
+		m := &s.pool.Members[i]
+		sum.Add(m.Export - m.Import)
+	}
+	return sum.Sum()
+}

@@ -215,6 +215,21 @@ func TestNobodyIsWorseOff(t *testing.T) {
 	}
 }
 
+// TestUnaccounted bridges a meter: the feeder still sees what it no longer does.
+func TestUnaccounted(t *testing.T) {
+	p := &market.Pool{Rule: market.MidMarket, Members: []market.Meter{
+		{Member: "anna", Import: 900}, {Member: "cleo", Export: 200}, {Member: "eva", Quality: market.Estimated, Export: 100}, {Member: "fred", Quality: market.Missing}}}
+	s, err := market.Settle(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ feeder, losses, want unit.Energy }{{600, 0, 0}, {612, 12, 0}, {700, 12, 88}, {0, 0, -600}} {
+		if got, err := s.Unaccounted(test.feeder, test.losses); got != test.want || err != nil {
+			t.Errorf("feeder %d, losses %d: got %d, %v, want %d", test.feeder, test.losses, got, err, test.want)
+		}
+	}
+}
+
 func TestReadings(t *testing.T) {
 	for _, test := range []struct {
 		quality            market.Quality
