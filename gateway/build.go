@@ -152,6 +152,9 @@ func (f *File) device(d *DeviceTable) Device {
 	return out
 }
 
+// Derivation returns the derived device of the i-th table.
+func (f *File) Derivation(i int) sampler.Derived { return f.Derived[i].derived() }
+
 // derived returns the derived device of a table.
 func (d *DerivedTable) derived() sampler.Derived {
 	return sampler.Derived{

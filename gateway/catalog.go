@@ -195,6 +195,12 @@ func index(models ...Model) map[string]Model {
 	return table
 }
 
+// lined are settings on which it depends how a serial line is set.
+type lined interface {
+	// usualMode returns the mode, empty for the model's.
+	usualMode() string
+}
+
 // channelSettings are the keys of parts that can read less than everything.
 type channelSettings struct {
 	Channels []string `toml:"channels"` // what to read; empty is all
@@ -308,6 +314,16 @@ func openSML(at site, _ *struct{}) (hardware.Device, error) {
 type iecSettings struct {
 	Push         bool   `toml:"push"`          // it speaks unasked (mode D), else it is asked (mode C)
 	MeterAddress string `toml:"meter_address"` // in mode C; empty asks whatever meter is there
+}
+
+// usualMode is how the line is set to a meter that pushes: at the 9600 baud of those that
+// are met, which scan listens at. The 2400 baud that IEC 62056-21 has for mode D must be
+// said. In mode C a line starts as the model says.
+func (s *iecSettings) usualMode() string {
+	if s.Push {
+		return "9600 7E1"
+	}
+	return ""
 }
 
 func openIEC(at site, set *iecSettings) (hardware.Device, error) {

@@ -273,6 +273,9 @@ func (f *File) checkDevices() {
 		m = m.on(on.Kind)
 		if on.Kind == BusSerial && on.Mode == "" {
 			on.Mode = m.Mode
+			if l, ok := d.Settings.(lined); ok && l.usualMode() != "" {
+				on.Mode = l.usualMode()
+			}
 		}
 		f.checkPlace(at, d, m)
 		if m.Addressing == ByPin {

@@ -75,6 +75,26 @@ func TestParseFile(t *testing.T) {
 	}
 }
 
+// A serial line that says nothing of its mode is set to what its device usually speaks.
+func TestUsualMode(t *testing.T) {
+	for device, want := range map[string]string{
+		`model = "iec62056"`:                 "300 7E1",
+		"model = \"iec62056\"\npush = true":  "9600 7E1",
+		"model = \"iec62056\"\npush = false": "300 7E1",
+		`model = "dsmr"`:                     "115200 8N1",
+		`model = "sml"`:                      "", // package bus's own: 9600 8N1
+	} {
+		text := strings.Replace(good, "model = \"sdm630\"\nbus = \"rs485\"\nunit = 1\nchannels = [\"active_power\", \"active_energy_import\"]", device+"\nbus = \"rs485\"", 1)
+		f, err := gateway.ParseFile("gateway.toml", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := f.Buses[0].Mode; got != want {
+			t.Errorf("%s: the line is set to %q, want %q", device, got, want)
+		}
+	}
+}
+
 // TestMistakes makes one change to a good file each, and all of them together.
 func TestMistakes(t *testing.T) {
 	tests := []struct {

@@ -24,6 +24,7 @@ import (
 type Gateway struct {
 	cfg     Config
 	buses   []*bus.Bus
+	parts   []part            // those that are read
 	modes   map[string]string // of metering points, by subject
 	outbox  *outbox.Outbox
 	sampler *sampler.Sampler
@@ -62,6 +63,8 @@ type SignStats struct {
 	Signed   uint64
 	Failures uint64 // attempts that made no signature or got no number
 	Failure  string // why the last attempt failed, empty if it did not
+	// Took is how long the key was at work.
+	Took time.Duration
 }
 
 // Open opens the outbox, raises the boot count and prepares everything else. It
@@ -149,6 +152,9 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 		dev, err := d.Open(b, g.cfg.Clock.Monotonic)
 		if err != nil {
 			return fmt.Errorf("device %q: %w", d.Name, err)
+		}
+		if !d.Disabled {
+			g.parts = append(g.parts, part{d.Name, dev, b})
 		}
 		devices = append(devices, sampler.Device{Name: d.Name, Device: dev, Bus: scheduled(b), Subject: d.Subject, Period: d.Period, Offset: d.Offset, Disabled: d.Disabled})
 	}
@@ -240,8 +246,8 @@ func (g *Gateway) newest() (map[string]time.Time, error) {
 	}
 }
 
-// Run works until ctx ends; then it signs the packs at hand, makes them durable,
-// and closes the outbox.
+// Run works until ctx ends; then it signs the packs at hand, makes them durable, leaves
+// the parts idle, and closes the outbox.
 func (g *Gateway) Run(ctx context.Context) error {
 	// Stages end one after the other: what a later one holds, an earlier one made.
 	ctx, cancel := context.WithCancel(ctx)
@@ -269,7 +275,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 		cancel()
 	})
 	upper.Wait()
+	upper.Go(func() { g.halt(below) })
 	g.drain(below)
+	upper.Wait()
 	stopBelow()
 	buses.Wait()
 	lower.Wait()

@@ -43,6 +43,7 @@ var (
 	busHung            = figure("bus_hung_total", "Transfers that were abandoned.", "bus")
 	busFailures        = figure("bus_failures_total", "Jobs that failed, by class.", "bus", "class")
 	signaturesTotal    = figure("signatures_total", "Statements that were signed.")
+	signSeconds        = figure("signature_seconds_total", "Time that the key was at work.")
 	signFailures       = figure("signature_failures_total", "Attempts to sign that failed.")
 	outboxStatements   = figure("outbox_statements", "Statements that wait for a receipt.")
 	outboxBytes        = figure("outbox_bytes", "Bytes of the statements that wait for a receipt.")
@@ -72,6 +73,7 @@ func metrics(s *console.Status) []byte {
 	x.devices(s.Devices)
 	x.buses(s.Buses)
 	x.counter(signaturesTotal, s.Key.Signed)
+	x.gauge(signSeconds, s.Key.SignS)
 	x.counter(signFailures, s.Key.Failures)
 	o := &s.Outbox
 	x.gauge(outboxStatements, float64(o.Pending))

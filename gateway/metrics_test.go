@@ -33,6 +33,7 @@ func TestPrometheusReadsMetrics(t *testing.T) {
 	}}
 	f.status.Uplink.Refusals = map[string]uint64{"future": 4}
 	f.status.Outbox.State = "memory"
+	f.status.Key.SignS = 0.125
 	w := httptest.NewRecorder()
 	gateway.Metrics(f).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
 	parser := expfmt.NewTextParser(model.LegacyValidation)
@@ -68,6 +69,7 @@ func TestPrometheusReadsMetrics(t *testing.T) {
 		{0.25, "wattmark_bus_busy_ratio", []string{"rs485"}},
 		{3, "wattmark_bus_stale_total", []string{"rs485"}},
 		{0, "wattmark_bus_stale_total", []string{"i2c"}},
+		{0.125, "wattmark_signature_seconds_total", nil},
 		{4, "wattmark_refusals_total", []string{"future"}},
 		{1, "wattmark_outbox_in_memory", nil},
 	} {

@@ -142,6 +142,13 @@ func (g *Gateway) note(err error) {
 	g.stats.Failure = err.Error()
 }
 
+// took counts the time of an attempt.
+func (g *Gateway) took(t time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.stats.Took += t
+}
+
 // signPack makes one statement of a pack and logs it.
 func (g *Gateway) signPack(p *sampler.Pack) error {
 	gaps := g.outbox.Gaps()
@@ -196,7 +203,9 @@ func (g *Gateway) signDraft(d *draft) (Signed, error) {
 	if err != nil {
 		return Signed{}, err
 	}
+	begin := time.Now()
 	statement, err := signer.Sign(g.cfg.Key, header, d.payload)
+	g.took(time.Since(begin))
 	if err != nil {
 		return Signed{}, fmt.Errorf("signing statement %d-%d: %w", boot, seq, err)
 	}

@@ -45,6 +45,7 @@ func (g *Gateway) Status() console.Status {
 		Key: console.Key{
 			Backend: g.cfg.KeyBackend, Algorithm: g.cfg.Key.Public().Algorithm().String(), ID: g.cfg.Key.Public().ID().String(),
 			Signed: stats.Sign.Signed, Failures: stats.Sign.Failures, Failure: stats.Sign.Failure,
+			SignS: stats.Sign.Took.Seconds(),
 		},
 		Clock: console.Clock{
 			Quality: g.cfg.Clock.Quality(), UncertaintyMS: g.cfg.Clock.Uncertainty().Milliseconds(),

@@ -76,9 +76,9 @@ type Descriptor struct {
 	Model    string // name in the configuration and on the command line: "sdm630"
 	Part     string // name on the label: "Eastron SDM630"
 	Channels []Channel
-	// Settle is the longest time from set-up or from one result to the next one:
-	// how long a caller may have to be patient with ErrNoData. Zero for a part that
-	// always has an answer.
+	// Settle is the longest time from set-up or from one result to the next one, or
+	// that one takes: how long a caller may have to be patient with ErrNoData and with
+	// Sense. Zero for a part that always has an answer at once.
 	Settle time.Duration
 }
 

@@ -22,7 +22,9 @@ const (
 	Late
 	// NoSign: the part cannot tell import from export.
 	NoSign
-	// Coarse: the part's step is above 100 Wh or above 1 % of the value.
+	// Coarse: the part's step is above 100 Wh, of a total of energy, or above 1 % of the
+	// value, of a gauge that a register counts in tens of its unit or more. Steps of one
+	// unit and less are not called so: near zero every step is large.
 	Coarse
 	// Estimated: not a measurement, such as eCO2. Bars a claim.
 	Estimated

@@ -54,6 +54,15 @@ func appendZeros(b []byte, n int) []byte {
 	return b
 }
 
+// CoarseGauge returns Coarse for a gauge whose step, 10^Exponent, is ten units or more and
+// above 1 % of the value.
+func CoarseGauge(kind Kind, v Value) Quality {
+	if kind == Gauge && v.Exponent > 0 && v.Mantissa > -100 && v.Mantissa < 100 {
+		return Coarse
+	}
+	return 0
+}
+
 // Compare returns -1, 0 or 1 as the number of v is below, equal to or above that
 // of w. Channels and qualities are not looked at.
 func (v Value) Compare(w Value) int {

@@ -112,3 +112,25 @@ func TestRoundDiv(t *testing.T) {
 		}
 	}
 }
+
+// A gauge in tens of its unit says little while it is small.
+func TestCoarseGauge(t *testing.T) {
+	for _, c := range []struct {
+		kind hardware.Kind
+		v    hardware.Value
+		want hardware.Quality
+	}{
+		{hardware.Gauge, hardware.Value{Mantissa: 99, Exponent: 1}, hardware.Coarse},
+		{hardware.Gauge, hardware.Value{Mantissa: -99, Exponent: 3}, hardware.Coarse},
+		{hardware.Gauge, hardware.Value{Mantissa: 0, Exponent: 1}, hardware.Coarse},
+		{hardware.Gauge, hardware.Value{Mantissa: 100, Exponent: 1}, 0}, // a step is 1 %
+		{hardware.Gauge, hardware.Value{Mantissa: -100, Exponent: 1}, 0},
+		{hardware.Gauge, hardware.Value{Mantissa: 3, Exponent: 0}, 0},
+		{hardware.Gauge, hardware.Value{Mantissa: 3, Exponent: -2}, 0},
+		{hardware.Counter, hardware.Value{Mantissa: 3, Exponent: 1}, 0},
+	} {
+		if got := hardware.CoarseGauge(c.kind, c.v); got != c.want {
+			t.Errorf("a %s of %s in steps of 10^%d is %s, want %s", c.kind, c.v, c.v.Exponent, got, c.want)
+		}
+	}
+}

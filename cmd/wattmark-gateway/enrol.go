@@ -231,7 +231,11 @@ func (c *ceremony) newRequest(key signer.Signer) (*enrol.Request, error) {
 		if d.Address != 0 {
 			where = fmt.Sprintf("%s/%d", d.Bus, d.Address)
 		}
-		list = append(list, enrol.Device{Name: d.Name, About: part.Describe(), Where: where, Subject: d.Subject, Mode: d.Mode})
+		list = append(list, enrol.Device{Name: d.Name, About: part.Describe(), Where: where, Subject: d.Subject, Mode: d.Mode, Disabled: d.Disabled})
+	}
+	for i := range c.file.Derived {
+		d := c.file.Derivation(i)
+		list = append(list, enrol.Device{Name: d.Name, About: d.About(), Subject: d.Subject, Derived: true})
 	}
 	ask, err := enrol.Ask(c.file.Gateway.Name, list)
 	if err != nil {

@@ -51,6 +51,8 @@ type Key struct {
 	Signed    uint64 `json:"signed"`   // statements since the start
 	Failures  uint64 `json:"failures"` // attempts without a signature
 	Failure   string `json:"failure,omitempty"`
+	// SignS is how long the key was at work since the start, in seconds.
+	SignS float64 `json:"sign_s"`
 }
 
 // Clock is the time as the gateway claims it.

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"wattmark/gateway/enrol"
+	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
 	"wattmark/hardware"
 	"wattmark/ledger/block"
@@ -124,6 +125,25 @@ func TestAskNamesWhatReadingsWillHave(t *testing.T) {
 	list[1].Mode = entry.ModeOpen
 	if _, err := enrol.Ask("home-01", list); err == nil || !strings.Contains(err.Error(), "both") {
 		t.Errorf("a point of two modes: %v", err)
+	}
+	// A mass of CO2 is computed at the point, and a part there is not read for now: the
+	// first is asked for as a channel and no device, the second not at all.
+	list = append(devices()[:1],
+		enrol.Device{Name: "stack", Subject: "mp-1", Mode: entry.ModeCommitted, Disabled: true, About: devices()[1].About},
+		enrol.Device{Name: "flue", Subject: "mp-1", Derived: true, About: (&sampler.Derived{}).About()},
+		enrol.Device{Name: "old", Subject: "mp-9", Mode: entry.ModeOpen, Disabled: true, About: devices()[1].About})
+	if ask, err = enrol.Ask("home-01", list); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, c := range ask.Points[0].Channels {
+		names = append(names, c.Name)
+	}
+	if diff := cmp.Diff([]string{"flue.co2_mass", "flue.co2_mass_flow", "main.active_energy_import", "main.voltage_l1"}, names); diff != "" {
+		t.Errorf("derived and disabled ones (-want +got):\n%s", diff)
+	}
+	if len(ask.Devices) != 1 || ask.Devices[0].Model != "sdm120" || len(ask.Points) != 1 {
+		t.Errorf("derived and disabled ones: devices %v, %d points", ask.Devices, len(ask.Points))
 	}
 	scaled := devices()[:1]
 	scaled[0].About.Channels = []hardware.Channel{hardware.NewChannel("pressure", hardware.Limits{Low: 3, High: 11, Exponent: 4})}

@@ -17,6 +17,11 @@ type Device struct {
 	Where   string // bus and address, for people
 	Subject string
 	Mode    string
+	// Disabled: it is not read, and nothing is asked for it.
+	Disabled bool
+	// Derived: it is computed from others of its point, whose mode it has. It is no part
+	// that somebody could look at.
+	Derived bool
 }
 
 // widest is the range of a channel for which the maker states none: the ledger
@@ -24,25 +29,31 @@ type Device struct {
 const widest = 1_000_000_000_000_000
 
 // Ask returns what a gateway that reads these devices asks for: its devices, and its
-// metering points with a channel for each that will be in their readings.
+// metering points with a channel for each that will be in their readings. What is
+// derived comes after the devices it is computed from.
 func Ask(gateway string, devices []Device) (entry.EnrolmentRequest, error) {
 	ask := entry.EnrolmentRequest{Gateway: gateway, Points: []entry.Point{}, Devices: []entry.RequestDevice{}}
 	sharing := make(map[string]int)
 	for i := range devices {
-		sharing[devices[i].Subject]++
+		sharing[devices[i].Subject]++ // disabled ones too: the names are no others once they are read
 	}
 	at := make(map[string]int)
 	for i := range devices {
 		d := &devices[i]
-		ask.Devices = append(ask.Devices, entry.RequestDevice{Model: d.About.Model, Serial: d.Serial, Where: d.Where, Subject: d.Subject})
 		k, known := at[d.Subject]
+		if d.Disabled || d.Derived && !known {
+			continue
+		}
+		if !d.Derived {
+			ask.Devices = append(ask.Devices, entry.RequestDevice{Model: d.About.Model, Serial: d.Serial, Where: d.Where, Subject: d.Subject})
+		}
 		if !known {
 			k = len(ask.Points)
 			at[d.Subject] = k
 			ask.Points = append(ask.Points, entry.Point{Subject: d.Subject, Mode: d.Mode, Channels: []entry.Channel{}})
 		}
 		p := &ask.Points[k]
-		if p.Mode != d.Mode {
+		if p.Mode != d.Mode && !d.Derived {
 			return ask, fmt.Errorf("metering point %q is both %s and %s", d.Subject, p.Mode, d.Mode)
 		}
 		for _, c := range d.About.Channels {

@@ -48,6 +48,13 @@ type Derived struct {
 	Uncertainty entry.Decimal
 }
 
+// About describes d as a device.
+func (d *Derived) About() hardware.Descriptor {
+	return hardware.Descriptor{Model: "derived", Part: d.Method, Channels: []hardware.Channel{
+		hardware.NewChannel("co2_mass_flow", hardware.Limits{}), hardware.NewChannel("co2_mass", hardware.Limits{}),
+	}}
+}
+
 // inputs are in the order of the formula.
 func (d *Derived) inputs() []Input {
 	flow := d.Flow

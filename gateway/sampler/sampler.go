@@ -47,7 +47,8 @@ type Sample struct {
 	Evidence *hardware.Transcript
 }
 
-// patience bounds one attempt, in real time: a bus answers or gives up long before.
+// patience bounds one attempt, in real time and beyond the time that the part itself may
+// take: a bus answers or gives up long before.
 const patience = 10 * time.Second
 
 var errDisabled = errors.New("the device is disabled")
@@ -178,13 +179,11 @@ func (s *Sampler) derive(d *Derived) error {
 		of := k.inputs[0].member.device
 		k.member = &member{
 			device:  &Device{Name: d.Name, Subject: d.Subject, Period: of.Period, Offset: of.Offset},
-			about:   hardware.Descriptor{Model: "derived", Part: d.Method},
+			about:   d.About(),
 			since:   s.cfg.Since[d.Subject],
 			derived: k,
 		}
-		for _, name := range []string{"co2_mass_flow", "co2_mass"} {
-			c := hardware.NewChannel(name, hardware.Limits{})
-			k.about.Channels = append(k.about.Channels, c)
+		for _, c := range k.about.Channels {
 			k.channels = append(k.channels, channel{name: c.Name, unit: string(c.Unit), kind: c.Kind})
 		}
 		p.members = append(p.members, k.member)
@@ -234,7 +233,7 @@ func (s *Sampler) watch(ctx context.Context, p *point, m *member, times <-chan t
 			s.mu.Unlock()
 			continue
 		}
-		attempt, cancel := context.WithTimeout(ctx, patience)
+		attempt, cancel := context.WithTimeout(ctx, patience+m.about.Settle)
 		err := m.device.Bus.SenseDue(attempt, m.device.Device, due, &batch)
 		cancel()
 		if ctx.Err() != nil {

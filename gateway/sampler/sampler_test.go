@@ -250,6 +250,21 @@ func TestGapsAreSaidWithTheirReason(t *testing.T) {
 	})
 }
 
+// A part that says that it may take longer is waited for.
+func TestPatienceIsThePartsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock()
+		m := newMeter(c, "active_power")
+		m.about.Settle = 10 * time.Second // a telegram in so many, met in the middle
+		m.takes = 15 * time.Second
+		m.answer = func(time.Time) ([]hardware.Value, error) { return []hardware.Value{value(0, 7, 0)}, nil }
+		packs := run(t, c, sampler.Config{Devices: []sampler.Device{device(m, "grid", "mp-1", 30*time.Second)}}, 59*time.Second)
+		if len(packs) != 1 || !strings.HasPrefix(lines(packs[0]), "37.500 active_power = 7 W\n") {
+			t.Errorf("%d packs: %s", len(packs), lines(packs[0]))
+		}
+	})
+}
+
 func TestSlowDeviceMissesAndHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()

@@ -43,6 +43,21 @@ func (t Type) words() uint16 {
 	return 2
 }
 
+// wrap is the number at which a register of that width starts again, zero for gauges, for
+// floats, and for 64 bits, which no meter runs through.
+func (c *Channel) wrap() hardware.Value {
+	if c.Kind != hardware.Counter {
+		return hardware.Value{}
+	}
+	switch c.Type {
+	case U16:
+		return hardware.Value{Mantissa: 1 << 16, Exponent: c.Exponent}
+	case U32, U32LE:
+		return hardware.Value{Mantissa: 1 << 32, Exponent: c.Exponent}
+	}
+	return hardware.Value{}
+}
+
 // lowFirst reports whether the low word comes first.
 func (t Type) lowFirst() bool { return strings.HasSuffix(string(t), "le") }
 

@@ -84,7 +84,7 @@ func (c *Channel) add(index uint8, bits uint64, dst *hardware.Batch) error {
 		}
 		v.Mantissa = int64(bits)
 	}
-	v.Quality = c.coarse(1)
+	v.Quality = c.coarse(1) | hardware.CoarseGauge(c.Kind, v)
 	dst.Add(v, hardware.Limits{})
 	return nil
 }

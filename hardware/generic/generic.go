@@ -83,7 +83,7 @@ func NewModbus(bus modbus.Requester, unit byte, opts *Opts) (*Dev, error) {
 		if int(c.Type.words()) > block {
 			wrong = append(wrong, fmt.Errorf("channel %q takes more registers than a block of %d", c.Name, block))
 		}
-		d.about.Channels = append(d.about.Channels, hardware.Channel{Name: c.Name, Unit: c.Unit, Kind: c.Kind})
+		d.about.Channels = append(d.about.Channels, hardware.Channel{Name: c.Name, Unit: c.Unit, Kind: c.Kind, Wrap: c.wrap()})
 		spans = append(spans, modbus.Span{Function: c.Table, Address: c.Address, Count: c.Type.words()})
 	}
 	if len(wrong) > 0 {

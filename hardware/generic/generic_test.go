@@ -248,12 +248,15 @@ func TestDecode(t *testing.T) {
 	}
 }
 
-func TestWholeKilowattHoursAreCoarse(t *testing.T) {
+func TestLargeStepsAreCoarse(t *testing.T) {
 	for text, want := range map[string]string{
 		"active_energy_import:Wh:counter:input:0:u16:3":     "active_energy_import 7000 Wh counter coarse",
 		"active_energy_import:Wh:counter:input:0:u16:2":     "active_energy_import 700 Wh counter ok",
 		"reactive_energy_import:varh:counter:input:0:u16:3": "reactive_energy_import 7000 varh counter coarse",
-		"active_power:W:gauge:input:0:u16:3":                "active_power 7000 W gauge ok",
+		"active_power:W:gauge:input:0:u16:3":                "active_power 7000 W gauge coarse",
+		"active_power:W:gauge:input:0:i16:1":                "active_power 70 W gauge coarse",
+		"active_power:W:gauge:input:0:u16":                  "active_power 7 W gauge ok",
+		"current_l1:A:gauge:input:0:u16:-2":                 "current_l1 0.07 A gauge ok",
 	} {
 		dev, err := generic.NewModbus(nil, 1, &generic.Opts{Channels: channels(t, text)})
 		if err != nil {
@@ -266,6 +269,27 @@ func TestWholeKilowattHoursAreCoarse(t *testing.T) {
 		}
 		if got := hardwaretest.Report(dev.Describe(), &b); got[0] != want {
 			t.Errorf("%s: got %s, want %s", text, got[0], want)
+		}
+	}
+}
+
+// A counter starts again where the width of its register makes it.
+func TestWrap(t *testing.T) {
+	for text, want := range map[string]string{
+		"pulses:count:counter:input:0:u16":                    "65536",
+		"active_energy_import:Wh:counter:input:0:u32:1":       "42949672960",
+		"active_energy_export:Wh:counter:input:0:u32le:-1":    "429496729.6",
+		"active_energy_absolute:Wh:counter:input:0:u64":       "0",
+		"reactive_energy_import:varh:counter:holding:0:f32:3": "0",
+		"active_energy_generated:Wh:counter:holding:0:i32":    "0",
+		"frequency:Hz:gauge:input:0:u16:-2":                   "0",
+	} {
+		dev, err := generic.NewModbus(nil, 1, &generic.Opts{Channels: channels(t, text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := dev.Describe().Channels[0].Wrap.String(); got != want {
+			t.Errorf("%s starts again at %s, want %s", text, got, want)
 		}
 	}
 }

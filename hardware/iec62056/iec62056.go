@@ -49,6 +49,9 @@ const (
 	// to stay at where the line cannot be set.
 	signOn  = "300 7E1"
 	slowest = '0'
+	// readout is how long a meter takes that offers no more than 300 baud, with 1800
+	// characters of ten bits.
+	readout = time.Minute
 )
 
 // NewSerial returns the meter under the head that s is connected to, which it does not
@@ -79,6 +82,7 @@ func NewSerial(s hardware.Stream, opts *Opts) (*Dev, error) {
 		listen: push.Listener{Stream: s, Silence: idle, Idle: idle, Now: opts.Now,
 			Remedy: "check that the head sits straight over the meter's infrared window, and the meter's address"},
 	}
+	d.about.Settle = readout
 	if d.push {
 		d.about.Settle = period
 		d.listen.Silence = period + period/5

@@ -45,11 +45,18 @@ var about = hardware.Descriptor{Model: model, Part: part, Channels: []hardware.C
 	hardware.NewChannel("voltage_l1", hardware.Limits{Low: 80, High: 260}),
 	hardware.NewChannel("current_l1", hardware.Limits{High: 100}),
 	hardware.NewChannel("active_power", hardware.Limits{High: 23_000}),
-	hardware.NewChannel("active_energy_import", hardware.Limits{High: 9_999_990}),
+	energy,
 	hardware.NewChannel("frequency", hardware.Limits{Low: 45, High: 65}),
 	hardware.NewChannel("power_factor", hardware.Limits{High: 1}),
 	hardware.NewChannel("alarm", hardware.Limits{High: 1}),
 }}
+
+// energy is a register of 32 bits of 1 Wh.
+var energy = func() hardware.Channel {
+	c := hardware.NewChannel("active_energy_import", hardware.Limits{High: 9_999_990})
+	c.Wrap = hardware.Value{Mantissa: 1 << 32}
+	return c
+}()
 
 // measurement asks for all that is measured.
 func measurement(unit byte) modbus.Request {

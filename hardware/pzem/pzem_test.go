@@ -80,6 +80,9 @@ func TestEveryChannel(t *testing.T) {
 	if diff := cmp.Diff(want, hardwaretest.Report(dev.Describe(), &b)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
+	if w := dev.Describe().Channels[3].Wrap; w.String() != "4294967296" {
+		t.Errorf("32 bits of 1 Wh start again at %s", w)
+	}
 	part.SetThreshold(100)
 	if err := dev.Sense(t.Context(), &b); err != nil || b.Values[6].String() != "1" {
 		t.Errorf("above the threshold: %v, %v", b.Values, err)

@@ -9,7 +9,8 @@
 //
 // A meter of another model answers with zeros, or with other quantities, in the same
 // registers. The first sample therefore asks for the meter's code too (holding
-// register 0xFC02); older meters answer that with an exception, and are believed.
+// register 0xFC02) and serial number (0xFC00); older meters answer that with an exception,
+// and are believed.
 //
 // The meters answer at most 80 registers in a request (SDM72: 60).
 package sdm

@@ -82,7 +82,8 @@ func (d *Dev) Halt() error {
 func (d *Dev) Describe() hardware.Descriptor { return d.about }
 
 // Sense reads all channels. The first call, and the first after one that failed,
-// asks the meter what it is too: another of the known models is ErrWrongDevice.
+// asks the meter what it is too: another of the known models is ErrWrongDevice. Then the
+// batch has its identity.
 func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -120,19 +121,29 @@ func (d *Dev) measure(ctx context.Context, t *hardware.Transcript) error {
 	return nil
 }
 
-// identify asks for the meter's code. Older meters answer with an exception. To one
-// that is silent it costs this sample, and is not asked again.
+// identify asks for the meter's code, and for the serial number that tells it from one
+// that comes in its place. Older meters answer with an exception. To one that is silent it
+// costs this sample, and is not asked again.
 func (d *Dev) identify(ctx context.Context, t *hardware.Transcript) error {
 	data, err := d.bus.Exchange(ctx, d.codeRequest(), t)
+	if err == nil {
+		if other := d.model.contradicted(binary.BigEndian.Uint16(data)); other != nil {
+			return other
+		}
+		_, err = d.bus.Exchange(ctx, d.serialRequest(), t)
+	}
 	switch {
-	case err == nil:
-		return d.model.contradicted(binary.BigEndian.Uint16(data))
 	case errors.Is(err, hardware.ErrDevice):
 		return nil
 	case errors.Is(err, hardware.ErrAbsent):
 		d.identified = true
 	}
 	return err
+}
+
+// serialRequest asks for the meter's serial number.
+func (d *Dev) serialRequest() modbus.Request {
+	return modbus.Request{Unit: d.unit, Function: modbus.ReadHolding, Address: addressSerial, Count: 2}
 }
 
 // codeRequest asks for the meter's code.
@@ -214,7 +225,7 @@ func (d *Dev) Probe(ctx context.Context) (hardware.Identity, hardware.Confidence
 	defer d.mu.Unlock()
 	var t hardware.Transcript
 	id := hardware.Identity{Manufacturer: maker, Model: d.model.part}
-	data, err := d.bus.Exchange(ctx, modbus.Request{Unit: d.unit, Function: modbus.ReadHolding, Address: addressSerial, Count: 2}, &t)
+	data, err := d.bus.Exchange(ctx, d.serialRequest(), &t)
 	if err == nil {
 		id.Serial = fmt.Sprint(binary.BigEndian.Uint32(data))
 		data, err = d.bus.Exchange(ctx, d.codeRequest(), &t)

@@ -427,6 +427,25 @@ func (s *silentOnCode) Exchange(ctx context.Context, q modbus.Request, t *hardwa
 	return nil, &hardware.Error{Class: hardware.ErrAbsent}
 }
 
+// A meter says its serial number when it is met, so that one in its place is known for
+// another.
+func TestSerialNumberAtFirst(t *testing.T) {
+	dev, _, m := alter(t, func(q modbus.Request) ([]uint16, byte, bool) { return nil, 0, false })
+	var b hardware.Batch
+	for i, want := range []string{"4711", "", "4711"} {
+		if err := dev.Sense(t.Context(), &b); err != nil || b.Identity.Serial != want {
+			t.Errorf("sample %d: serial number %q, %v; want %q", i, b.Identity.Serial, err, want)
+		}
+		if i == 1 { // its cable is pulled, and put back
+			m.line.SetFaults(7, emulated.Always(emulated.BadCRC))
+			if err := dev.Sense(t.Context(), &b); !errors.Is(err, hardware.ErrChecksum) {
+				t.Errorf("a damaged answer: %v", err)
+			}
+			m.line.SetFaults(7, nil)
+		}
+	}
+}
+
 // A meter that is swapped while nobody answers is asked what it is.
 func TestSwappedMeterIsAskedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -230,6 +230,9 @@ func (r *reading) point(b block, p *point, phases int, found *result) {
 	if coarse(p, bits, v.Exponent) {
 		v.Quality |= hardware.Coarse
 	}
+	if p.kind != f32 {
+		v.Quality |= hardware.CoarseGauge(channels[p.channel].Kind, v)
+	}
 	if before := r.from[p.channel]; before != 0 {
 		found.taken = before
 		return
