@@ -69,6 +69,7 @@ var plan = []room{
 	{path: "oracle/api", may: oracle},
 	{path: "oracle/dashboard", may: oracle},
 	{path: "oracle/dashboard/chart", may: oracle},
+	{path: "oracle/oracletest", may: append([]string{"oracle"}, oracle...)}, // for tests of gateways
 
 	{path: "ledger", may: []string{"ledger/*", "signer"}},
 	{path: "ledger/store", may: append([]string{"ledger/store"}, archive...)},

@@ -2,7 +2,6 @@ package gateway_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"path/filepath"
 	"sync"
@@ -14,109 +13,32 @@ import (
 	"wattmark/gateway"
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/uplink"
-	"wattmark/ledger"
 	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
-	"wattmark/oracle"
-	"wattmark/oracle/broker"
-	"wattmark/oracle/orderer/jetstream"
+	"wattmark/oracle/oracletest"
 	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
 
-// consortium is a broker and one oracle, which enrolled the gateway.
+// consortium is one that enrolled the gateway.
 type consortium struct {
 	gateway.Config
-	pki    *broker.PKI
-	broker *broker.Broker
-	oracle *oracle.Node
+	far *oracletest.Consortium
 }
 
 func newConsortium(t *testing.T, cfg gateway.Config) *consortium {
 	t.Helper()
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	dir := t.TempDir()
-	keys, err := oracle.LoadKeys(filepath.Join(dir, "keys"))
-	must(err)
-	const origin = "wattmark.example/roundtrip"
-	charter := oracle.NewCharter(origin, time.Now(), []entry.OracleKeys{keys.Public("wattmark.example/oracle", origin)})
-	must(ledger.Create(filepath.Join(dir, "oracle"), charter))
-	c := &consortium{Config: cfg}
-	c.Origin = origin
-	c.Policy, err = oracle.PolicyOf(charter)
-	must(err)
-	c.OracleKeys = map[signer.KeyID]signer.PublicKey{keys.Statement.Public().ID(): keys.Statement.Public()}
-
-	c.pki, err = broker.OpenPKI(filepath.Join(dir, "pki"), time.Now())
-	must(err)
-	server, err := c.pki.Server(time.Now())
-	must(err)
-	certificate, roots, err := server.Load()
-	must(err)
-	sub := wire.For(origin)
-	c.broker, err = broker.Start(broker.Config{
-		StoreDir: filepath.Join(dir, "broker"), ClientListen: "127.0.0.1:0", MQTTListen: "127.0.0.1:0", Certificate: certificate, Roots: roots,
-		Gateways: []broker.Gateway{{
-			Name: name, Identity: broker.GatewayIdentity(wire.ShortName(origin), name),
-			Publish: sub.Ups(name, 1), Subscribe: []string{sub.Receipt(name), sub.Refusal(name)},
-		}},
-	})
-	must(err)
-	t.Cleanup(func() { c.broker.Close() })
-	conn, err := c.broker.Conn()
-	must(err)
-	t.Cleanup(conn.Close)
-	js := jetstream.Config{Ledger: wire.ShortName(origin)}
-	order, err := jetstream.Open(t.Context(), conn, js)
-	must(err)
-	packs, err := jetstream.OpenPacks(t.Context(), conn, js)
-	must(err)
-	c.oracle, _, err = oracle.Open(oracle.Config{
-		Name: "wattmark.example/oracle", Keys: keys, Dir: filepath.Join(dir, "oracle"), Conn: conn, Order: order, Packs: packs,
-		Policy: c.Policy, Now: time.Now, CutAfter: 10 * time.Millisecond,
-	})
-	must(err)
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := c.oracle.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { cancel(); running.Wait() })
-
-	var channels []entry.Channel
-	for _, n := range []string{"active_energy_import", "active_power", "voltage_l1"} {
-		channels = append(channels, entry.Channel{Name: n, Unit: "Wh", Kind: entry.KindGauge, Most: entry.Int(1 << 40)})
-	}
-	e := entry.Enrolment{
-		Algorithm: int(cfg.Key.Public().Algorithm()), Key: cfg.Key.Public().Bytes(), Gateway: name,
-		Points: []entry.Point{{Subject: subject, Mode: cfg.Devices[0].Mode, Channels: channels}},
-	}
-	payload, err := e.Encode()
-	must(err)
-	statement, err := c.oracle.Sign(entry.TypeEnrolment, payload)
-	must(err)
-	must(c.oracle.Submit(t.Context(), statement))
+	cfg.Origin = "wattmark.example/roundtrip"
+	c := &consortium{Config: cfg, far: oracletest.New(t, cfg.Origin, name)}
+	c.Policy = c.far.Policy
+	c.OracleKeys = map[signer.KeyID]signer.PublicKey{c.far.Keys.Statement.Public().ID(): c.far.Keys.Statement.Public()}
+	c.far.Enrol(t, name, subject, cfg.Devices[0].Mode, cfg.Key.Public())
 	return c
 }
 
 func (c *consortium) link(t *testing.T, url string) uplink.Link {
 	t.Helper()
-	files, err := c.pki.Gateway(time.Now(), wire.ShortName(c.Origin), name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, roots, err := files.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return uplink.Link{URL: url, ClientID: name, Announce: wire.For(c.Origin).Birth(name), TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, RootCAs: roots}}
+	return uplink.Link{URL: url, ClientID: name, Announce: wire.For(c.Origin).Birth(name), TLS: c.far.TLS(t, name)}
 }
 
 // TestRoundTrip reads an emulated meter, signs, publishes over TLS to the embedded
@@ -139,9 +61,9 @@ func TestRoundTrip(t *testing.T) {
 			c := newConsortium(t, cfg)
 			var err error
 			if test.transport == "mqtt" {
-				c.Transport, err = uplink.MQTT(c.link(t, c.broker.MQTTURL()))
+				c.Transport, err = uplink.MQTT(c.link(t, c.far.MQTTURL()))
 			} else {
-				c.Transport, err = uplink.NATS(c.link(t, c.broker.NATSURL()))
+				c.Transport, err = uplink.NATS(c.link(t, c.far.NATSURL()))
 			}
 			if err != nil {
 				t.Fatal(err)
@@ -210,7 +132,7 @@ func TestRoundTrip(t *testing.T) {
 // listenFor gives what is published on a subject, but for the will.
 func listenFor(t *testing.T, c *consortium, subject string) <-chan []byte {
 	t.Helper()
-	conn, err := c.broker.Conn()
+	conn, err := c.far.Conn()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,16 +9,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"wattmark/hardware/emulated"
-	"wattmark/ledger"
 	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
-	"wattmark/oracle"
-	"wattmark/oracle/broker"
-	"wattmark/oracle/orderer/jetstream"
-	"wattmark/oracle/wire"
+	"wattmark/oracle/oracletest"
 	"wattmark/signer"
 	"wattmark/signer/keyfile"
 )
@@ -73,7 +68,6 @@ func meter(t *testing.T) (port string) {
 type site struct {
 	dir, config string
 	key         *signer.PrivateKey
-	oracle      *oracle.Node
 	policy      string
 }
 
@@ -87,74 +81,17 @@ func newSite(t *testing.T, port string) *site {
 	}
 	s := &site{dir: t.TempDir()}
 	at := func(name string) string { return filepath.Join(s.dir, name) }
-	far := t.TempDir() // the oracle's machine
-	keys, err := oracle.LoadKeys(filepath.Join(far, "keys"))
-	must(err)
-	charter := oracle.NewCharter(origin, time.Now(), []entry.OracleKeys{keys.Public("wattmark.example/oracle", origin)})
-	must(ledger.Create(filepath.Join(far, "oracle"), charter))
-	policy, err := oracle.PolicyOf(charter)
-	must(err)
-	s.policy = policy.String()
+	far := oracletest.New(t, origin, name)
+	s.policy = far.Policy.String()
 	must(os.WriteFile(at("policy"), []byte(s.policy), 0o644))
-	set, err := audit.EncodeKeys([]audit.KnownKey{{Public: keys.Statement.Public(), Name: "wattmark.example/oracle", Role: audit.RoleOracle}})
+	set, err := audit.EncodeKeys([]audit.KnownKey{{Public: far.Keys.Statement.Public(), Name: oracletest.Name, Role: audit.RoleOracle}})
 	must(err)
 	must(os.WriteFile(at("keys.jwks"), set, 0o644))
 	s.key, err = signer.Generate(signer.EdDSA)
 	must(err)
 	must(keyfile.Save(at("key.pem"), s.key))
-
-	pki, err := broker.OpenPKI(filepath.Join(far, "pki"), time.Now())
-	must(err)
-	server, err := pki.Server(time.Now())
-	must(err)
-	certificate, roots, err := server.Load()
-	must(err)
-	sub := wire.For(origin)
-	b, err := broker.Start(broker.Config{
-		StoreDir: filepath.Join(far, "broker"), ClientListen: "127.0.0.1:0", MQTTListen: "127.0.0.1:0", Certificate: certificate, Roots: roots,
-		Gateways: []broker.Gateway{{
-			Name: name, Identity: broker.GatewayIdentity(wire.ShortName(origin), name),
-			Publish: sub.Ups(name, 1), Subscribe: []string{sub.Receipt(name), sub.Refusal(name)},
-		}},
-	})
-	must(err)
-	t.Cleanup(func() { b.Close() })
-	files, err := pki.Gateway(time.Now(), wire.ShortName(origin), name)
-	must(err)
-	conn, err := b.Conn()
-	must(err)
-	t.Cleanup(conn.Close)
-	js := jetstream.Config{Ledger: wire.ShortName(origin)}
-	order, err := jetstream.Open(t.Context(), conn, js)
-	must(err)
-	packs, err := jetstream.OpenPacks(t.Context(), conn, js)
-	must(err)
-	s.oracle, _, err = oracle.Open(oracle.Config{
-		Name: "wattmark.example/oracle", Keys: keys, Dir: filepath.Join(far, "oracle"), Conn: conn, Order: order, Packs: packs,
-		Policy: policy, Now: time.Now, CutAfter: 10 * time.Millisecond,
-	})
-	must(err)
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := s.oracle.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { cancel(); running.Wait() })
-	var channels []entry.Channel
-	for _, n := range []string{"active_energy_import", "active_power", "voltage_l1"} {
-		channels = append(channels, entry.Channel{Name: n, Unit: "Wh", Kind: entry.KindGauge, Most: entry.Int(1 << 40)})
-	}
-	e := entry.Enrolment{
-		Algorithm: int(s.key.Public().Algorithm()), Key: s.key.Public().Bytes(), Gateway: name,
-		Points: []entry.Point{{Subject: subject, Mode: entry.ModeCommitted, Channels: channels}},
-	}
-	payload, err := e.Encode()
-	must(err)
-	statement, err := s.oracle.Sign(entry.TypeEnrolment, payload)
-	must(err)
-	must(s.oracle.Submit(t.Context(), statement))
+	far.Enrol(t, name, subject, entry.ModeCommitted, s.key.Public())
+	files := far.Files(t, name)
 
 	s.config = at("gateway.toml")
 	s.write(t, fmt.Sprintf(`[gateway]
@@ -191,7 +128,7 @@ model = "sdm120"
 bus = "rs485"
 unit = %d
 period = "1s"
-`, name, subject, origin, strings.Replace(b.MQTTURL(), "tls://", "mqtts://", 1), files.Certificate, files.Key, files.Roots, port, unit))
+`, name, subject, origin, strings.Replace(far.MQTTURL(), "tls://", "mqtts://", 1), files.Certificate, files.Key, files.Roots, port, unit))
 	return s
 }
 

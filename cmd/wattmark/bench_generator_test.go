@@ -18,6 +18,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/oracle"
 	"wattmark/oracle/broker"
+	"wattmark/oracle/oracletest"
 	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
@@ -31,7 +32,15 @@ func TestBenchGeneratorSendsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, files := benchBroker(t, charter.Origin, gateways)
+	names := make([]string, gateways)
+	for i := range names {
+		names[i] = fmt.Sprintf("bench-%03d", i)
+	}
+	b := oracletest.StartBroker(t, charter.Origin, 1, names...)
+	files := make([]broker.Files, gateways)
+	for i, name := range names {
+		files[i] = b.Files(t, name)
+	}
 	for _, transport := range []struct {
 		name, scheme, address string
 	}{
@@ -49,7 +58,7 @@ func TestBenchGeneratorSendsAgain(t *testing.T) {
 				"alg": "ed25519", "statements": statements, "size": 1024, "seeds": seeds, "charter": raw, "transport": transport.name,
 				"url": transport.scheme + proxy, "tls": files, "window": 90, "alone": true, "now": time.Now(),
 			}
-			got := playGenerator(t, b, charter.Origin, order)
+			got := playGenerator(t, b.Broker, charter.Origin, order)
 			if got.Error != "" {
 				t.Fatalf("the generator ended with %q", got.Error)
 			}
@@ -172,43 +181,6 @@ func benchCharter(t *testing.T) *entry.Charter {
 	}
 	const origin = "wattmark.example/bench"
 	return oracle.NewCharter(origin, time.Now(), []entry.OracleKeys{keys.Public("wattmark.example/oracle", origin)})
-}
-
-// benchBroker starts a broker that the gateways of a bench may connect to.
-func benchBroker(t *testing.T, origin string, gateways int) (*broker.Broker, []broker.Files) {
-	t.Helper()
-	pki, err := broker.OpenPKI(t.TempDir(), time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	server, err := pki.Server(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cfg := broker.Config{StoreDir: t.TempDir(), ClientListen: "127.0.0.1:0", MQTTListen: "127.0.0.1:0"}
-	if cfg.Certificate, cfg.Roots, err = server.Load(); err != nil {
-		t.Fatal(err)
-	}
-	sub, short := wire.For(origin), wire.ShortName(origin)
-	var files []broker.Files
-	for i := range gateways {
-		name := fmt.Sprintf("bench-%03d", i)
-		cfg.Gateways = append(cfg.Gateways, broker.Gateway{
-			Name: name, Identity: broker.GatewayIdentity(short, name),
-			Publish: []string{sub.Up(name)}, Subscribe: []string{sub.Receipt(name), sub.Refusal(name)},
-		})
-		f, err := pki.Gateway(time.Now(), short, name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files = append(files, f)
-	}
-	b, err := broker.Start(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { b.Close() })
-	return b, files
 }
 
 // cuttingProxy passes connections on to address, and cuts each of the first few after

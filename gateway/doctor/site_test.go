@@ -25,7 +25,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/oracle/broker"
-	"wattmark/oracle/wire"
+	"wattmark/oracle/oracletest"
 	"wattmark/signer"
 	"wattmark/signer/keyfile"
 )
@@ -66,27 +66,10 @@ func newConsortium(t *testing.T) *consortium {
 	must(t, err)
 	must(t, enrol.Save(c.enrolled, e, r))
 
-	now := time.Now()
-	c.pki, err = broker.OpenPKI(t.TempDir(), now)
-	must(t, err)
-	server, err := c.pki.Server(now)
-	must(t, err)
-	certificate, roots, err := server.Load()
-	must(t, err)
-	at := wire.For(ledgertest.Origin)
-	b, err := broker.Start(broker.Config{
-		StoreDir: t.TempDir(), ClientListen: "127.0.0.1:0", MQTTListen: "127.0.0.1:0", Certificate: certificate, Roots: roots,
-		Gateways: []broker.Gateway{{
-			Name: name, Identity: broker.GatewayIdentity(wire.ShortName(ledgertest.Origin), name),
-			Publish: at.Ups(name, 4), Subscribe: []string{at.Receipt(name), at.Refusal(name)},
-		}},
-	})
-	must(t, err)
-	t.Cleanup(func() { b.Close() })
+	b := oracletest.StartBroker(t, ledgertest.Origin, 4, name)
+	c.pki, c.files = b.PKI, b.Files(t, name)
 	c.url = strings.Replace(b.MQTTURL(), "ssl://", "mqtts://", 1)
 	c.url = strings.Replace(c.url, "tls://", "mqtts://", 1)
-	c.files, err = c.pki.Gateway(now, wire.ShortName(ledgertest.Origin), name)
-	must(t, err)
 	return c
 }
 

@@ -16,6 +16,7 @@ import (
 	"wattmark/gateway/uplink"
 	"wattmark/ledger/ledgertest"
 	"wattmark/oracle/broker"
+	"wattmark/oracle/oracletest"
 	"wattmark/oracle/wire"
 )
 
@@ -25,10 +26,8 @@ const patient = 15 * time.Second
 // site is the embedded broker with a certificate for one gateway, and an oracle
 // that answers every frame.
 type site struct {
-	*broker.Broker
-	pki    *broker.PKI
+	*oracletest.Broker
 	ledger *ledger
-	cfg    broker.Config
 
 	mu     sync.Mutex // guards the fields below
 	frames int
@@ -37,36 +36,13 @@ type site struct {
 
 func openSite(t *testing.T) *site {
 	t.Helper()
-	now := time.Now()
-	pki, err := broker.OpenPKI(t.TempDir(), now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := pki.Server(now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, roots, err := files.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	subjects := wire.For(ledgertest.Origin)
-	s := &site{pki: pki, ledger: newLedger(t), cfg: broker.Config{
-		StoreDir: t.TempDir(), ClientListen: "127.0.0.1:0", MQTTListen: "127.0.0.1:0", Certificate: cert, Roots: roots,
-		Gateways: []broker.Gateway{{
-			Name: gatewayName, Identity: broker.GatewayIdentity(wire.ShortName(ledgertest.Origin), gatewayName),
-			Publish: subjects.Ups(gatewayName, 4), Subscribe: []string{subjects.Receipt(gatewayName), subjects.Refusal(gatewayName)},
-		}},
-	}}
-	if s.Broker, err = broker.Start(s.cfg); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
+	s := &site{ledger: newLedger(t), Broker: oracletest.StartBroker(t, ledgertest.Origin, 4, gatewayName)}
 	conn, err := s.Conn()
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(conn.Close)
+	subjects := wire.For(ledgertest.Origin)
 	hear := func(m *nats.Msg) { s.oracle(t, conn, m) }
 	if _, err = conn.QueueSubscribe(subjects.Up("*"), wire.QueueGroup, hear); err != nil {
 		t.Fatal(err)
@@ -115,19 +91,6 @@ func (s *site) seen() int {
 	return s.frames
 }
 
-func (s *site) tls(t *testing.T) *tls.Config {
-	t.Helper()
-	files, err := s.pki.Gateway(time.Now(), wire.ShortName(ledgertest.Origin), gatewayName)
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, roots, err := files.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots}
-}
-
 // cable is a network that can be cut.
 type cable struct {
 	mu    sync.Mutex // guards the fields below
@@ -162,7 +125,7 @@ func (c *cable) set(cut bool) {
 
 func transports(t *testing.T, s *site, c *cable) map[string]uplink.Transport {
 	t.Helper()
-	link := uplink.Link{TLS: s.tls(t), ClientID: "wattmark-" + gatewayName, Timeout: 5 * time.Second}
+	link := uplink.Link{TLS: s.TLS(t, gatewayName), ClientID: "wattmark-" + gatewayName, Timeout: 5 * time.Second}
 	if c != nil {
 		link.Dial = c.dial
 	}
@@ -307,10 +270,10 @@ func TestWithoutTheRightCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := s.tls(t)
-	s.pki = stranger
+	good := s.TLS(t, gatewayName)
+	s.PKI = stranger
 	for what, conf := range map[string]*tls.Config{
-		"a certificate of another authority": {Certificates: s.tls(t).Certificates, RootCAs: good.RootCAs},
+		"a certificate of another authority": {Certificates: s.TLS(t, gatewayName).Certificates, RootCAs: good.RootCAs},
 		"roots of another authority":         {Certificates: good.Certificates, RootCAs: stranger.Roots()},
 	} {
 		for _, make := range []func(uplink.Link) (uplink.Transport, error){uplink.MQTT, uplink.NATS} {

@@ -147,7 +147,7 @@ func TestThroughASickNetwork(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, address, _ := strings.Cut(c.url, "://")
 			x := openToxic(t, address)
-			via, err := c.open(uplink.Link{URL: x.at(c.url), TLS: s.tls(t), ClientID: gatewayName, Timeout: time.Second})
+			via, err := c.open(uplink.Link{URL: x.at(c.url), TLS: s.TLS(t, gatewayName), ClientID: gatewayName, Timeout: time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
