@@ -34,10 +34,11 @@ type marketResult struct {
 	CPU        float64 `json:"cpu_ratio_to_sorting"`
 	ManyOrders int     `json:"many_orders"`
 	ClearMany  float64 `json:"many_clear_ms"`
-	// Growth is how many times as long the many orders take, Linear how much of that
-	// is more than n log n.
+	// Growth is how many times as long the many orders take, Linear that over the
+	// growth of n log n, and CPULinear the same of processor time.
 	Growth    float64 `json:"growth"`
 	Linear    float64 `json:"growth_over_n_log_n"`
+	CPULinear float64 `json:"cpu_growth_over_n_log_n"`
 	Homes     int     `json:"homes"`
 	Intervals int     `json:"intervals"`
 	Year      float64 `json:"year_s"`
@@ -103,7 +104,7 @@ func (r *marketResult) text(w io.Writer) {
 	fmt.Fprintf(w, "  to sorting them         %6.2f   (%.1f ms; worst round %.2f, CPU %.2f)\n", r.Ratio, r.Sort, r.Worst, r.CPU)
 	fmt.Fprintf(w, "  to sorting their prices %6.2f\n", r.Prices)
 	fmt.Fprintf(w, "clearing %d orders: %.1f ms\n", r.ManyOrders, r.ClearMany)
-	fmt.Fprintf(w, "  to the fewer            %6.2f   (%.2f of n log n)\n", r.Growth, r.Linear)
+	fmt.Fprintf(w, "  to the fewer            %6.2f   (%.2f of n log n, CPU %.2f)\n", r.Growth, r.Linear, r.CPULinear)
 	fmt.Fprintf(w, "%d intervals of %d homes: %.1f s, %.1f s CPU, %.0f MB at most\n", r.Intervals, r.Homes, r.Year, r.YearCPU, r.YearRSS)
 	fmt.Fprintf(w, "load average %s\n", r.Load)
 }
@@ -112,7 +113,7 @@ func (r *marketResult) text(w io.Writer) {
 func benchMarket(ctx context.Context, f *marketFlags) (*marketResult, error) {
 	r := &marketResult{Orders: f.orders, Rounds: f.rounds, ManyOrders: f.many, Homes: f.homes, Intervals: f.intervals}
 	few, many := benchAuction(f.orders), benchAuction(f.many)
-	var clears, sorts, manies, ratios, overPrices, cpus, growths []float64
+	var clears, sorts, manies, ratios, overPrices, cpus, growths, cpuGrowths []float64
 	for range f.rounds {
 		clearing := func(a *market.Auction) func() error {
 			return func() error { _, err := market.Clear(a); return err }
@@ -137,8 +138,8 @@ func benchMarket(ctx context.Context, f *marketFlags) (*marketResult, error) {
 		}
 		clears, sorts, manies = append(clears, one.ms), append(sorts, sorting.ms), append(manies, large.ms)
 		ratios, overPrices, growths = append(ratios, one.ms/sorting.ms), append(overPrices, one.ms/least.ms), append(growths, large.ms/one.ms)
-		if sorting.cpu > 0 {
-			cpus = append(cpus, one.cpu/sorting.cpu)
+		if sorting.cpu > 0 && one.cpu > 0 { // as little as a tick may not be counted
+			cpus, cpuGrowths = append(cpus, one.cpu/sorting.cpu), append(cpuGrowths, large.cpu/one.cpu)
 		}
 	}
 	r.Clear, r.Sort, r.Ratio, r.Worst = median(clears), median(sorts), median(ratios), slices.Max(ratios)
@@ -146,6 +147,7 @@ func benchMarket(ctx context.Context, f *marketFlags) (*marketResult, error) {
 	nLogN := func(n int) float64 { return float64(n) * math.Log2(float64(n)) }
 	r.ClearMany, r.Growth = median(manies), median(growths)
 	r.Linear = r.Growth / (nLogN(f.many) / nLogN(f.orders))
+	r.CPULinear = median(cpuGrowths) / (nLogN(f.many) / nLogN(f.orders))
 
 	few, many = nil, nil
 	startPeak()
