@@ -108,23 +108,7 @@ func TestConformance(t *testing.T) {
 	hardwaretest.Run(t, func(t testing.TB, now hardware.Clock) *hardwaretest.Bench {
 		// The suite knows the channels of the table only.
 		dev, line := newMeter(t, generic.Opts{Channels: channels(t, every[:len(every)-1]...), Now: now})
-		var plan emulated.Plan
-		return &hardwaretest.Bench{
-			Device: dev,
-			Faults: func(p emulated.Plan) { plan = p; line.SetFaults(5, p) },
-			Attach: func(on bool) {
-				line.SetFaults(5, plan)
-				if !on {
-					line.SetFaults(5, emulated.Always(emulated.Silence))
-				}
-			},
-			Exchanges: line.Requests,
-			Classes: map[emulated.Fault]error{
-				emulated.Silence: hardware.ErrAbsent, emulated.BadCRC: hardware.ErrChecksum, emulated.FlippedBit: hardware.ErrChecksum,
-				emulated.Truncated: hardware.ErrMalformed, emulated.Doubled: hardware.ErrStale,
-				emulated.Late: hardware.ErrAbsent, emulated.Slow: hardware.ErrTimeout,
-			},
-		}
+		return hardwaretest.OnModbus(dev, line, 5)
 	})
 }
 

@@ -26,31 +26,44 @@ func Report(about hardware.Descriptor, b *hardware.Batch) []string {
 	return all
 }
 
-// Captures decodes each testdata/*.transcript with device and compares what comes out
-// with the lines of the file beside it that ends in .want: those of Report, or one that
-// starts with "refused " and is part of the error. With update it writes that file.
-func Captures(t *testing.T, device hardware.Device, update bool, pattern string) {
+// Recordings are the transcripts in testdata, by the file's name. There is at least one.
+func Recordings(t testing.TB) map[string]*hardware.Transcript {
+	t.Helper()
+	return recordings(t, "*")
+}
+
+func recordings(t testing.TB, pattern string) map[string]*hardware.Transcript {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", pattern+".transcript"))
 	if err != nil || len(files) == 0 {
-		t.Fatalf("no captures %s: %v", pattern, err)
+		t.Fatalf("no recordings %s: %v", pattern, err)
 	}
+	all := make(map[string]*hardware.Transcript)
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		recorded, err := hardware.ParseTranscript(text)
-		if err != nil {
+		if all[filepath.Base(file)], err = hardware.ParseTranscript(text); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
+	}
+	return all
+}
+
+// Captures decodes each testdata/*.transcript with device and compares what comes out
+// with the lines of the file beside it that ends in .want: those of Report, or one that
+// starts with "refused " and is part of the error. With update it writes that file.
+func Captures(t *testing.T, device hardware.Device, update bool, pattern string) {
+	t.Helper()
+	for file, recorded := range recordings(t, pattern) {
 		var got []string
 		if b, err := CheckDecode(t, device, recorded); err != nil {
 			got = []string{"refused " + err.Error()}
 		} else {
 			got = Report(device.Describe(), b)
 		}
-		wanted := strings.TrimSuffix(file, "transcript") + "want"
+		wanted := filepath.Join("testdata", strings.TrimSuffix(file, "transcript")+"want")
 		if update {
 			if err := os.WriteFile(wanted, []byte(strings.Join(got, "\n")+"\n"), 0o644); err != nil {
 				t.Fatal(err)

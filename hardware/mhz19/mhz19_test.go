@@ -3,8 +3,6 @@ package mhz19_test
 import (
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -326,19 +324,7 @@ func TestValuesAreExact(t *testing.T) {
 }
 
 func TestRecordings(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.transcript")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings: %v", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		recorded, err := hardware.ParseTranscript(text)
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
+	for file, recorded := range hardwaretest.Recordings(t) {
 		d := decoder(t)
 		if b, err := hardwaretest.CheckDecode(t, d, recorded); err != nil || rows(d.Describe(), b) != "co2 544 ppm ok" {
 			t.Errorf("%s: %v, %v", file, b.Values, err)

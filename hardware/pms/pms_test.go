@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -265,19 +263,7 @@ func TestValuesAreExact(t *testing.T) {
 }
 
 func TestRecordings(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.transcript")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings: %v", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		recorded, err := hardware.ParseTranscript(text)
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
+	for file, recorded := range hardwaretest.Recordings(t) {
 		d := decoder(t)
 		b, err := hardwaretest.CheckDecode(t, d, recorded)
 		if diff := cmp.Diff(plumeRows, rows(d.Describe(), b)); diff != "" || err != nil {

@@ -44,24 +44,9 @@ func TestConformance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			hardwaretest.Run(t, func(t testing.TB, now hardware.Clock) *hardwaretest.Bench {
 				dev, line, part := newMeter(t, unit, now)
-				var plan emulated.Plan
-				return &hardwaretest.Bench{
-					Device: dev,
-					Faults: func(p emulated.Plan) { plan = p; line.SetFaults(3, p) },
-					Attach: func(on bool) {
-						line.SetFaults(3, plan)
-						if !on {
-							line.SetFaults(3, emulated.Always(emulated.Silence))
-						}
-					},
-					Exchanges: line.Requests,
-					Changes:   part.Resets,
-					Classes: map[emulated.Fault]error{
-						emulated.Silence: hardware.ErrAbsent, emulated.BadCRC: hardware.ErrChecksum, emulated.FlippedBit: hardware.ErrChecksum,
-						emulated.Truncated: hardware.ErrMalformed, emulated.Doubled: hardware.ErrStale,
-						emulated.Late: hardware.ErrAbsent, emulated.Slow: hardware.ErrTimeout,
-					},
-				}
+				b := hardwaretest.OnModbus(dev, line, 3)
+				b.Changes = part.Resets
+				return b
 			})
 		})
 	}

@@ -72,23 +72,7 @@ func TestConformance(t *testing.T) {
 		t.Run(model, func(t *testing.T) {
 			hardwaretest.Run(t, func(t testing.TB, now hardware.Clock) *hardwaretest.Bench {
 				m := newMeter(t, model, sdm.Opts{Now: now})
-				var plan emulated.Plan
-				return &hardwaretest.Bench{
-					Device: m.Dev,
-					Faults: func(p emulated.Plan) { plan = p; m.line.SetFaults(7, p) },
-					Attach: func(on bool) {
-						m.line.SetFaults(7, plan)
-						if !on {
-							m.line.SetFaults(7, emulated.Always(emulated.Silence))
-						}
-					},
-					Exchanges: m.line.Requests,
-					Classes: map[emulated.Fault]error{
-						emulated.Silence: hardware.ErrAbsent, emulated.BadCRC: hardware.ErrChecksum, emulated.FlippedBit: hardware.ErrChecksum,
-						emulated.Truncated: hardware.ErrMalformed, emulated.Doubled: hardware.ErrStale,
-						emulated.Late: hardware.ErrAbsent, emulated.Slow: hardware.ErrTimeout,
-					},
-				}
+				return hardwaretest.OnModbus(m.Dev, m.line, 7)
 			})
 		})
 	}

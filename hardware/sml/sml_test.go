@@ -5,8 +5,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -329,25 +327,6 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// recordings are the files in testdata.
-func recordings(t testing.TB) map[string]*hardware.Transcript {
-	files, err := filepath.Glob("testdata/*.transcript")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings: %v", err)
-	}
-	all := map[string]*hardware.Transcript{}
-	for _, name := range files {
-		text, err := os.ReadFile(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if all[filepath.Base(name)], err = hardware.ParseTranscript(text); err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-	}
-	return all
-}
-
 func TestRecordings(t *testing.T) {
 	want := map[string][]string{
 		"emulated-emh.transcript": {
@@ -356,7 +335,7 @@ func TestRecordings(t *testing.T) {
 		},
 		"emulated-locked.transcript": {"active_energy_import 12345000.0 Wh coarse", "active_energy_export 5000 Wh coarse"},
 	}
-	for name, recorded := range recordings(t) {
+	for name, recorded := range hardwaretest.Recordings(t) {
 		d := newDevice(t, nil, nil)
 		b, err := hardwaretest.CheckDecode(t, d, recorded)
 		if diff := cmp.Diff(want[name], rows(d, b)); err != nil || diff != "" {
@@ -367,7 +346,7 @@ func TestRecordings(t *testing.T) {
 
 func FuzzDecode(f *testing.F) {
 	var seeds hardware.Transcript
-	for _, r := range recordings(f) {
+	for _, r := range hardwaretest.Recordings(f) {
 		_, received := r.Exchange(0)
 		seeds.Send(nil)
 		seeds.Receive(received)

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -471,19 +469,7 @@ func TestValuesAreExact(t *testing.T) {
 }
 
 func TestRecordings(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.transcript")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no recordings: %v", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		recorded, err := hardware.ParseTranscript(text)
-		if err != nil {
-			t.Fatalf("%s: %v", file, err)
-		}
+	for file, recorded := range hardwaretest.Recordings(t) {
 		b, err := hardwaretest.CheckDecode(t, decoder(t), recorded)
 		if err != nil {
 			t.Errorf("%s: %v", file, err)

@@ -81,31 +81,14 @@ func TestConformance(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			hardwaretest.Run(t, func(t testing.TB, now hardware.Clock) *hardwaretest.Bench {
 				b := newBench(t, c.tcp, now, emulated.NewSunSpec(c.base, "4711", c.pad, c.numbers...))
-				var plan emulated.Plan
-				classes := map[emulated.Fault]error{
-					emulated.Silence: hardware.ErrAbsent, emulated.Truncated: hardware.ErrMalformed,
-					emulated.Doubled: hardware.ErrStale, emulated.Late: hardware.ErrAbsent, emulated.Slow: hardware.ErrAbsent,
+				bench := hardwaretest.OnModbus(b.Dev, b.line, 1)
+				if c.tcp {
+					delete(bench.Classes, emulated.BadCRC)
+					delete(bench.Classes, emulated.FlippedBit)
+					bench.Classes[emulated.Slow] = hardware.ErrAbsent
+					bench.Attach = func(on bool) { b.socket.Refuse(!on) }
 				}
-				if !c.tcp {
-					classes[emulated.BadCRC], classes[emulated.FlippedBit] = hardware.ErrChecksum, hardware.ErrChecksum
-					classes[emulated.Slow] = hardware.ErrTimeout
-				}
-				return &hardwaretest.Bench{
-					Device: b.Dev,
-					Faults: func(p emulated.Plan) { plan = p; b.line.SetFaults(1, p) },
-					Attach: func(on bool) {
-						if b.socket != nil {
-							b.socket.Refuse(!on)
-							return
-						}
-						b.line.SetFaults(1, plan)
-						if !on {
-							b.line.SetFaults(1, emulated.Always(emulated.Silence))
-						}
-					},
-					Exchanges: b.line.Requests,
-					Classes:   classes,
-				}
+				return bench
 			})
 		})
 	}
