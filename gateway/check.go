@@ -282,8 +282,11 @@ func (f *File) checkDevices() {
 			continue // its pin is checked with all others
 		}
 		place := fmt.Sprintf("%s at address %d", on.Name, effective(d, m))
-		if m.Addressing == Alone {
+		switch m.Addressing {
+		case Alone:
 			place = on.Name
+		case ByI2C:
+			place = fmt.Sprintf("%s at address %#02x", on.Name, effective(d, m))
 		}
 		if first, twice := places[place]; twice {
 			f.mistake(at, "give one of them another address, or another bus", "device %q is on bus %s, as device %q on line %d is", d.Name, place, f.Devices[first].Name, line(first))
@@ -363,9 +366,16 @@ func (f *File) checkPlace(at string, d *DeviceTable, m Model) {
 		}
 	}
 	if m.Addressing == ByPin {
-		if _, err := f.Board(); err != nil {
+		b, err := f.Board()
+		if err != nil {
 			f.mistake(at, `set gateway.board to one of `+strings.Join(board.Names(), ", "), "device %q is on a pin, and %v", d.Name, err)
 			return
+		}
+		if p, ok := d.Settings.(pinned); ok {
+			if _, err := p.lines(b); err != nil {
+				f.mistake(at+".pin", "take a free one of GPIO2 to GPIO27", "device %q: pin: %v", d.Name, err)
+				return
+			}
 		}
 	}
 	if _, err := f.trial(d); err != nil {

@@ -142,7 +142,7 @@ model = "s0"
 bus = "pins"
 pin = "pin 6"
 [[device]]
-name = "air"`, []string{`:34: device "gas": pin: header pin 6 of Raspberry Pi 4 Model B carries GND, not a GPIO line`}},
+name = "air"`, []string{`:38: device "gas": pin: header pin 6 of Raspberry Pi 4 Model B carries GND, not a GPIO line; take a free one of GPIO2 to GPIO27`}},
 		{"pin of a bus", `[[device]]
 name = "air"`, `[[bus]]
 name = "pins"
@@ -195,6 +195,8 @@ bus = "rs485"
 
 [[device]]
 name = "air"`, []string{`:31: device "sun" is on bus rs485 at address 1, as device "grid" on line 24 is; give one of them another address, or another bus`}},
+		{"two devices on an I2C address", `period = "30s"`, "[[device]]\nname = \"attic\"\nmodel = \"scd40\"\nbus = \"i2c\"",
+			[]string{`:36: device "attic" is on bus i2c at address 0x62, as device "air" on line 31 is; give one of them another address, or another bus`}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
