@@ -301,88 +301,74 @@ const (
 	manyDamaged = 0.05
 )
 
-// busErrors suspects the wires of serial lines where replies come damaged.
-func busErrors(_ context.Context, x *exam) ([]Finding, error) {
+// counts calls look for each bus of which the running gateway keeps counts, with its kind
+// in the configuration, empty if it is not there.
+func (x *exam) counts(look func(b *console.Bus, kind string) []Finding) ([]Finding, error) {
 	s, err := x.running()
 	if err != nil {
 		return nil, err
 	}
 	var all []Finding
 	for i := range s.Buses {
-		b := &s.Buses[i]
-		at := slices.IndexFunc(x.Buses, func(c Bus) bool { return c.Name == b.Name && (c.Kind == serial || c.Kind == rtuOverTCP) })
-		if at < 0 || b.Jobs < enoughJobs {
-			continue
+		b, kind := &s.Buses[i], ""
+		if at := slices.IndexFunc(x.Buses, func(c Bus) bool { return c.Name == b.Name }); at >= 0 {
+			kind = x.Buses[at].Kind
+		}
+		all = append(all, of(b.Name, look(b, kind))...)
+	}
+	return all, nil
+}
+
+// busErrors suspects the wires of serial lines where replies come damaged.
+func busErrors(_ context.Context, x *exam) ([]Finding, error) {
+	return x.counts(func(b *console.Bus, kind string) []Finding {
+		if kind != serial && kind != rtuOverTCP || b.Jobs < enoughJobs {
+			return nil
 		}
 		damaged := b.Failures[hardware.ErrChecksum.Error()] + b.Failures[hardware.ErrMalformed.Error()] + b.Stale
 		rate := float64(damaged) / float64(b.Jobs)
 		const remedy = "RS-485: 120 ohm at both ends and nowhere else, one line without branches, A and B not swapped, a common ground; or a lower speed"
 		switch {
 		case rate >= manyDamaged:
-			all = append(all, of(b.Name, fault(remedy, "%.0f %% of replies come damaged: the line's ends are suspected", 100*rate))...)
+			return fault(remedy, "%.0f %% of replies come damaged: the line's ends are suspected", 100*rate)
 		case rate >= someDamaged:
-			all = append(all, of(b.Name, warn(remedy, "%.1f %% of replies come damaged: the line's ends are suspected", 100*rate))...)
-		default:
-			all = append(all, of(b.Name, ok("%d of %d replies came damaged", damaged, b.Jobs))...)
+			return warn(remedy, "%.1f %% of replies come damaged: the line's ends are suspected", 100*rate)
 		}
-	}
-	return all, nil
+		return ok("%d of %d replies came damaged", damaged, b.Jobs)
+	})
 }
 
 func busHung(_ context.Context, x *exam) ([]Finding, error) {
-	s, err := x.running()
-	if err != nil {
-		return nil, err
-	}
-	var all []Finding
-	for i := range s.Buses {
-		found := ok("no transfer hung")
-		if b := &s.Buses[i]; b.Hung > 0 {
-			found = warn("take another adapter or cable; parts that stretch the clock of I2C need a slower bus", "%d transfers hung in the kernel since the start", b.Hung)
+	return x.counts(func(b *console.Bus, _ string) []Finding {
+		if b.Hung > 0 {
+			return warn("take another adapter or cable; parts that stretch the clock of I2C need a slower bus", "%d transfers hung in the kernel since the start", b.Hung)
 		}
-		all = append(all, of(s.Buses[i].Name, found)...)
-	}
-	return all, nil
+		return ok("no transfer hung")
+	})
 }
 
 func busLow(_ context.Context, x *exam) ([]Finding, error) {
-	s, err := x.running()
-	if err != nil {
-		return nil, err
-	}
-	var all []Finding
-	for i := range s.Buses {
-		b := &s.Buses[i]
-		if !slices.ContainsFunc(x.Buses, func(c Bus) bool { return c.Name == b.Name && c.Kind == i2c }) {
-			continue
+	return x.counts(func(b *console.Bus, kind string) []Finding {
+		switch {
+		case kind != i2c:
+			return nil
+		case b.Freed > 0:
+			return warn("shorten the wires, check pull-ups and the parts' supply; take parts off one by one to find the one", "a part held the bus low %d times since the start; it was freed", b.Freed)
 		}
-		found := ok("no part held it low")
-		if b.Freed > 0 {
-			found = warn("shorten the wires, check pull-ups and the parts' supply; take parts off one by one to find the one", "a part held the bus low %d times since the start; it was freed", b.Freed)
-		}
-		all = append(all, of(b.Name, found)...)
-	}
-	return all, nil
+		return ok("no part held it low")
+	})
 }
 
 // mostBusy is the share of its time that a bus may be in use.
 const mostBusy = 0.8
 
 func busBusy(_ context.Context, x *exam) ([]Finding, error) {
-	s, err := x.running()
-	if err != nil {
-		return nil, err
-	}
-	var all []Finding
-	for i := range s.Buses {
-		b := &s.Buses[i]
-		found := ok("in use %.0f %% of the time", 100*b.BusyRatio)
+	return x.counts(func(b *console.Bus, _ string) []Finding {
 		if b.BusyRatio > mostBusy {
-			found = warn("take longer periods, fewer channels, a higher speed or another line", "in use %.0f %% of the time: samples come late", 100*b.BusyRatio)
+			return warn("take longer periods, fewer channels, a higher speed or another line", "in use %.0f %% of the time: samples come late", 100*b.BusyRatio)
 		}
-		all = append(all, of(b.Name, found)...)
-	}
-	return all, nil
+		return ok("in use %.0f %% of the time", 100*b.BusyRatio)
+	})
 }
 
 // groupOf is the name of a file's group.
