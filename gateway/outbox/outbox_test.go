@@ -29,6 +29,21 @@ func segments(t *testing.T, dir string) []string {
 // kill closes an outbox as the end of its process does: without its knowledge.
 func kill(fsys *simFS) { clear(fsys.locks) }
 
+// say appends a statement of the gaps, and its receipt.
+func say(t *testing.T, o *outbox.Outbox, gaps []outbox.Gap) {
+	t.Helper()
+	boot, seq, _, err := o.NextSeq()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Append(outbox.Record{Boot: boot, Seq: seq, Statement: []byte("says it"), Covers: gaps}); err != nil {
+		t.Fatal(err)
+	}
+	if err := o.Receipted(boot, seq, []byte("r")); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestSegmentsAreForgottenWithTheirReceipts(t *testing.T) {
 	dir := t.TempDir()
 	o, _, err := outbox.Open(outbox.Disk, dir, outbox.Options{GatewayID: "gw"})
@@ -256,16 +271,7 @@ func TestLimit(t *testing.T) {
 		t.Errorf("gaps after a restart (-want +got):\n%s", diff)
 	}
 	// A statement says it, and is receipted: then it is over.
-	boot, seq, _, err := o.NextSeq()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := o.Append(outbox.Record{Boot: boot, Seq: seq, Statement: []byte("says it"), Covers: want}); err != nil {
-		t.Fatal(err)
-	}
-	if err := o.Receipted(boot, seq, []byte("r")); err != nil {
-		t.Fatal(err)
-	}
+	say(t, o, want)
 	if err := o.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -117,16 +117,7 @@ func TestThinnedGap(t *testing.T) {
 	if diff := cmp.Diff(want, o.Gaps()); diff != "" {
 		t.Errorf("gaps (-want +got):\n%s", diff)
 	}
-	boot, seq, _, err := o.NextSeq()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := o.Append(outbox.Record{Boot: boot, Seq: seq, Statement: []byte("says it"), Covers: want}); err != nil {
-		t.Fatal(err)
-	}
-	if err := o.Receipted(boot, seq, []byte("r")); err != nil {
-		t.Fatal(err)
-	}
+	say(t, o, want)
 	if err := o.Flush(); err != nil {
 		t.Fatal(err)
 	}
