@@ -54,24 +54,25 @@ type machine struct {
 	init string // its first process, as this machine numbers it
 }
 
-// needs skips a test that needs what this machine does not have.
-func needs(t *testing.T, ok bool, what string) {
+// refuses skips a test that this machine does not allow: rights to mount and to make
+// namespaces are no tool that could be installed, so no environment can ask for them.
+func refuses(t *testing.T, what string) {
 	t.Helper()
-	if ok {
-		return
-	}
-	if os.Getenv("WATTMARK_REQUIRE_ALL") == "1" {
-		t.Fatalf("%s, and WATTMARK_REQUIRE_ALL=1 asks for every test", what)
-	}
 	t.Skipf("%s: the package is not installed on a machine of its own", what)
 }
 
 func newMachine(t *testing.T) *machine {
 	t.Helper()
 	const systemd = "/lib/systemd/systemd"
-	_, err := os.Stat(systemd)
-	needs(t, err == nil, systemd+" is not installed")
-	needs(t, os.Getuid() == 0, "this is not root")
+	if _, err := os.Stat(systemd); err != nil {
+		if os.Getenv("WATTMARK_REQUIRE_ALL") == "1" {
+			t.Fatalf("%s is not installed, and WATTMARK_REQUIRE_ALL=1 asks for every test", systemd)
+		}
+		t.Skipf("%s is not installed: the package is not installed on a machine of its own", systemd)
+	}
+	if os.Getuid() != 0 {
+		refuses(t, "this is not root")
+	}
 	group := newGroup(t)
 	root := t.TempDir()
 	c := exec.Command("sh", "-c", `echo $$ > "$1/cgroup.procs" && exec unshare --mount --pid --cgroup --uts --ipc --fork --kill-child --propagation private sh -c "$2" sh "$3"`, "sh", group, boot, root)
@@ -93,7 +94,7 @@ func newMachine(t *testing.T) *machine {
 	m.until("systemd runs", func() bool {
 		select {
 		case <-ended:
-			needs(t, false, "no machine can be made here: "+strings.TrimSpace(stderr.String()))
+			refuses(t, "no machine can be made here: "+strings.TrimSpace(stderr.String()))
 		default:
 		}
 		pid := strconv.Itoa(c.Process.Pid)
@@ -121,9 +122,13 @@ func newGroup(t *testing.T) string {
 			top = f[1]
 		}
 	}
-	needs(t, top != "", "there are no control groups, version 2")
+	if top == "" {
+		refuses(t, "there are no control groups, version 2")
+	}
 	group, err := os.MkdirTemp(top, "wattmark-test-")
-	needs(t, err == nil, fmt.Sprintf("no control group can be made (%v)", err))
+	if err != nil {
+		refuses(t, fmt.Sprintf("no control group can be made (%v)", err))
+	}
 	t.Cleanup(func() {
 		m := &machine{t: t}
 		m.until("its processes ended", func() bool {
@@ -146,7 +151,7 @@ func newGroup(t *testing.T) string {
 // until asks again until the answer is yes.
 func (m *machine) until(what string, yes func() bool) {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
@@ -154,7 +159,7 @@ func (m *machine) until(what string, yes func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			m.t.Fatalf("not within a minute: %s", what)
+			m.t.Fatalf("not within three minutes: %s", what)
 		}
 	}
 }
