@@ -34,15 +34,15 @@ func newBundle() *cobra.Command {
 		Use:   "support-bundle FILE",
 		Short: "Gather what a help desk needs into one file, without keys and without readings",
 		Long: `Support-bundle writes a tar.gz with the configuration, doctor's findings, the
-status, metrics, versions, the last lines of the log, and what went over the buses
-last. FILE is not replaced if it is there; "-" is standard output.
+status, metrics, versions, the last lines of the log, and what went over the
+buses last. FILE is not replaced if it is there; "-" is standard output.
 
-Keys, PINs and passwords are not in it, nor private parts of certificates. Serial
-numbers of meters are cut out. Of what a household uses nothing is in it either:
---with-values adds the newest values and the bytes that meters sent.
+Keys, PINs and passwords are not in it, nor private parts of certificates.
+Serial numbers of meters are cut out. Of what a household uses nothing is in it
+either: --with-values adds the newest values and the bytes that meters sent.
 
 Exit status: 0 written, 1 failed, 2 wrong usage.`,
-		Args: cobra.ExactArgs(1),
+		Args: one("a FILE to write, or - for standard output"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := cmd.Flags().GetString("config")
 			if err != nil {

@@ -33,7 +33,8 @@ func newCalibrate() *cobra.Command {
 instrument shows, typed in, or with another device of this gateway (--against).
 It shows the error and its uncertainty, proposes a ratio, a sign or an offset,
 and asks. Then the gateway that runs signs a record, which goes the way of
-readings; later readings name it. What the command line leaves out is asked for.
+readings; later readings name it. What the command line leaves out is asked
+for.
 
 A register is compared for 10 minutes or 100 of its steps, another device as
 long. --fresh-air has a CO2 sensor set itself by the air around it, outdoors.
@@ -44,7 +45,7 @@ Exit status: 0 signed, 1 failed, 2 wrong usage, 4 abandoned: nothing changed.`,
   wattmark-gateway calibrate grid --channel active_energy_import --against house
   wattmark-gateway calibrate air --fresh-air
   wattmark-gateway calibrate grid --undo`,
-		Args: cobra.ExactArgs(1),
+		Args: one("the DEVICE to calibrate"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := cmd.Flags().GetString("config")
 			if err != nil {

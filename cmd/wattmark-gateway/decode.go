@@ -26,16 +26,17 @@ func newDecode() *cobra.Command {
 the values exactly as the gateway would sign them. FILE is a recording, "-" for
 standard input, in one of three forms:
 
-  hex        pairs of hex digits; "#" begins a comment; lines that start with ">"
-             were sent to the device, lines with "<" were received
+  hex        pairs of hex digits; "#" begins a comment; lines that start with
+             ">" were sent to the device, lines with "<" were received
   text       the bytes that a meter sent, untouched
-  registers  lines "ADDRESS: VALUE VALUE ...", values at consecutive addresses in
-             hex; Modbus lines may start with "input" or "holding"
+  registers  lines "ADDRESS: VALUE VALUE ...", values at consecutive addresses
+             in hex; Modbus lines may start with "input" or "holding"
 
 Exit status: 0 decoded, 1 the recording is refused (standard error says
 "refused: CODE: detail"), 2 wrong usage or a file that cannot be read.`,
 		Example: `  wattmark-gateway decode --device sdm630 meter.transcript
-  wattmark-gateway decode --device ina219 --format registers --set shunt_ohm=0.1 -`,
+  wattmark-gateway decode --device ina219 --format registers \
+    --set shunt_ohm=0.1 -`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, args)
 		},

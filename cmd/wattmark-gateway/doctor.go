@@ -24,12 +24,13 @@ func newDoctor() *cobra.Command {
 		Use:   "doctor",
 		Short: "Look for everything that can be wrong, and say what to do about it",
 		Long: `Doctor looks the machine, its buses and parts, clock, disk, key, enrolment and
-connection over, and says of each whether it is well, with one line of remedy where
-it is not. It asks the gateway if it runs, and reads the parts itself if not. With
-sudo it sees more. It changes nothing.
+connection over, and says of each whether it is well, with one line of remedy
+where it is not. It asks the gateway if it runs, and reads the parts itself if
+not. With sudo it sees more. It changes nothing.
 
-With --fix it does what can be undone again, and says what it did: modes of files,
-services that are not switched on, a configuration that is not in force yet.
+With --fix it does what can be undone again, and says what it did: modes of
+files, services that are not switched on, a configuration that is not in force
+yet.
 
 Exit status: 0 all is well, 1 there is a fault, 2 wrong usage, 3 warnings only.`,
 		Args: cobra.NoArgs,

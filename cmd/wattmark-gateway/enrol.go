@@ -28,20 +28,21 @@ func newEnrol() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enrol",
 		Short: "Make the key, ask for its enrolment, and take the approval",
-		Long: `Enrol makes the gateway's key in the store of [key], unless it is there, and signs
-a request with it: name, model, devices and metering points. It shows the request
-as a QR code, and eight words by which an operator and you know that it is the
-same key. The operator approves it with "wattmark member approve".
+		Long: `Enrol makes the gateway's key in the store of [key], unless it is there, and
+signs a request with it: name, model, devices and metering points. It shows the
+request as a QR code, and eight words by which an operator and you know that it
+is the same key. The operator approves it with "wattmark member approve".
 
-On line, enrol waits until the approval arrives. Off line, --offline --request FILE
-writes the request and ends; bring the approval back with --approval FILE. A request
-that waits is shown again, word for word, until it is approved.
+On line, enrol waits until the approval arrives. Off line, --offline --request
+FILE writes the request and ends; bring the approval back with --approval FILE.
+A request that waits is shown again, word for word, until it is approved.
 
-With --rotate a new key asks to take the old one's place, and both sign. Wait until
-the outbox is empty and stop the gateway first: what the old key has signed and the
-ledger has not taken by then is refused.
+With --rotate a new key asks to take the old one's place, and both sign. Wait
+until the outbox is empty and stop the gateway first: what the old key has
+signed and the ledger has not taken by then is refused.
 
-Exit status: 0 enrolled, or the request is written with --offline, 1 failed, 2 wrong usage.`,
+Exit status: 0 enrolled, or the request is written with --offline, 1 failed, 2
+wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			name, err := cmd.Flags().GetString("config")

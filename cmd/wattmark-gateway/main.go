@@ -77,22 +77,28 @@ func failed(err error) error {
 }
 
 func newRoot() *cobra.Command {
+	version := false
 	root := &cobra.Command{
 		Use:           "wattmark-gateway",
-		Short:         "Reads meters and sensors, signs what they say, and keeps it until it has a receipt",
+		Short:         "Reads meters and sensors, signs what they say, keeps it until it has a receipt",
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return cmd.Help()
+			switch {
+			case len(args) > 0:
+				return unknownVerb(cmd, args[0])
+			case version:
+				_, err := io.WriteString(cmd.OutOrStdout(), versionLine())
+				return failed(err)
 			}
-			return unknownVerb(cmd, args[0])
+			return cmd.Help()
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return nearestFlag(cmd, err) })
 	root.SetUsageFunc(usage)
+	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.PersistentFlags().String("config", gateway.DefaultFile, "the configuration `FILE`")
 	root.AddCommand(newRun(), newEnrol(), newDecode(), newDoctor(), newStatus(), newBundle(), newScan(), newRead(), newCalibrate(), newVersion())
 	return root

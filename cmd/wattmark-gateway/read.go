@@ -29,11 +29,11 @@ verdict in words: what flows, and what looks wrong with clamps and phases. It
 asks the running gateway, or, where none runs, reads the buses itself. Values
 are corrected as the gateway's records are, where it runs.
 
-With --expect, while a known load or source runs, it is a check: power must flow
-that way, on each phase, and nothing may look wrong.
+With --expect, while a known load or source runs, it is a check: power must
+flow that way, on each phase, and nothing may look wrong.
 
-Exit status: 0 read, and as expected; 1 a device gave no values, or it is not as
-expected; 2 wrong usage.`,
+Exit status: 0 read, and as expected; 1 a device gave no values, or it is not
+as expected; 2 wrong usage.`,
 		Example: `  wattmark-gateway read
   wattmark-gateway read grid --watch
   wattmark-gateway read grid --expect import`,

@@ -26,10 +26,10 @@ func newRun() *cobra.Command {
 		Long: `Run is the gateway: it reads the devices, signs what they say, keeps it and
 sends it until each statement has its receipt.
 
-The whole configuration is checked before anything starts, and everything that is
-wrong with it is listed. SIGTERM makes what was read durable and ends within 5 s.
-SIGHUP reads the configuration again; if something is wrong with it the old one
-stays in force and the log says why.
+The whole configuration is checked before anything starts, and everything that
+is wrong with it is listed. SIGTERM makes what was read durable and ends within
+5 s. SIGHUP reads the configuration again; if something is wrong with it the
+old one stays in force and the log says why.
 
 Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
 		Args: cobra.NoArgs,

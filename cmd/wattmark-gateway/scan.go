@@ -26,8 +26,9 @@ func newScan() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "scan",
 		Short: "Find the parts on the buses, reading only",
-		Long: `Scan looks for parts on every bus of the configuration, or on the buses that are
-given, and prints a [[device]] table for each that it finds, ready to paste.
+		Long: `Scan looks for parts on every bus of the configuration, or on the buses that
+are given, and prints a [[device]] table for each that it finds, ready to
+paste.
 
 It only reads. A serial port is listened to first (SML, DSMR, IEC 62056-21 and
 particle sensors speak unasked), then parts are asked that stand alone on a

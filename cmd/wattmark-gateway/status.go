@@ -25,12 +25,12 @@ func newStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show on one screen how the gateway fares, and whether one may leave",
-		Long: `Status asks the running gateway how it fares: ledger, key, clock, outbox, uplink,
-each device with its last value, and what to do about what is wrong. The last line
-says whether one may leave.
+		Long: `Status asks the running gateway how it fares: ledger, key, clock, outbox,
+uplink, each device with its last value, and what to do about what is wrong.
+The last line says whether one may leave.
 
-Exit status: 0 ready: readings are signed, sent and receipted; 1 not ready, or it
-cannot be asked; 2 wrong usage; 3 not running.`,
+Exit status: 0 ready: readings are signed, sent and receipted; 1 not ready, or
+it cannot be asked; 2 wrong usage; 3 not running.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			name, err := cmd.Flags().GetString("config")

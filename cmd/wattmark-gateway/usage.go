@@ -34,7 +34,9 @@ func usage(c *cobra.Command) error {
 		b.WriteString("\nAvailable Commands:\n")
 		for _, v := range c.Commands() {
 			if v.IsAvailableCommand() || v.Name() == "help" {
-				fmt.Fprintf(&b, "  %-*s %s\n", v.NamePadding(), v.Name(), v.Short)
+				for _, line := range wrapped(fmt.Sprintf("  %-*s ", v.NamePadding(), v.Name()), v.Short) {
+					b.WriteString(line + "\n")
+				}
 			}
 		}
 	}
@@ -49,6 +51,16 @@ func usage(c *cobra.Command) error {
 	}
 	_, err := io.WriteString(c.OutOrStderr(), b.String())
 	return err
+}
+
+// one wants one argument, and says what it is.
+func one(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s takes %s, and here are %d arguments", cmd.Name(), what, len(args))
+		}
+		return nil
+	}
 }
 
 // unknownVerb is the error of a verb that is not there.

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"runtime"
 
 	"github.com/spf13/cobra"
@@ -15,20 +16,28 @@ func newVersion() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version, and what it was built with and for",
-		Long: `Version prints the version of the program: of a package that of the package. It is
-also in each birth message and in the status.`,
+		Long: `Version prints the version of the program: of a package that of the package. It
+is also in each birth message and in the status.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := built{gateway.Version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
 			if asJSON {
-				return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(v))
+				return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(thisProgram()))
 			}
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "wattmark-gateway %s (%s, %s)\n", v.Version, v.Go, v.Platform)
+			_, err := io.WriteString(cmd.OutOrStdout(), versionLine())
 			return failed(err)
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
+}
+
+func thisProgram() built {
+	return built{gateway.Version(), runtime.Version(), runtime.GOOS + "/" + runtime.GOARCH}
+}
+
+func versionLine() string {
+	v := thisProgram()
+	return fmt.Sprintf("wattmark-gateway %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 }
 
 // built is what version prints.
