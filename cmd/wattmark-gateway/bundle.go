@@ -32,7 +32,7 @@ func newBundle() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "support-bundle FILE",
-		Short: "Gather what a help desk needs into one file, without keys and without readings",
+		Short: "Gather what a help desk needs into one file, without keys",
 		Long: `Support-bundle writes a tar.gz with the configuration, doctor's findings, the
 status, metrics, versions, the last lines of the log, and what went over the
 buses last. FILE is not replaced if it is there; "-" is standard output.

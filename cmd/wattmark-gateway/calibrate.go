@@ -28,7 +28,7 @@ func newCalibrate() *cobra.Command {
 	k := new(calibrator)
 	c := &cobra.Command{
 		Use:   "calibrate DEVICE",
-		Short: "Compare a device with a reference, and correct it by a signed record",
+		Short: "Compare a device with a reference, and correct it",
 		Long: `Calibrate compares a channel of a device with a reference: with what another
 instrument shows, typed in, or with another device of this gateway (--against).
 It shows the error and its uncertainty, proposes a ratio, a sign or an offset,

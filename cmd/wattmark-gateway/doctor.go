@@ -22,7 +22,7 @@ func newDoctor() *cobra.Command {
 	var asJSON, fix bool
 	c := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look for everything that can be wrong, and say what to do about it",
+		Short: "Look for what can be wrong, and say what to do about it",
 		Long: `Doctor looks the machine, its buses and parts, clock, disk, key, enrolment and
 connection over, and says of each whether it is well, with one line of remedy
 where it is not. It asks the gateway if it runs, and reads the parts itself if

@@ -24,7 +24,7 @@ func newStatus() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "status",
-		Short: "Show on one screen how the gateway fares, and whether one may leave",
+		Short: "Show on one screen how it fares, and whether one may leave",
 		Long: `Status asks the running gateway how it fares: ledger, key, clock, outbox,
 uplink, each device with its last value, and what to do about what is wrong.
 The last line says whether one may leave.

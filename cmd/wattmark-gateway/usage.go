@@ -34,9 +34,7 @@ func usage(c *cobra.Command) error {
 		b.WriteString("\nAvailable Commands:\n")
 		for _, v := range c.Commands() {
 			if v.IsAvailableCommand() || v.Name() == "help" {
-				for _, line := range wrapped(fmt.Sprintf("  %-*s ", v.NamePadding(), v.Name()), v.Short) {
-					b.WriteString(line + "\n")
-				}
+				fmt.Fprintf(&b, "  %-*s %s\n", v.NamePadding(), v.Name(), v.Short)
 			}
 		}
 	}
