@@ -222,6 +222,10 @@ func TestIdentityAndTime(t *testing.T) {
 			Identity: hardware.Identity{Manufacturer: "ISk", Model: "MT382-1000", Serial: "3960221976967177082151037881335713", Version: "50217"},
 			Time:     hardware.MeterTime{Local: "2017-01-02T19:20:02", Season: hardware.Winter},
 		},
+		telegram("0-0:1.0.0(170702192002)"): {
+			Identity: hardware.Identity{Manufacturer: "ISk", Model: "MT382-1000"},
+			Time:     hardware.MeterTime{Local: "2017-07-02T19:20:02"},
+		},
 		telegram("0-0:1.0.0(632525252525W)"): {Identity: hardware.Identity{Manufacturer: "ISk", Model: "MT382-1000"}},
 		"/Ene5\\XS210 ESMR 5.0\r\n\r\n!\r\n": {
 			Identity: hardware.Identity{Manufacturer: "Ene", Model: "XS210 ESMR 5.0"},

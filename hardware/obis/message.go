@@ -138,13 +138,13 @@ func IsClock(c Code) bool {
 		(c.A == electricity || c.A == abstract || c.A == Unsaid) && c.C == 0 && c.D == 9 && (c.E == 1 || c.E == 2)
 }
 
-// Clock takes what the meter's clock says under a code of its own: YYMMDDhhmmssX under
-// 0-0:1.0.0, hhmmss under 0.9.1 and YYMMDD under 0.9.2, which may have separators, and a
+// Clock takes what the meter's clock says under a code of its own: YYMMDDhhmmss under
+// 0-0:1.0.0, mostly with a season, hhmmss under 0.9.1 and YYMMDD under 0.9.2, which may have separators, and a
 // digit of the season before them.
 func (m *Message) Clock(c Code, text []byte) {
 	switch {
-	case c.C == 1 && len(text) == 13:
-		m.local = timestamp(text)
+	case c.C == 1 && (len(text) == 12 || len(text) == 13):
+		m.local = timestamp(append(text[:len(text):len(text)], 0))
 	case c.C == 0 && c.E == 1 && m.clock.time == "":
 		m.clock.time = digitsOf(text)
 	case c.C == 0 && c.E == 2 && m.clock.date == "":

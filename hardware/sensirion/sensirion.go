@@ -53,7 +53,7 @@ func Check(received []byte, n int) error {
 		if len(received) < n*WordSize {
 			class = hardware.ErrTruncated
 		}
-		return &hardware.Error{Class: class, Err: fmt.Errorf("%d bytes, %d words of %d are expected", len(received), n, WordSize)}
+		return &hardware.Error{Class: class, Err: fmt.Errorf("%d bytes, where %d words of %d bytes are expected", len(received), n, WordSize)}
 	}
 	for i := range n {
 		word := Word(received, i)
