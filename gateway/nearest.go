@@ -1,21 +1,37 @@
 package gateway
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Nearest returns the word of a list that somebody who typed word may have meant,
-// empty if none is near: a third of its letters may be wrong, at least one.
+// empty if none is near: a third of its letters may be wrong, at least one, or it may be
+// the beginning of just one. Capitals are no mistakes.
 func Nearest(word string, list []string) string {
 	near, best := "", max(1, len(word)/3)+1
 	if len(word) > 64 {
 		return "" // no name is that long, and the work grows with its square
 	}
+	typed := strings.ToLower(word)
+	var longer []string
 	for _, candidate := range list {
-		if d := distance(word, candidate); d < best && candidate != word {
+		c := strings.ToLower(candidate)
+		if d := distance(typed, c); d < best && candidate != word {
 			near, best = candidate, d
 		}
+		if len(typed) >= enough && len(c) > len(typed) && strings.HasPrefix(c, typed) {
+			longer = append(longer, candidate)
+		}
+	}
+	if near == "" && len(longer) == 1 {
+		return longer[0]
 	}
 	return near
 }
+
+// enough is how many letters say which word they begin.
+const enough = 3
 
 // distance is how many letters must be put in, taken out, changed or swapped with
 // their neighbour to make b of a.

@@ -116,7 +116,7 @@ func split(group []byte) (number, unit []byte) {
 func quantity(number, unit []byte) (q Quantity, ok bool, err error) {
 	mantissa, exponent, ok, overflow := ParseNumber(number)
 	if overflow {
-		return q, false, &hardware.Error{Class: hardware.ErrOverflow, Err: fmt.Errorf("%.40q", number)}
+		return q, false, &hardware.Error{Class: hardware.ErrOverflow, Err: fmt.Errorf("the number %.40q", number)}
 	}
 	if !ok {
 		return q, false, nil
