@@ -39,7 +39,7 @@ const (
 // tenChannels are what the meter is asked for each second.
 const tenChannels = `channels = ["active_energy_import", "active_energy_export", "active_power", "voltage_l1", "current_l1", "frequency", "power_factor", "apparent_power", "reactive_power", "active_energy_absolute"]`
 
-// TestBudgets measures what GATEWAY.md's table of budgets bounds and prints figures and
+// TestBudgets measures what a gateway may cost, and prints figures and
 // ratios: make bench-gateway. It takes a quarter of an hour, so it is asked for.
 func TestBudgets(t *testing.T) {
 	if os.Getenv("WATTMARK_BENCH_GATEWAY") != "1" {

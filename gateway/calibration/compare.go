@@ -20,7 +20,7 @@ type Sample struct {
 	Reference string
 }
 
-// How long a comparison of registers has to last: one of the two (GATEWAY.md).
+// How long a comparison of registers has to last: one of the two.
 const (
 	EnoughTime  = 10 * time.Minute
 	EnoughSteps = 100

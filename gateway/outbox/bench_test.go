@@ -26,7 +26,7 @@ import (
 //	device/B   the device's own count of sectors, where the file system has a
 //	           device; it is ours alone if TMPDIR is a file system of its own
 //
-// GATEWAY.md allows 2.5 at batches of 10; TestWriteAmplification holds it to that.
+// At most 2.5 is allowed at batches of 10; TestWriteAmplification holds it to that.
 func BenchmarkWrite(b *testing.B) {
 	for _, batch := range []int{1, 10, 64} {
 		b.Run(fmt.Sprint("batch=", batch), func(b *testing.B) {

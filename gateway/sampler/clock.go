@@ -94,7 +94,7 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// Errors of clocks: GATEWAY.md's table of qualities.
+// How far a clock may be off, by its quality.
 const (
 	holdoverPPM = 50
 	leastNTP    = 10 * time.Millisecond

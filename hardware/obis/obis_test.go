@@ -43,7 +43,7 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
-// The table of HARDWARE.md, code by code.
+// The whole table, code by code.
 func TestTable(t *testing.T) {
 	want := map[string]string{
 		"1.8.0": "active_energy_import", "1.8.1": "active_energy_import_t1", "1.8.4": "active_energy_import_t4",
