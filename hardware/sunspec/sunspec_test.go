@@ -236,7 +236,7 @@ func TestNotImplemented(t *testing.T) {
 	}
 }
 
-func TestCoarseTotals(t *testing.T) {
+func TestCoarse(t *testing.T) {
 	part := emulated.NewSunSpec(40000, "4711", true, 103, 113)
 	part.Set(sunny)
 	for _, c := range []struct {
@@ -247,6 +247,9 @@ func TestCoarseTotals(t *testing.T) {
 	}{
 		{103, 24, []uint16{0, 42, 3}, "active_energy_generated 42000 Wh counter coarse"},
 		{103, 24, []uint16{0, 42, 2}, "active_energy_generated 4200 Wh counter ok"},
+		{103, 14, []uint16{50, 1}, "active_power_generated 500 W gauge coarse"},
+		{103, 14, []uint16{690, 1}, "active_power_generated 6900 W gauge ok"},
+		{103, 14, []uint16{50, 0}, "active_power_generated 50 W gauge ok"},
 		{113, 32, []uint16{0x4E80, 0x0000}, "active_energy_generated 1073741800 Wh counter coarse"}, // 2^30, steps of 128
 		{113, 32, []uint16{0x4E7F, 0xFFFF}, "active_energy_generated 1073741760 Wh counter ok"},
 	} {
