@@ -201,7 +201,8 @@ so that cpu_us_per_statement is that of broker and oracles.
 In the same run, alternating, it measures the same statements handed to ingest
 behind the broker, the broker alone (same frames to a plain subscriber) and the
 floor (batch verification, leaf hash and chain, group commit), and prints the
-ratios. A statement whose receipt does not come is sent again, and counted.
+ratios. A statement whose receipt does not come is sent again, and counted. Before a
+round of the oracles other gateways' statements, a quarter as many, warm them up.
 
 With --rate it offers that many a second instead, and the latency counts from
 when a statement was due.`,
