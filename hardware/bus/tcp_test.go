@@ -98,11 +98,11 @@ func TestPatienceThroughTCP(t *testing.T) {
 // After a request that was not answered what comes on the connection belongs to nobody.
 func TestUnansweredThroughModbusTCP(t *testing.T) {
 	s := newServed(t, true)
-	s.SetFaults(1, emulated.Sequence(emulated.NoFault, emulated.NoFault, emulated.Late))
+	s.SetFaults(1, emulated.Sequence(emulated.NoFault, emulated.NoFault, emulated.NoFault, emulated.Late))
 	b := tcpBus(t, bus.ModbusTCP(s.Address()), 200*time.Millisecond)
 	dev := meterOn(t, b, 1, "voltage_l1")
 	var batch hardware.Batch
-	if err := b.Sense(t.Context(), dev, &batch); err != nil { // the voltage and the meter's code
+	if err := b.Sense(t.Context(), dev, &batch); err != nil { // the voltage, the meter's code and its serial number
 		t.Fatal(err)
 	}
 	if err := b.Sense(t.Context(), dev, &batch); !errors.Is(err, hardware.ErrAbsent) || len(batch.Values) != 0 {
