@@ -73,10 +73,13 @@ func (s *site) start(t *testing.T, program string) *daemonProcess {
 	return d
 }
 
+// testPatience is how long something may take: machines are emulated beside these tests.
+const testPatience = 3 * time.Minute
+
 // until asks again until the answer is yes.
 func (d *daemonProcess) until(what string, yes func() bool) {
 	d.t.Helper()
-	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(d.t.Context(), testPatience)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -84,7 +87,8 @@ func (d *daemonProcess) until(what string, yes func() bool) {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			d.t.Fatalf("not within a minute: %s", what)
+			s, err := d.console.Status(context.Background())
+			d.t.Fatalf("not within %s: %s; its status (%v): %s, %+v", testPatience, what, err, s.Line, s.Devices)
 		}
 	}
 }
@@ -104,7 +108,7 @@ func (d *daemonProcess) status(what string, yes func(s *console.Status) bool) co
 // hears waits for what it tells the service manager.
 func (d *daemonProcess) hears(want string) {
 	d.t.Helper()
-	if err := d.told.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
+	if err := d.told.SetReadDeadline(time.Now().Add(testPatience)); err != nil {
 		d.t.Fatal(err)
 	}
 	for {
