@@ -121,6 +121,7 @@ listen = "unix:metrics.sock"
 name = "rs485"
 kind = "serial"
 port = %q
+timeout = "2s" # the meter shares its cores with other tests
 
 [[device]]
 name = "grid"
