@@ -12,6 +12,7 @@ import (
 
 	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/sampler"
+	"wattmark/gateway/settings"
 	"wattmark/gateway/uplink"
 	"wattmark/hardware/board"
 	"wattmark/hardware/bus"
@@ -31,7 +32,7 @@ type Readers struct {
 // machine's clock. All that is wrong, in the file and with the files that it names,
 // is in one [*Mistakes]. It touches no bus and no network.
 func (f *File) Config(read Readers) (Config, error) {
-	before := len(f.fill.mistakes)
+	before := len(f.fill.Mistakes)
 	c := Config{
 		Name: f.Gateway.Name, Dir: f.Path(f.Gateway.State), BootID: bootID(), Clock: sampler.NewMachineClock(),
 		Origin: f.Uplink.Ledger, PackMaxAge: f.Gateway.PackMaxAge, FlushAfter: f.Outbox.FlushAfter,
@@ -61,7 +62,7 @@ func (f *File) Config(read Readers) (Config, error) {
 	f.openTransport(&c, wire.For(f.Uplink.Ledger).Birth(f.Gateway.Name))
 	f.openDisplay(&c)
 	err = f.mistakes()
-	f.fill.mistakes = f.fill.mistakes[:before] // the next call finds them again
+	f.fill.Mistakes = f.fill.Mistakes[:before] // the next call finds them again
 	return c, err
 }
 
@@ -171,7 +172,7 @@ func (f *File) file(path, name string) []byte {
 	if name == "" {
 		return nil // that it is missing was said
 	}
-	b, err := readLimited(f.Path(name))
+	b, err := settings.ReadLimited(f.Path(name))
 	if err != nil {
 		f.mistake(path, "correct the path, or get the file from the consortium", "%s: %s: %v", path, f.Path(name), err)
 		return nil
@@ -208,11 +209,11 @@ func (f *File) openPolicy(c *Config, read Readers) {
 func (f *File) openTransport(c *Config, announce string) {
 	u := &f.Uplink
 	link := uplink.Link{URL: u.Broker, ClientID: f.Gateway.Name, Announce: announce}
-	before := len(f.fill.mistakes)
+	before := len(f.fill.Mistakes)
 	if u.Certificate != "" {
 		link.TLS = f.tls(c)
 	}
-	if u.Broker == "" || f.Gateway.Name == "" || len(f.fill.mistakes) > before || link.TLS != nil && link.TLS.RootCAs == nil {
+	if u.Broker == "" || f.Gateway.Name == "" || len(f.fill.Mistakes) > before || link.TLS != nil && link.TLS.RootCAs == nil {
 		return // that is said already
 	}
 	open := map[string]func(uplink.Link) (uplink.Transport, error){"mqtt": uplink.MQTT, "nats": uplink.NATS}[u.Transport]
@@ -220,7 +221,7 @@ func (f *File) openTransport(c *Config, announce string) {
 		return
 	}
 	t, err := open(link)
-	if err != nil && len(f.fill.mistakes) == 0 {
+	if err != nil && len(f.fill.Mistakes) == 0 {
 		f.mistake("uplink.broker", "", "uplink.broker: %v", err)
 	}
 	c.Transport = t

@@ -10,6 +10,7 @@ import (
 	"periph.io/x/conn/v3/i2c"
 	"periph.io/x/conn/v3/spi"
 
+	"wattmark/gateway/settings"
 	"wattmark/hardware"
 	"wattmark/hardware/atm90e32"
 	"wattmark/hardware/bme280"
@@ -453,15 +454,15 @@ func LookupModel(name string) (Model, error) {
 func (m Model) On(kind BusKind) bool { return slices.Contains(m.Buses, kind) }
 
 // Keys returns the keys of [[device]] that are this model's own, sorted.
-func (m Model) Keys() []string { return keysOf(m.settings()) }
+func (m Model) Keys() []string { return settings.KeysOf(m.settings()) }
 
 // Decoder returns the model's driver on no bus: it is a hardware.Decoder, and a
 // hardware.RegisterDecoder where the part has registers. The settings are keys of
 // [[device]] with their values as text; a key may stand more than once if it is a
 // list.
-func (m Model) Decoder(settings []Setting) (hardware.Device, error) {
+func (m Model) Decoder(given []Setting) (hardware.Device, error) {
 	s := m.settings()
-	if err := setAll(s, settings); err != nil {
+	if err := settings.SetAll(s, given); err != nil {
 		return nil, err
 	}
 	d, err := m.open(site{model: m.Name, address: m.Address, recorded: true}, s)

@@ -31,7 +31,7 @@ func (f *File) check() {
 
 // mistake notes what is wrong with a key.
 func (f *File) mistake(path, remedy, format string, args ...any) {
-	f.fill.mistake(path, remedy, format, args...)
+	f.fill.Mistake(path, remedy, format, args...)
 }
 
 // needed notes a key that is missing.
@@ -101,7 +101,7 @@ func (f *File) checkKey() {
 	}
 	of := map[string]string{"device": "tpm", "module": "pkcs11", "token": "pkcs11", "label": "pkcs11", "pin_file": "pkcs11"}
 	for key, backend := range of {
-		if _, given := f.fill.lines["key."+key]; given && backend != k.Backend {
+		if _, given := f.fill.Lines["key."+key]; given && backend != k.Backend {
 			f.mistake("key."+key, fmt.Sprintf("take it out, or set backend = %q", backend), "key.%s is not used with the backend %q", key, k.Backend)
 		}
 	}
@@ -191,7 +191,7 @@ func (f *File) checkBuses() {
 		at := fmt.Sprintf("bus[%d]", i)
 		f.needed(at+".name", b.Name, `add name = "…"`)
 		if first, twice := names[b.Name]; twice && b.Name != "" {
-			f.mistake(at+".name", "rename one of them", "there is a bus %q already, on line %d", b.Name, f.fill.line(fmt.Sprintf("bus[%d]", first)))
+			f.mistake(at+".name", "rename one of them", "there is a bus %q already, on line %d", b.Name, f.fill.Line(fmt.Sprintf("bus[%d]", first)))
 		} else {
 			names[b.Name] = i
 		}
@@ -205,7 +205,7 @@ func (f *File) checkBuses() {
 		f.checkBus(at, b)
 		where := b.Port + b.Address
 		if first, twice := ports[where]; twice && where != "" {
-			f.mistake(at, "put the devices of both on one bus", "bus %q is on %s, as bus %q on line %d is", b.Name, where, f.Buses[first].Name, f.fill.line(fmt.Sprintf("bus[%d]", first)))
+			f.mistake(at, "put the devices of both on one bus", "bus %q is on %s, as bus %q on line %d is", b.Name, where, f.Buses[first].Name, f.fill.Line(fmt.Sprintf("bus[%d]", first)))
 		} else {
 			ports[where] = i
 		}
@@ -214,7 +214,7 @@ func (f *File) checkBuses() {
 
 func (f *File) checkBus(at string, b *BusTable) {
 	for key, kinds := range busKeys {
-		if _, given := f.fill.lines[at+"."+key]; given && !slices.Contains(kinds, b.Kind) {
+		if _, given := f.fill.Lines[at+"."+key]; given && !slices.Contains(kinds, b.Kind) {
 			f.mistake(at+"."+key, "take it out", "a bus of kind %q has no key %q", b.Kind, key)
 		}
 	}
@@ -250,7 +250,7 @@ func (f *File) checkDevices() {
 	for i := range f.Devices {
 		d := &f.Devices[i]
 		at := fmt.Sprintf("device[%d]", i)
-		line := func(i int) int { return f.fill.line(fmt.Sprintf("device[%d]", i)) }
+		line := func(i int) int { return f.fill.Line(fmt.Sprintf("device[%d]", i)) }
 		f.needed(at+".name", d.Name, `add name = "…"`)
 		if first, twice := names[d.Name]; twice && d.Name != "" {
 			f.mistake(at+".name", "rename one of them", "there is a device %q already, on line %d", d.Name, line(first))
@@ -360,7 +360,7 @@ func list(kinds []BusKind) string {
 // checkPlace tries address and settings on the driver.
 func (f *File) checkPlace(at string, d *DeviceTable, m Model) {
 	for key, of := range map[string]Addressing{"unit": ByUnit, "address": ByI2C} {
-		if _, given := f.fill.lines[at+"."+key]; given && m.Addressing != of {
+		if _, given := f.fill.Lines[at+"."+key]; given && m.Addressing != of {
 			f.mistake(at+"."+key, "take it out", "a %s has no key %q", m.Name, key)
 			return
 		}
@@ -397,7 +397,7 @@ func (f *File) checkDerived() {
 		if d.Point == "" {
 			d.Point = f.Gateway.Point
 		}
-		before := len(f.fill.mistakes)
+		before := len(f.fill.Mistakes)
 		f.needed(at+".name", d.Name, `add name = "…"`)
 		f.among(at+".method", d.Method, sampler.MassFlow)
 		for _, in := range []struct {
@@ -412,7 +412,7 @@ func (f *File) checkDerived() {
 				f.checkInput(at+"."+in.key, in.from, d.Point)
 			}
 		}
-		if len(f.fill.mistakes) > before {
+		if len(f.fill.Mistakes) > before {
 			continue
 		}
 		c := d.derived()

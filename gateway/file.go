@@ -2,24 +2,18 @@ package gateway
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/BurntSushi/toml"
-
+	"wattmark/gateway/settings"
 	"wattmark/signer/tpm"
 )
 
 // DefaultFile is where the configuration stands on a gateway.
 const DefaultFile = "/etc/wattmark/gateway.toml"
-
-// maxFile bounds a configuration file, in bytes: a hundred devices take 20 kB.
-const maxFile = 1 << 20
 
 // File is a configuration file: the tables of the page deploy/gateway.toml. Relative
 // paths in it begin in its own directory.
@@ -37,7 +31,7 @@ type File struct {
 
 	path   string
 	digest string // SHA-256 of the text, in hex
-	fill   filler
+	fill   settings.Reader
 }
 
 // GatewayTable is [gateway].
@@ -194,27 +188,11 @@ func defaults() File {
 // itself; it opens no other. If something is wrong the error is [*Mistakes], and the
 // File holds what is right, unless that is nothing.
 func ReadFile(path string) (*File, error) {
-	text, err := readLimited(path)
+	text, err := settings.ReadFile(path)
 	if err != nil {
-		return nil, &Mistakes{path, []Mistake{{0, err.Error(), "say with --config which file it is, or begin with the commented sample"}}}
+		return nil, err
 	}
 	return ParseFile(path, text)
-}
-
-func readLimited(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	var cause *os.PathError
-	switch {
-	case errors.As(err, &cause):
-		return nil, cause.Err // the path stands before it
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is no regular file")
-	case info.Size() > maxFile:
-		return nil, fmt.Errorf("it has %d bytes, more than %d", info.Size(), maxFile)
-	}
-	return os.ReadFile(path)
 }
 
 // ParseFile is ReadFile of a text that stands, or will, at path.
@@ -222,34 +200,18 @@ func ParseFile(path string, text []byte) (*File, error) {
 	f := defaults()
 	f.path = path
 	f.digest = fmt.Sprintf("%x", sha256.Sum256(text))
-	var tables map[string]any
-	if len(text) > maxFile {
-		return nil, &Mistakes{path, []Mistake{{0, fmt.Sprintf("it has %d bytes, more than %d", len(text), maxFile), ""}}}
+	tables, err := f.fill.Parse(path, text)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := toml.Decode(string(text), &tables); err != nil {
-		var syntax toml.ParseError
-		if errors.As(err, &syntax) {
-			return nil, &Mistakes{path, []Mistake{{syntax.Position.Line, syntax.Message, "the file is TOML: see the commented sample"}}}
-		}
-		return nil, &Mistakes{path, []Mistake{{0, err.Error(), "the file is TOML: see the commented sample"}}}
-	}
-	f.fill.lines = linesOf(string(text))
 	f.readDevices(tables)
-	f.fill.table("", tables, &f)
+	f.fill.Table("", tables, &f)
 	f.check()
-	if len(f.fill.mistakes) > 0 {
-		return &f, f.mistakes()
-	}
-	return &f, nil
+	return &f, f.mistakes()
 }
 
 // mistakes returns what was found until now, as an error; nil for nothing.
-func (f *File) mistakes() error {
-	if len(f.fill.mistakes) == 0 {
-		return nil
-	}
-	return &Mistakes{f.path, sorted(f.fill.mistakes)}
-}
+func (f *File) mistakes() error { return f.fill.Err(f.path) }
 
 // readDevices takes the devices out of the tables: their keys are the model's too.
 func (f *File) readDevices(tables map[string]any) {
@@ -260,7 +222,7 @@ func (f *File) readDevices(tables map[string]any) {
 	delete(tables, "device")
 	list, ok := raw.([]map[string]any)
 	if !ok {
-		f.fill.mistake("device", "write [[device]] above each", `"device" is no list of tables`)
+		f.fill.Mistake("device", "write [[device]] above each", `"device" is no list of tables`)
 		return
 	}
 	for i, table := range list {
@@ -275,19 +237,19 @@ func (f *File) readDevices(tables map[string]any) {
 			structs = append(structs, d.Settings)
 		case name == "" && table["model"] != nil: // of a wrong type, which is said below
 		case name == "":
-			f.fill.mistake(at, "add model = \"…\"", "a [[device]] without a model")
+			f.fill.Mistake(at, "add model = \"…\"", "a [[device]] without a model")
 		default:
-			f.fill.mistake(at+".model", "", "%v", err)
+			f.fill.Mistake(at+".model", "", "%v", err)
 		}
 		if err != nil {
 			// Which keys it may have is not known, beside those of all devices.
 			for key := range table {
-				if !slices.Contains(keysOf(&d), key) {
+				if !slices.Contains(settings.KeysOf(&d), key) {
 					delete(table, key)
 				}
 			}
 		}
-		f.fill.table(at, table, structs...)
+		f.fill.Table(at, table, structs...)
 		f.Devices = append(f.Devices, d)
 	}
 }
@@ -314,12 +276,12 @@ func (f *File) MetricsAddress() string {
 // the file gives.
 func (f *File) Effective() []Setting {
 	var all []Setting
-	all = append(all, f.fill.settingsOf("", f)...)
+	all = append(all, f.fill.Settings("", f)...)
 	for i := range f.Devices {
 		at := fmt.Sprintf("device[%d]", i)
-		all = append(all, f.fill.settingsOf(at, &f.Devices[i])...)
+		all = append(all, f.fill.Settings(at, &f.Devices[i])...)
 		if s := f.Devices[i].Settings; s != nil {
-			all = append(all, f.fill.settingsOf(at, s)...)
+			all = append(all, f.fill.Settings(at, s)...)
 		}
 	}
 	return all

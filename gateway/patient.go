@@ -8,6 +8,7 @@ import (
 
 	"wattmark/gateway/console"
 	"wattmark/gateway/doctor"
+	"wattmark/gateway/settings"
 	"wattmark/gateway/uplink"
 	"wattmark/signer"
 )
@@ -80,10 +81,10 @@ func (f *File) openPublic() (signer.PublicKey, func() error, error) {
 // quietTransport prepares a connection that leaves neither birth nor will.
 func (f *File) quietTransport() (uplink.Transport, error) {
 	var c Config
-	before := len(f.fill.mistakes)
+	before := len(f.fill.Mistakes)
 	f.openTransport(&c, "")
-	wrong := f.fill.mistakes[before:]
-	f.fill.mistakes = f.fill.mistakes[:before]
+	wrong := f.fill.Mistakes[before:]
+	f.fill.Mistakes = f.fill.Mistakes[:before]
 	switch {
 	case c.Transport != nil:
 		return c.Transport, nil
@@ -95,7 +96,7 @@ func (f *File) quietTransport() (uplink.Transport, error) {
 
 func (f *File) countOracleKeys(read Readers) (int, error) {
 	path := f.Path(f.Uplink.OracleKeys)
-	b, err := readLimited(path)
+	b, err := settings.ReadLimited(path)
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w", path, err)
 	}
