@@ -8,6 +8,9 @@ const (
 	ParamLateAfter   = "late_after_s"   // readings further behind block time are flagged late
 	ParamCutLeaves   = "cut_leaves"     // statements after which a block is closed
 	ParamCutBytes    = "cut_bytes"      // bytes after which a block is closed
+
+	// ParamSnapshotBlocks is every how many blocks the state's digest enters the log.
+	ParamSnapshotBlocks = "snapshot_blocks"
 )
 
 // Charter is what the members of a consortium agreed on before the first block:
@@ -69,27 +72,11 @@ func (c *Charter) check() error {
 	if err := keyName("origin", c.Origin); err != nil {
 		return err
 	}
-	n := uint64(len(c.Oracles))
-	switch {
-	case n == 0 || n > 64:
-		return fmt.Errorf("%w: a charter names %d oracles instead of 1 to 64", ErrForm, n)
-	case c.Quorum > n || 3*c.Quorum <= 2*n:
-		// Above two thirds any two quorums share an honest oracle.
-		return fmt.Errorf("%w: a quorum of %d of %d oracles is not more than two thirds", ErrForm, c.Quorum, n)
-	case c.Governance == 0 || c.Governance > n:
-		return fmt.Errorf("%w: a governance threshold of %d of %d oracles", ErrForm, c.Governance, n)
-	case c.Time < 0 || c.Time > 1<<50:
-		return fmt.Errorf("%w: charter time %d ms is out of range", ErrForm, c.Time)
+	if err := checkOracles("a charter", c.Oracles, c.Quorum, c.Governance); err != nil {
+		return err
 	}
-	for i, o := range c.Oracles {
-		if err := o.check(); err != nil {
-			return err
-		}
-		for _, p := range c.Oracles[:i] {
-			if p.Name == o.Name || string(p.Key) == string(o.Key) || p.Log == o.Log || p.Cosigner == o.Cosigner {
-				return fmt.Errorf("%w: oracles %q and %q share a name or key", ErrForm, p.Name, o.Name)
-			}
-		}
+	if c.Time < 0 || c.Time > 1<<50 {
+		return fmt.Errorf("%w: charter time %d ms is out of range", ErrForm, c.Time)
 	}
 	last := ""
 	for _, p := range c.Parameters {

@@ -20,6 +20,12 @@ const (
 	TypeProvenEnrolment = "application/vnd.wattmark.proven-enrolment+cose"
 	TypeCalibration     = "application/vnd.wattmark.calibration+cose"
 	TypeClockMap        = "application/vnd.wattmark.clock-map+cose"
+	TypeMotion          = "application/vnd.wattmark.motion+cose"
+	TypeConsent         = "application/vnd.wattmark.consent+cose"
+	// TypeMemberRequest is a new member's wish to be admitted. It is carried in a
+	// TypeMember and is no leaf by itself.
+	TypeMemberRequest = "application/vnd.wattmark.member-request+cose"
+	TypeMember        = "application/vnd.wattmark.member+cose"
 	// TypeRefusal is an oracle's answer to a gateway and is never logged.
 	TypeRefusal = "application/vnd.wattmark.refusal+cose"
 )

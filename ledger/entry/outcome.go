@@ -17,6 +17,9 @@ type Outcome struct {
 	Code string
 	// Detail names the channel or parameter concerned, where there is one.
 	Detail string
+	// Body is the outcome of a kind that says more than the fields above, which are
+	// then empty: one CBOR map, laid out by its kind. See [Bodied].
+	Body []byte
 }
 
 // Kinds of outcome.
@@ -24,6 +27,12 @@ const (
 	OutcomeRefused = "refused" // Hash, Code a Reason
 	OutcomeFlagged = "flagged" // Leaf, Code a Flag, Detail a channel
 	OutcomeAdopted = "adopted" // Hash of what enough oracles agreed on, Code what that is, Detail its parameter or gateway
+	// OutcomeVoid is of a motion that was adopted and cannot take effect any more: Hash
+	// of the motion, Code a Reason.
+	OutcomeVoid = "void"
+	// OutcomeSnapshot says what the state is after the block before: Hash of its
+	// records, Code SnapshotState, Detail how far in the order it is (SnapshotOrder).
+	OutcomeSnapshot = "snapshot"
 )
 
 // What oracles adopt: the codes of OutcomeAdopted.
@@ -31,6 +40,7 @@ const (
 	AdoptedVote       = "vote"       // Hash of the Proposal
 	AdoptedEnrolment  = "enrolment"  // Hash of the payload, Detail the gateway
 	AdoptedRevocation = "revocation" // Hash of the payload, Detail the gateway whose key ended
+	AdoptedMember     = "member"     // Hash of the payload, Detail the member
 )
 
 // Flags of readings, and of one calibration, that are recorded and doubted.
@@ -60,6 +70,9 @@ const outcomeVersion = 1
 
 // Encode writes the outcome as the bytes of its leaf.
 func (o *Outcome) Encode() []byte {
+	if o.Body != nil {
+		return encode(wireBodied{Kind: o.Kind, Version: bodiedVersion, Body: o.Body})
+	}
 	w := wireOutcome{Kind: o.Kind, Version: outcomeVersion, Code: o.Code, Detail: o.Detail}
 	if o.Kind == OutcomeFlagged {
 		w.Leaf = &o.Leaf
@@ -71,6 +84,9 @@ func (o *Outcome) Encode() []byte {
 
 // ParseOutcome reads an outcome leaf.
 func ParseOutcome(b []byte) (*Outcome, error) {
+	if len(b) > 0 && b[0] == bodiedHead {
+		return parseBodied(b)
+	}
 	var w wireOutcome
 	if err := decode("outcome", b, &w); err != nil {
 		return nil, err
@@ -83,7 +99,7 @@ func ParseOutcome(b []byte) (*Outcome, error) {
 		return nil, fmt.Errorf("%w: an outcome's code has %d and its detail %d bytes, over the limits of 64 and 255", ErrForm, len(w.Code), len(w.Detail))
 	case w.Kind == OutcomeFlagged && w.Leaf != nil && w.Hash == nil:
 		o.Leaf = *w.Leaf
-	case (w.Kind == OutcomeRefused || w.Kind == OutcomeAdopted) && w.Leaf == nil && w.Hash != nil:
+	case (w.Kind == OutcomeRefused || w.Kind == OutcomeAdopted || w.Kind == OutcomeVoid || w.Kind == OutcomeSnapshot) && w.Leaf == nil && w.Hash != nil:
 		o.Hash = *w.Hash
 	default:
 		return nil, fmt.Errorf("%w: an outcome of kind %q with these fields is not known", ErrForm, w.Kind)

@@ -31,6 +31,9 @@ const (
 	ReasonUnknownChannel     Reason = "unknown_channel"
 	ReasonUnknownCalibration Reason = "unknown_calibration"
 	ReasonNotClaimable       Reason = "not_claimable"
+	ReasonForgotten          Reason = "forgotten"
+	ReasonUnknownMotion      Reason = "unknown_motion"
+	ReasonOtherOracles       Reason = "other_oracles"
 )
 
 // Reasons lists every reason.
@@ -39,7 +42,8 @@ func Reasons() []Reason {
 		ReasonBadSignature, ReasonWrongLedger, ReasonWrongType, ReasonNotAuthorised, ReasonSequenceUsed, ReasonTooManyHoles, ReasonFuture,
 		ReasonUnknownPoint, ReasonWrongMode, ReasonPackMissing, ReasonPackMismatch, ReasonBadPayload,
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting,
-		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable}
+		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable,
+		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles}
 }
 
 // Logged reports whether a refusal for this reason leaves an outcome in the
@@ -98,6 +102,12 @@ func (r Reason) Remedy() string {
 		return "the calibration to be undone is not the one in force: look at wattmark gateway show"
 	case ReasonNotClaimable:
 		return "a concentration is no total: register co2, eco2 and other ppm as gauges, and claim a mass"
+	case ReasonForgotten:
+		return "the metering point was closed and forgotten: enrol another one under a new pseudonym"
+	case ReasonUnknownMotion:
+		return "no such motion waits for votes: look at wattmark ledger proposals"
+	case ReasonOtherOracles:
+		return "the oracle set that it would replace is not the one in force, or a key of it has another use: propose it again"
 	}
 	return "ask the operator of the oracle"
 }
