@@ -40,6 +40,8 @@ var plan = []room{
 	{path: "cmd/wattmark", may: anything},
 	{path: "cmd/wattmark-gateway", may: anything},
 	{path: "cmd/wattmark-oracle", may: anything},
+	{path: "cmd/internal/command", may: []string{"gateway/settings"}},
+	{path: "cmd/internal/service", may: nothing},
 	{path: "cmd/internal/street", may: []string{"hardware/emulated", "hardware", "ledger/unit", "ledger/entry", "signer"}},
 	{path: "deploy", testOnly: true},
 	{path: "deploy/tools/...", may: []string{"deploy/tools/..."}},
@@ -89,6 +91,7 @@ var plan = []room{
 
 	{path: "signer", may: []string{"signer/..."}},
 	{path: "signer/signertest", may: []string{"signer/..."}},
+	{path: "signer/words", may: nothing},
 	{path: "signer/keyfile", may: []string{"signer/..."}},
 	{path: "signer/tpm", may: []string{"signer/..."}},
 	{path: "signer/pkcs11", may: []string{"signer/..."}},

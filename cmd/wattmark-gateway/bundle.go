@@ -21,6 +21,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wattmark/cmd/internal/command"
 	"wattmark/gateway"
 	"wattmark/gateway/console"
 	"wattmark/gateway/doctor"
@@ -42,7 +43,7 @@ Serial numbers of meters are cut out. Of what a household uses nothing is in it
 either: --with-values adds the newest values and the bytes that meters sent.
 
 Exit status: 0 written, 1 failed, 2 wrong usage.`,
-		Args: one("a FILE to write, or - for standard output"),
+		Args: command.One("a FILE to write, or - for standard output"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := cmd.Flags().GetString("config")
 			if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wattmark/cmd/internal/command"
 	"wattmark/gateway"
 	"wattmark/gateway/calibration"
 	"wattmark/gateway/console"
@@ -45,7 +46,7 @@ Exit status: 0 signed, 1 failed, 2 wrong usage, 4 abandoned: nothing changed.`,
   wattmark-gateway calibrate grid --channel active_energy_import --against house
   wattmark-gateway calibrate air --fresh-air
   wattmark-gateway calibrate grid --undo`,
-		Args: one("the DEVICE to calibrate"),
+		Args: command.One("the DEVICE to calibrate"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := cmd.Flags().GetString("config")
 			if err != nil {
@@ -234,7 +235,7 @@ func (k *calibrator) pick(ctx context.Context) (console.Value, error) {
 	}
 	i := slices.Index(names, k.channel)
 	if i < 0 {
-		return console.Value{}, fmt.Errorf("device %q has no channel %q%s", k.device, k.channel, didYouMean(gateway.Nearest(k.channel, names)))
+		return console.Value{}, fmt.Errorf("device %q has no channel %q%s", k.device, k.channel, command.DidYouMean(gateway.Nearest(k.channel, names)))
 	}
 	return k.now.Values[i], nil
 }

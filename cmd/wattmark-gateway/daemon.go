@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"wattmark/cmd/internal/service"
 	"wattmark/gateway"
 	"wattmark/gateway/console"
 )
@@ -130,14 +131,14 @@ func (d *daemon) reload() (*configured, error) {
 
 // tell tells the service manager something.
 func (d *daemon) tell(state string) {
-	if err := notify(state); err != nil {
+	if err := service.Notify(state); err != nil {
 		d.log.Warn("did not reach the service manager", "state", state, "error", err)
 	}
 }
 
 // watchdog tells the service manager that all is well, as long as it is.
 func (d *daemon) watchdog(ctx context.Context, g *gateway.Gateway) {
-	every := watchdogEvery()
+	every := service.WatchdogEvery()
 	if every == 0 {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wattmark/cmd/internal/command"
 	"wattmark/gateway"
 )
 
@@ -87,7 +88,7 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case len(args) > 0:
-				return unknownVerb(cmd, args[0])
+				return command.UnknownVerb(cmd, args[0])
 			case version:
 				_, err := io.WriteString(cmd.OutOrStdout(), versionLine())
 				return failed(err)
@@ -96,8 +97,8 @@ func newRoot() *cobra.Command {
 		},
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return nearestFlag(cmd, err) })
-	root.SetUsageFunc(usage)
+	root.SetFlagErrorFunc(command.NearestFlag)
+	root.SetUsageFunc(command.Usage)
 	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.PersistentFlags().String("config", gateway.DefaultFile, "the configuration `FILE`")
 	root.AddCommand(newRun(), newEnrol(), newDecode(), newDoctor(), newStatus(), newBundle(), newScan(), newRead(), newCalibrate(), newVersion())

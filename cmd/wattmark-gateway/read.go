@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wattmark/cmd/internal/command"
 	"wattmark/gateway"
 	"wattmark/gateway/calibration"
 	"wattmark/gateway/console"
@@ -159,7 +160,7 @@ func knownDevice(f *gateway.File, name string) error {
 	if name == "" || slices.Contains(names, name) {
 		return nil
 	}
-	return fmt.Errorf("there is no device %q%s", name, didYouMean(gateway.Nearest(name, names)))
+	return fmt.Errorf("there is no device %q%s", name, command.DidYouMean(gateway.Nearest(name, names)))
 }
 
 // openValues asks the gateway that runs, or else opens the buses.

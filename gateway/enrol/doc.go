@@ -21,9 +21,7 @@
 //
 // # The words
 //
-// The eight words are the first 80 bits of the key's id, ten for each, in the list
-// of words.txt: 1024 English nouns of our own choice, no two of which are a letter
-// apart. Somebody who wants to pass off a key of his own has to make about 2^80 keys.
+// The eight words are those of the key's id, as package signer/words says it.
 //
 // # What approves
 //

@@ -1,20 +1,20 @@
-package enrol_test
+package words_test
 
 import (
 	_ "embed"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"testing"
 
-	"wattmark/gateway/enrol"
-	"wattmark/signer"
+	"wattmark/signer/words"
 )
 
 //go:embed words.txt
 var list string
 
-func TestWordsAreOfTheID(t *testing.T) {
-	words := strings.Fields(list)
+func TestWordsAreOfTheDigest(t *testing.T) {
+	all := strings.Fields(list)
 	for _, test := range []struct {
 		id   string
 		want string
@@ -24,29 +24,29 @@ func TestWordsAreOfTheID(t *testing.T) {
 		{"ffffffffffffffffffffffffffffffff", strings.Repeat("zone ", 8)},
 		{"0000180 3ff0000180 3ff000000000000", ""},
 	} {
-		id, err := signer.ParseKeyID(strings.ReplaceAll(test.id, " ", "") + strings.Repeat("0", 32-len(strings.ReplaceAll(test.id, " ", ""))))
+		id, err := hex.DecodeString(strings.ReplaceAll(test.id, " ", "") + strings.Repeat("0", 32-len(strings.ReplaceAll(test.id, " ", ""))))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if test.want == "" {
-			test.want = strings.Join([]string{words[0], words[1], words[512], words[1023], words[0], words[1], words[512], words[1023]}, " ")
+			test.want = strings.Join([]string{all[0], all[1], all[512], all[1023], all[0], all[1], all[512], all[1023]}, " ")
 		}
-		if got := strings.Join(enrol.Words(id), " "); got != strings.TrimSpace(test.want) {
-			t.Errorf("%v: %s, want %s", id, got, test.want)
+		if got := strings.Join(words.Of(id), " "); got != strings.TrimSpace(test.want) {
+			t.Errorf("%x: %s, want %s", id, got, test.want)
 		}
 	}
 }
 
 func TestWordsAreToldApart(t *testing.T) {
-	words := strings.Fields(list)
-	if len(words) != 1024 || !slices.IsSorted(words) {
-		t.Fatalf("%d words, sorted %v", len(words), slices.IsSorted(words))
+	all := strings.Fields(list)
+	if len(all) != 1024 || !slices.IsSorted(all) {
+		t.Fatalf("%d words, sorted %v", len(all), slices.IsSorted(all))
 	}
-	for i, w := range words {
+	for i, w := range all {
 		if len(w) < 3 || len(w) > 8 || strings.Trim(w, "abcdefghijklmnopqrstuvwxyz") != "" {
 			t.Errorf("%q is not three to eight letters", w)
 		}
-		for _, v := range words[:i] {
+		for _, v := range all[:i] {
 			if near(v, w) {
 				t.Errorf("%q and %q are a letter apart", v, w)
 			}

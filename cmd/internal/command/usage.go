@@ -1,4 +1,6 @@
-package main
+// Package command is what the daemons' command lines have in common: help that fits a
+// terminal, and mistakes that say what may have been meant.
+package command
 
 import (
 	"errors"
@@ -9,16 +11,16 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"wattmark/gateway"
+	"wattmark/gateway/settings"
 )
 
 // columns is the width of help: every terminal has so much.
 const columns = 79
 
-// usage prints how a command is used. It is cobra's text with flags that fit the
+// Usage prints how a command is used. It is cobra's text with flags that fit the
 // terminal; a template of cobra's does the same and makes the program larger by 2.7 MB,
 // as text/template keeps the linker from leaving any method out.
-func usage(c *cobra.Command) error {
+func Usage(c *cobra.Command) error {
 	var b strings.Builder
 	b.WriteString("Usage:\n")
 	if c.Runnable() {
@@ -51,8 +53,8 @@ func usage(c *cobra.Command) error {
 	return err
 }
 
-// one wants one argument, and says what it is.
-func one(what string) cobra.PositionalArgs {
+// One wants one argument, and says what it is.
+func One(what string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if len(args) != 1 {
 			return fmt.Errorf("%s takes %s, and here are %d arguments", cmd.Name(), what, len(args))
@@ -61,33 +63,35 @@ func one(what string) cobra.PositionalArgs {
 	}
 }
 
-// unknownVerb is the error of a verb that is not there.
-func unknownVerb(cmd *cobra.Command, name string) error {
+// UnknownVerb is the error of a verb that is not there.
+func UnknownVerb(cmd *cobra.Command, name string) error {
 	var verbs []string
 	for _, c := range cmd.Commands() {
 		if c.IsAvailableCommand() {
 			verbs = append(verbs, c.Name())
 		}
 	}
-	return fmt.Errorf("unknown command %q%s", name, didYouMean(gateway.Nearest(name, verbs)))
+	return fmt.Errorf("unknown command %q%s", name, DidYouMean(settings.Nearest(name, verbs)))
 }
 
-// nearestFlag adds to an error of a flag the one that may have been meant.
-func nearestFlag(cmd *cobra.Command, err error) error {
+// NearestFlag adds to an error of a flag the one that may have been meant.
+func NearestFlag(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if !errors.As(err, &unknown) {
 		return err
 	}
 	var flags []string
 	cmd.Flags().VisitAll(func(f *pflag.Flag) { flags = append(flags, f.Name) })
-	near := gateway.Nearest(strings.TrimLeft(unknown.GetSpecifiedName(), "-"), flags)
+	near := settings.Nearest(strings.TrimLeft(unknown.GetSpecifiedName(), "-"), flags)
 	if near != "" {
 		near = "--" + near
 	}
-	return fmt.Errorf("%w%s", err, didYouMean(near))
+	return fmt.Errorf("%w%s", err, DidYouMean(near))
 }
 
-func didYouMean(near string) string {
+// DidYouMean is the end of an error: near is the word that may have been meant, empty for
+// none.
+func DidYouMean(near string) string {
 	if near == "" {
 		return ""
 	}

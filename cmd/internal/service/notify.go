@@ -1,4 +1,6 @@
-package main
+// Package service talks to the service manager that has started a daemon, by the
+// protocols of sd_notify(3) and sd_watchdog_enabled(3). Without one it does nothing.
+package service
 
 import (
 	"errors"
@@ -8,12 +10,12 @@ import (
 	"time"
 )
 
-// notifyWithin bounds the wait for a service manager that does not read.
-const notifyWithin = 2 * time.Second
+// within bounds the wait for a service manager that does not read.
+const within = 2 * time.Second
 
-// notify tells the service manager something (sd_notify(3)). Without one it does
+// Notify tells the service manager something (sd_notify(3)). Without one it does
 // nothing.
-func notify(state string) error {
+func Notify(state string) error {
 	path := os.Getenv("NOTIFY_SOCKET")
 	if path == "" {
 		return nil
@@ -25,17 +27,17 @@ func notify(state string) error {
 	if err != nil {
 		return err
 	}
-	// Nobody may read it, and a gateway must end all the same.
-	err = c.SetWriteDeadline(time.Now().Add(notifyWithin))
+	// Nobody may read it, and a daemon must end all the same.
+	err = c.SetWriteDeadline(time.Now().Add(within))
 	if err == nil {
 		_, err = c.Write([]byte(state))
 	}
 	return errors.Join(err, c.Close())
 }
 
-// watchdogEvery is how often the service manager wants to be told that all is well,
+// WatchdogEvery is how often the service manager wants to be told that all is well,
 // halved as sd_watchdog_enabled(3) recommends; 0 for never.
-func watchdogEvery() time.Duration {
+func WatchdogEvery() time.Duration {
 	us, err := strconv.ParseInt(os.Getenv("WATCHDOG_USEC"), 10, 64)
 	if err != nil || us <= 0 {
 		return 0
