@@ -227,9 +227,14 @@ func (l *Ledger) append(inputs []state.Input, hashes []block.Hash, order Order) 
 	first := l.store.Size()
 	l.mu.Lock()
 	height, origin, prevID := l.state.Height(), l.state.Charter().Origin, l.prevID
-	r := l.state.Execute(first, inputs)
-	l.pending = pending{first, r}
+	r, err := l.state.Execute(first, prevID, inputs)
+	if err == nil {
+		l.pending = pending{first, r}
+	}
 	l.mu.Unlock()
+	if err != nil {
+		return nil, fmt.Errorf("block %d: %w", height, err)
+	}
 
 	if err := l.keepPacks(inputs, r); err != nil {
 		return nil, err

@@ -97,6 +97,9 @@ func Resume(st *state.State, tree block.Tree, prev *block.Header, packs func(dig
 	for _, k := range st.Keys() {
 		a.keys[k.Public.ID()] = k.Public
 	}
+	for _, k := range st.Parties() {
+		a.keys[k.Public.ID()] = k.Public
+	}
 	return a
 }
 

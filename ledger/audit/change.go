@@ -20,6 +20,27 @@ type KeyChange struct {
 	Reason string       // why a revocation ends it
 }
 
+// readParty reads the key of a party that a statement admits, of any role.
+func readParty(m *signer.Message) (signer.PublicKey, error) {
+	c, err := entry.ParseClaims(m.Claims)
+	if err != nil {
+		return signer.PublicKey{}, err
+	}
+	switch m.Type {
+	case entry.TypeMember:
+		e, err := entry.ParseMember(m.Payload)
+		if err != nil {
+			return signer.PublicKey{}, err
+		}
+		r, err := request.OpenMember(e.Request, c.Audience)
+		if err != nil {
+			return signer.PublicKey{}, err
+		}
+		return r.Public, nil
+	}
+	return signer.PublicKey{}, ErrNoChange
+}
+
 // ErrNoChange is returned for statements that are of no type that changes keys.
 var ErrNoChange = errors.New("not a statement about keys")
 

@@ -30,6 +30,9 @@ const (
 // enrolmentType is what both types of enrolments end in.
 var enrolmentType = []byte("enrolment+cose")
 
+// memberType is what the type of a member's admission ends in.
+var memberType = []byte("member+cose")
+
 // read collects a chunk, and the keys that are enrolled in it. A key found here is
 // one that an enrolment in the log names; whether it was in force where it is
 // used is for the rules to say, and they compare ids, which hash the key.
@@ -52,7 +55,7 @@ func (a *Auditor) read(next func() ([]byte, error)) (*chunk, error) {
 			if ch, err := entry.ParseCharter(leaf); err == nil {
 				a.knowOracles(ch)
 			}
-		case kind == entry.LeafStatement && bytes.Contains(leaf, enrolmentType):
+		case kind == entry.LeafStatement && (bytes.Contains(leaf, enrolmentType) || bytes.Contains(leaf, memberType)):
 			a.learn(leaf)
 		}
 	}
@@ -74,6 +77,10 @@ func (a *Auditor) learn(statement []byte) {
 	}
 	if c, err := ReadKeyChange(m); err == nil && !c.Begins.IsZero() {
 		a.know(c.Begins)
+		return
+	}
+	if k, err := readParty(m); err == nil {
+		a.know(k)
 	}
 }
 

@@ -179,7 +179,11 @@ func (c *Chain) Append(messages ...Message) *Block {
 	inputs, _ := b.Inputs()
 	prev := c.Blocks[len(c.Blocks)-1]
 	first, height := c.tree.Size(), c.State.Height()
-	b.Result = c.State.Execute(first, inputs)
+	prevID := block.LeafHash(prev.Header.Encode())
+	var err error
+	if b.Result, err = c.State.Execute(first, prevID, inputs); err != nil {
+		c.tb.Fatal(err)
+	}
 	for _, i := range b.Result.Accepted {
 		m := &messages[i]
 		if m.Pack != nil {
@@ -197,7 +201,7 @@ func (c *Chain) Append(messages ...Message) *Block {
 		c.add(leaf)
 	}
 	b.Header = &block.Header{
-		Version: block.HeaderVersion, Origin: Origin, Height: height, Prev: block.LeafHash(prev.Header.Encode()),
+		Version: block.HeaderVersion, Origin: Origin, Height: height, Prev: prevID,
 		First: first, Size: c.tree.Size(), Root: c.tree.Root(), Time: b.Result.Time,
 	}
 	c.close(b)

@@ -11,7 +11,9 @@ import (
 //
 //   - One oracle admits a gateway that is new in all it has: its name, its
 //     metering points, its key.
-//   - A gateway ends its own key.
+//   - A gateway ends its own key, and so does a party.
+//   - One oracle admits a member that is new in all it has: its id, its metering
+//     points, its key, which has signed for itself.
 //   - One oracle and the key of a gateway that lives together put another key into
 //     its place, for all that it has and nothing else.
 //   - Everything else takes as many oracles as the charter asks for to change
@@ -53,7 +55,7 @@ func (s *State) judgeApproval(p *plan) entry.Reason {
 
 // approve counts a judged statement. It returns whether the change takes effect
 // and, where others had to agree, the outcome that says so.
-func (s *State) approve(p *plan, gateway string) (effective bool, outcomes [][]byte) {
+func (s *State) approve(p *plan, whose string) (effective bool, outcomes [][]byte) {
 	if !p.governed {
 		return true, nil
 	}
@@ -68,8 +70,12 @@ func (s *State) approve(p *plan, gateway string) (effective bool, outcomes [][]b
 		return false, nil
 	}
 	s.meta.Approvals = slices.Delete(s.meta.Approvals, i, i+1)
-	o := entry.Outcome{Kind: entry.OutcomeAdopted, Hash: p.shared, Code: entry.AdoptedRevocation, Detail: gateway}
-	if p.kind != entry.TypeRevocation {
+	o := entry.Outcome{Kind: entry.OutcomeAdopted, Hash: p.shared, Code: entry.AdoptedRevocation, Detail: whose}
+	switch p.kind {
+	case entry.TypeRevocation:
+	case entry.TypeMember:
+		o.Code = entry.AdoptedMember
+	default:
 		o.Code = entry.AdoptedEnrolment
 	}
 	return true, [][]byte{o.Encode()}

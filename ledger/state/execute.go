@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 
+	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
@@ -39,13 +40,23 @@ type SequenceAt struct {
 
 // Execute applies the next block, whose first leaf has index first, to inputs
 // in the order they have. It changes the state.
-func (s *State) Execute(first uint64, inputs []Input) *Result {
-	return s.execute(first, inputs, false)
+//
+// Prev is the leaf hash of the last block's header, from which the rules draw. An error
+// is a fault of the rules themselves: no block may be made of the result, and the state
+// must be thrown away.
+func (s *State) Execute(first uint64, prev block.Hash, inputs []Input) (*Result, error) {
+	s.prev = prev
+	r, _, err := s.execute(first, inputs, false)
+	return r, err
 }
 
 // execute judges clocks first, since they make the block's time, and then
 // everything else by that time. Each statement's effect is all or nothing.
-func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
+//
+// What is due by the calendars of the rules comes before the statements: its outcomes
+// are the first of the block. They are returned besides, since of some of them a replay
+// can only tell the kind.
+func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []made, error) {
 	r := &Result{Reasons: make([]entry.Reason, len(inputs)), Leaves: make([][]byte, 0, len(inputs))}
 	s.enact()
 	s.lapse()
@@ -59,10 +70,18 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
 			}
 		}
 	}
+	before := s.meta.Time
 	s.meta.Time = max(s.meta.Time, s.medianClock(spoken))
 	r.Time = s.meta.Time
 
-	var outcomes [][]byte
+	due, err := s.due(before)
+	if err != nil {
+		return nil, nil, err
+	}
+	outcomes := make([][]byte, len(due))
+	for i := range due {
+		outcomes[i] = due[i].leaf
+	}
 	for i := range inputs {
 		p := &plans[i]
 		if r.Reasons[i] == "" && !p.done {
@@ -81,9 +100,12 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) *Result {
 		outcomes = append(outcomes, s.apply(p, leaf, r)...)
 	}
 	r.Leaves = append(r.Leaves, outcomes...)
+	if err := s.closing(); err != nil {
+		return nil, nil, err
+	}
 	s.meta.Height++
 	r.Changes = s.changes()
-	return r
+	return r, due, nil
 }
 
 func refusal(in *Input, reason entry.Reason) []byte {
@@ -168,10 +190,19 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 		}
 		return out
 	case entry.TypeRevocation:
+		if p.party != nil {
+			return s.endParty(p, leaf)
+		}
 		effective, out := s.approve(p, p.key.Gateway)
 		if effective {
 			p.key.Revoked = leaf
 			s.touch(p.key)
+		}
+		return out
+	case entry.TypeMember:
+		effective, out := s.approve(p, p.member.Member)
+		if effective {
+			s.admitMember(p, leaf)
 		}
 		return out
 	case entry.TypeVote:

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"wattmark/ledger/entry"
+	"wattmark/ledger/request"
 	"wattmark/signer"
 )
 
@@ -12,8 +13,9 @@ type plan struct {
 	opened signer.Opened
 	kind   string
 	claims *entry.Claims
-	oracle int  // position of the signing oracle, -1 for a gateway
-	key    *key // the signing gateway's key; for a revocation or rotation the key that ends
+	oracle int    // position of the signing oracle, -1 for a gateway
+	key    *key   // the signing gateway's key; for a revocation or rotation the key that ends
+	party  *party // the signing party's key; for a revocation the key that ends
 	done   bool
 
 	clock       *entry.Clock
@@ -24,6 +26,7 @@ type plan struct {
 	point       *point
 	pack        *entry.Pack
 	calibration *entry.Calibration
+	member      *request.Member
 	opaque      bool
 	governed    bool     // takes effect when enough oracles have stated the same
 	shared      [32]byte // what they have in common: the SHA-256 of the payload
@@ -42,6 +45,11 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	id := in.Opened.Key().ID()
 	if i, ok := s.oracles[id]; ok {
 		p.oracle = i
+	} else if a, ok := s.parties[id]; ok && a.since <= s.meta.Height {
+		if a.Revoked != 0 {
+			return p, entry.ReasonRevokedKey
+		}
+		p.party = a
 	} else if k, ok := s.keys[id]; !ok || k.since > s.meta.Height {
 		return p, entry.ReasonUnknownKey
 	} else if k.Revoked != 0 {
@@ -127,6 +135,8 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeProvenEnrolment(p)
 	case entry.TypeRevocation:
 		return s.judgeRevocation(p)
+	case entry.TypeMember:
+		return s.judgeMember(p)
 	case entry.TypeVote:
 		return s.judgeVote(p)
 	}
@@ -230,6 +240,9 @@ func (s *State) judgeNewKey(id signer.KeyID) entry.Reason {
 	if _, ok := s.oracles[id]; ok {
 		return entry.ReasonAlreadyKnown
 	}
+	if _, ok := s.parties[id]; ok {
+		return entry.ReasonAlreadyKnown
+	}
 	if s.sealing[id] {
 		return entry.ReasonNotAuthorised
 	}
@@ -265,11 +278,14 @@ func (s *State) judgeAdmission(p *plan) entry.Reason {
 	return ""
 }
 
-// judgeRevocation lets a gateway end its own key, and enough oracles any.
+// judgeRevocation lets a gateway or a party end its own key, and enough oracles any.
 func (s *State) judgeRevocation(p *plan) entry.Reason {
 	r, err := entry.ParseRevocation(p.opened.Message().Payload)
 	if err != nil || !p.plain() {
 		return entry.ReasonBadPayload
+	}
+	if a, ok := s.parties[signer.KeyID(r.KeyID)]; ok {
+		return s.judgePartyEnd(p, a)
 	}
 	k, ok := s.keys[signer.KeyID(r.KeyID)]
 	switch {

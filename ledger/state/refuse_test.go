@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/state"
@@ -351,7 +352,10 @@ func refused(reason entry.Reason, identity [32]byte) [][]byte {
 func TestRefusedBefore(t *testing.T) {
 	c := ledgertest.New(t, 4)
 	for _, reason := range entry.Reasons() {
-		r := c.State.Execute(c.Size(), []state.Input{{Refused: reason, Hash: [32]byte{9}}})
+		r, err := c.State.Execute(c.Size(), block.Hash{}, []state.Input{{Refused: reason, Hash: [32]byte{9}}})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if diff := cmp.Diff(refused(reason, [32]byte{9}), r.Refusals); diff != "" {
 			t.Errorf("%s:\n%s", reason, diff)
 		}

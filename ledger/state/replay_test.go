@@ -124,7 +124,10 @@ func TestExecuteTwice(t *testing.T) {
 				rt.Fatal(err)
 			}
 			inputs, _ := b.Inputs()
-			r := s.Execute(b.Header.First, inputs)
+			r, err := s.Execute(b.Header.First, b.Header.Prev, inputs)
+			if err != nil {
+				rt.Fatal(err)
+			}
 			if diff := difference(b.Result, r); diff != "" {
 				rt.Fatalf("block %d: result\n%s", b.Header.Height, diff)
 			}
@@ -334,6 +337,6 @@ func FuzzLoad(f *testing.F) {
 		for i := range block {
 			inputs = append(inputs, block[i].Input())
 		}
-		s.Execute(1000, inputs)
+		s.Execute(1000, [32]byte{}, inputs)
 	})
 }

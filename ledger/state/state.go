@@ -9,6 +9,7 @@ import (
 
 	"github.com/fxamacker/cbor/v2"
 
+	"wattmark/ledger/account"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/signer"
@@ -26,7 +27,14 @@ type State struct {
 	points  map[string]*point
 	seen    map[seenID]*ranges
 	meta    meta
-	dirty   map[string]record // what this block changed, by store key
+	dirty   map[string]record // what this block changed, by store key; nil for a record that is dropped
+
+	parties     map[signer.KeyID]*party
+	named       map[partyName]signer.KeyID // role and name to the newest key
+	members     map[string]*member
+	connections map[string]connection // metering point to the member whom it settles
+	book        account.Book
+	prev        block.Hash // leaf hash of the last block's header, while a block is executed
 }
 
 // meta is the part of the state that is one record.
@@ -124,6 +132,11 @@ func New(charter *entry.Charter) (*State, error) {
 		points:  make(map[string]*point),
 		seen:    make(map[seenID]*ranges),
 		dirty:   make(map[string]record),
+
+		parties:     make(map[signer.KeyID]*party),
+		named:       make(map[partyName]signer.KeyID),
+		members:     make(map[string]*member),
+		connections: make(map[string]connection),
 	}
 	for i, o := range charter.Oracles {
 		k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)
@@ -211,7 +224,10 @@ func (s *State) checkLoaded() error {
 			return fmt.Errorf("metering point %q has a key that is not enrolled", subject)
 		}
 	}
-	return nil
+	if err := s.book.Check(); err != nil {
+		return err
+	}
+	return s.checkMembers()
 }
 
 func (s *State) load(k, v []byte) error {
@@ -250,6 +266,12 @@ func (s *State) load(k, v []byte) error {
 		copy(r.id.key[:], r.Key)
 		r.id.boot = r.Boot
 		s.seen[r.id] = &r
+	case 'a':
+		return s.loadParty(v)
+	case 'u':
+		return s.loadMember(v)
+	case bookPrefix:
+		return s.book.Load(k[1:], v)
 	default:
 		return fmt.Errorf("a record of unknown kind %q", k[0])
 	}
@@ -261,10 +283,24 @@ func (s *State) changes() []Change {
 	s.touch(&s.meta)
 	out := make([]Change, 0, len(s.dirty))
 	for _, k := range slices.Sorted(maps.Keys(s.dirty)) {
-		out = append(out, Change{Key: []byte(k), Value: must(encMode.Marshal(s.dirty[k]))})
+		c := Change{Key: []byte(k)}
+		if r := s.dirty[k]; r != nil {
+			c.Value = must(encMode.Marshal(r))
+		}
+		out = append(out, c)
 	}
 	clear(s.dirty)
-	return out
+	return inOrder(out, bookChanges(s.book.Changes()))
+}
+
+// inOrder puts the changes of accounts among those of everything else.
+func inOrder(changes, accounts []Change) []Change {
+	if len(accounts) == 0 {
+		return changes
+	}
+	changes = append(changes, accounts...)
+	slices.SortFunc(changes, func(a, b Change) int { return bytes.Compare(a.Key, b.Key) })
+	return changes
 }
 
 // Export returns the whole state as records in order of keys: what a snapshot
@@ -280,16 +316,25 @@ func (s *State) Export() []Change {
 	for _, id := range slices.SortedFunc(maps.Keys(s.seen), compareSeenIDs) {
 		all[s.seen[id].storeKey()] = s.seen[id]
 	}
+	for _, id := range slices.SortedFunc(maps.Keys(s.parties), compareKeyIDs) {
+		all[s.parties[id].storeKey()] = s.parties[id]
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.members)) {
+		all[s.members[id].storeKey()] = s.members[id]
+	}
 	out := make([]Change, 0, len(all))
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, Change{Key: []byte(k), Value: must(encMode.Marshal(all[k]))})
 	}
-	return out
+	return inOrder(out, bookChanges(s.book.Export()))
 }
 
 func compareKeyIDs(a, b signer.KeyID) int { return bytes.Compare(a[:], b[:]) }
 
 func (s *State) touch(r record) { s.dirty[r.storeKey()] = r }
+
+// erase has a record deleted.
+func (s *State) erase(r record) { s.dirty[r.storeKey()] = nil }
 
 // Charter returns the charter that the ledger started with.
 func (s *State) Charter() *entry.Charter { return &s.charter }
@@ -369,8 +414,8 @@ func compare(a, b uint64) int {
 }
 
 // PublicKey returns the key under which statements of id verify in the next
-// block: an oracle's statement key, or a gateway key that was enrolled in an
-// earlier block. Revoked keys are returned too, so that their statements are
+// block: an oracle's statement key, or the key of a gateway or a party that was
+// enrolled in an earlier block. Revoked keys are returned too, so that their statements are
 // refused for the right reason.
 func (s *State) PublicKey(id signer.KeyID) (signer.PublicKey, bool) {
 	if i, ok := s.oracles[id]; ok {
@@ -379,6 +424,9 @@ func (s *State) PublicKey(id signer.KeyID) (signer.PublicKey, bool) {
 	}
 	if k, ok := s.keys[id]; ok {
 		return k.public, true
+	}
+	if a, ok := s.parties[id]; ok {
+		return a.public, true
 	}
 	return signer.PublicKey{}, false
 }
