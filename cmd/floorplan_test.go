@@ -62,6 +62,7 @@ var plan = []room{
 	{path: "oracle", may: oracle},
 	{path: "oracle/wire", may: []string{"ledger/entry", "ledger/unit", "ledger/block", "signer"}},
 	{path: "oracle/broker", may: oracle}, // the embedded broker, which a bench also starts alone
+	{path: "oracle/founding", may: oracle},
 	{path: "oracle/ingest", may: oracle},
 	{path: "oracle/orderer", may: nothing},
 	{path: "oracle/orderer/orderertest", may: []string{"oracle/orderer"}},
