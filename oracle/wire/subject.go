@@ -5,6 +5,8 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
+
+	"wattmark/signer"
 )
 
 // Subjects names the subjects of one ledger.
@@ -35,7 +37,7 @@ func (s Subjects) UpTo(gateway string, oracle int) string {
 
 // Ups lists all that a gateway publishes on, where there are so many oracles.
 func (s Subjects) Ups(gateway string, oracles int) []string {
-	out := []string{s.Up(gateway), s.Birth(gateway)}
+	out := []string{s.Up(gateway), s.Birth(gateway), s.EnrolBy(gateway)}
 	for i := range oracles {
 		out = append(out, s.UpTo(gateway, i))
 	}
@@ -51,6 +53,32 @@ func (s Subjects) Receipt(gateway string) string { return s.prefix + "receipt." 
 
 // Refusal is where refusals for a gateway appear.
 func (s Subjects) Refusal(gateway string) string { return s.prefix + "refusal." + gateway }
+
+// Enrol is where a request for an enrolment is published by whoever has no certificate
+// of his own yet. Every oracle listens.
+func (s Subjects) Enrol() string { return s.prefix + "enrol" }
+
+// EnrolBy is where a gateway that has a certificate publishes a request: that of a new
+// key, or a rotation.
+func (s Subjects) EnrolBy(gateway string) string { return s.prefix + "enrol." + gateway }
+
+// Approval is where the approval of a key's request appears, for whoever has no
+// certificate yet; others hear it where they hear receipts. It is no secret: what it
+// says is on the ledger.
+func (s Subjects) Approval(key signer.KeyID) string { return s.prefix + "approval." + key.String() }
+
+// Approvals is all of Approval.
+func (s Subjects) Approvals() string { return s.prefix + "approval.*" }
+
+// Bootstrap lists what those may publish on who have no certificate of their own yet,
+// and share one: requests, and nothing else; and what they may listen to.
+func (s Subjects) Bootstrap() (publish, subscribe []string) {
+	return []string{s.Enrol()}, []string{s.Approvals()}
+}
+
+// Pending is where an operator asks the oracle at a position in the charter, from 0,
+// which requests wait. Gateways have no right to it.
+func (s Subjects) Pending(oracle int) string { return s.prefix + "pending." + strconv.Itoa(oracle) }
 
 // Vote is where oracles exchange their votes. Gateways have no right to it.
 func (s Subjects) Vote() string { return s.prefix + "vote" }

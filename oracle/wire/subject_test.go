@@ -10,6 +10,7 @@ import (
 
 	"wattmark/oracle/broker"
 	"wattmark/oracle/wire"
+	"wattmark/signer"
 )
 
 const (
@@ -28,7 +29,13 @@ func TestSubjects(t *testing.T) {
 		{s.Pack(), "wattmark.v1.2da5951ac35d3f9f.pack"},
 		{s.UpTo("home-1", 3), "wattmark.v1.2da5951ac35d3f9f.up.home-1.3"},
 		{s.Birth("home-1"), "wattmark.v1.2da5951ac35d3f9f.birth.home-1"},
-		{strings.Join(s.Ups("home-1", 2), " "), s.Up("home-1") + " " + s.Birth("home-1") + " " + s.UpTo("home-1", 0) + " " + s.UpTo("home-1", 1)},
+		{strings.Join(s.Ups("home-1", 2), " "), s.Up("home-1") + " " + s.Birth("home-1") + " " + s.EnrolBy("home-1") + " " + s.UpTo("home-1", 0) + " " + s.UpTo("home-1", 1)},
+		{s.Enrol(), "wattmark.v1.2da5951ac35d3f9f.enrol"},
+		{s.EnrolBy("home-1"), "wattmark.v1.2da5951ac35d3f9f.enrol.home-1"},
+		{s.Approval(signer.KeyID{0xab, 15: 1}), "wattmark.v1.2da5951ac35d3f9f.approval.ab000000000000000000000000000001"},
+		{s.Pending(2), "wattmark.v1.2da5951ac35d3f9f.pending.2"},
+		{s.Gateway(s.EnrolBy("home-1")), "home-1"},
+		{s.Gateway(s.Enrol()), ""},
 		{s.Gateway(s.Up("home-1")), "home-1"},
 		{s.Gateway(s.UpTo("home-1", 3)), "home-1"},
 		{s.Gateway(s.Receipt("home-1")), "home-1"},
