@@ -26,7 +26,8 @@ var (
 	nothing  = []string{}
 	gateway  = []string{"gateway/*", "hardware/...", "firmware/update", "signer/...",
 		"ledger/entry", "ledger/unit", "ledger/block", "ledger/request", "oracle/wire"}
-	oracle = []string{"oracle/*", "ledger/...", "signer/..."}
+	oracle   = []string{"oracle/*", "ledger/...", "signer/..."}
+	firmware = []string{"firmware/...", "signer/...", "ledger/block", "ledger/entry", "ledger/unit"}
 	// rules are market, carbon and contract, which never import one another.
 	rules = []string{"ledger/account", "ledger/entry", "ledger/unit"}
 	// archive is state and below.
@@ -70,6 +71,7 @@ var plan = []room{
 	{path: "oracle/orderer/cometbft", may: oracle},
 	{path: "oracle/orderer/cometbft/*", may: anything}, // a module with a binary of its own
 	{path: "oracle/finality", may: oracle},
+	{path: "oracle/pending", may: oracle}, // requests for enrolment that wait for an operator
 	{path: "oracle/api", may: oracle},
 	{path: "oracle/dashboard", may: oracle},
 	{path: "oracle/dashboard/chart", may: oracle},
@@ -100,11 +102,15 @@ var plan = []room{
 	{path: "hardware", may: nothing},
 	{path: "hardware/*", may: []string{"hardware/..."}}, // one package a part or protocol
 
-	{path: "firmware/image", may: []string{"firmware/...", "signer", "ledger/block"}},
-	{path: "firmware/manifest", may: []string{"firmware/...", "signer", "ledger/block"}},
-	{path: "firmware/update", may: []string{"firmware/...", "signer", "ledger/block"}},
-	{path: "firmware/qemutest", may: []string{"firmware/...", "signer", "ledger/block"}},
-	{path: "firmware/tools/...", may: []string{"firmware/...", "signer", "ledger/block"}},
+	// firmware imports entry too: what a release manifest says is read by the ledger's
+	// readers as well, and has one parser.
+	{path: "firmware/image", may: firmware},
+	{path: "firmware/manifest", may: firmware},
+	{path: "firmware/manifest/manifesttest", may: firmware},
+	{path: "firmware/update", may: firmware},
+	{path: "firmware/update/slot", may: firmware},
+	{path: "firmware/qemutest", may: firmware},
+	{path: "firmware/tools/...", may: firmware},
 }
 
 // nestedModules are the folders that may have a go.mod of their own.
