@@ -43,19 +43,36 @@ const (
 
 // NewPolicy makes a policy of logs, witnesses and a quorum of k witnesses.
 func NewPolicy(logs, witnesses []VerifierKey, k int) (*Policy, error) {
+	return NewWitnessedPolicy(logs, witnesses, k, nil, 0)
+}
+
+// NewWitnessedPolicy makes a policy of logs and a quorum of k of the oracles and,
+// where there are any, w of the external witnesses.
+func NewWitnessedPolicy(logs, oracles []VerifierKey, k int, witnesses []VerifierKey, w int) (*Policy, error) {
 	var b strings.Builder
 	for _, l := range logs {
 		fmt.Fprintf(&b, "log %s\n", l)
 	}
-	names := make([]string, len(witnesses))
-	for i, w := range witnesses {
-		names[i] = shortName(w.Name)
-		if names[i] == "" || names[i] == "none" || names[i] == "oracles" || slices.Contains(names[:i], names[i]) {
-			names[i] = w.Name
+	var names []string
+	for _, o := range append(slices.Clip(oracles), witnesses...) {
+		name := shortName(o.Name)
+		taken := []string{"", "none", "oracles"}
+		if len(witnesses) > 0 {
+			taken = append(taken, "witnesses", "both")
 		}
-		fmt.Fprintf(&b, "witness %s %s\n", names[i], w)
+		if slices.Contains(taken, name) || slices.Contains(names, name) {
+			name = o.Name
+		}
+		names = append(names, name)
+		fmt.Fprintf(&b, "witness %s %s\n", name, o)
 	}
-	fmt.Fprintf(&b, "group oracles %d %s\nquorum oracles\n", k, strings.Join(names, " "))
+	fmt.Fprintf(&b, "group oracles %d %s\n", k, strings.Join(names[:len(oracles)], " "))
+	if len(witnesses) == 0 {
+		b.WriteString("quorum oracles\n")
+		return ParsePolicy([]byte(b.String()))
+	}
+	fmt.Fprintf(&b, "group witnesses %d %s\n", w, strings.Join(names[len(oracles):], " "))
+	b.WriteString("group both all oracles witnesses\nquorum both\n")
 	return ParsePolicy([]byte(b.String()))
 }
 

@@ -27,7 +27,7 @@ import (
 type approval struct {
 	Type   string   `cbor:"1,keyasint"` // of the statements
 	Hash   [32]byte `cbor:"2,keyasint"` // SHA-256 of the payload that they have in common
-	Voters []uint64 `cbor:"3,keyasint"` // positions in the charter, in order of stating
+	Voters []uint64 `cbor:"3,keyasint"` // positions in the set in force, in order of stating
 	Since  int64    `cbor:"4,keyasint"` // time of the first one's block in Unix milliseconds
 }
 
@@ -66,7 +66,7 @@ func (s *State) approve(p *plan, whose string) (effective bool, outcomes [][]byt
 	}
 	a := &s.meta.Approvals[i]
 	a.Voters = append(a.Voters, uint64(p.oracle))
-	if uint64(len(a.Voters)) < s.charter.Governance {
+	if uint64(len(a.Voters)) < s.current().Set.Governance {
 		return false, nil
 	}
 	s.meta.Approvals = slices.Delete(s.meta.Approvals, i, i+1)

@@ -29,6 +29,9 @@ type Result struct {
 	// Opaque counts readings that could not be judged because their pack was not
 	// at hand, or one before it of the same metering point. Only Replay has any.
 	Opaque int
+	// Forgotten are the metering points that the block closed: their packs, salts and
+	// all, must be deleted.
+	Forgotten []string
 }
 
 // SequenceAt says at which leaf a key's sequence number was used.
@@ -60,6 +63,7 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []m
 	r := &Result{Reasons: make([]entry.Reason, len(inputs)), Leaves: make([][]byte, 0, len(inputs))}
 	s.enact()
 	s.lapse()
+	s.lapseMotions()
 	plans := make([]plan, len(inputs))
 	spoken := make(spokenClocks)
 	for i := range inputs {
@@ -99,11 +103,13 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []m
 		r.Leaves = append(r.Leaves, p.opened.Message().Bytes())
 		outcomes = append(outcomes, s.apply(p, leaf, r)...)
 	}
+	s.meta.Height++
+	outcomes = append(outcomes, s.takeEffect()...)
 	r.Leaves = append(r.Leaves, outcomes...)
+	r.Forgotten, s.forgotten = s.forgotten, nil
 	if err := s.closing(); err != nil {
 		return nil, nil, err
 	}
-	s.meta.Height++
 	r.Changes = s.changes()
 	return r, due, nil
 }
@@ -141,7 +147,7 @@ func (s *State) hear(p *plan, spoken spokenClocks) {
 // clocks of hours ago that oracles had when the ledger was quiet have no part in it.
 func (s *State) medianClock(spoken spokenClocks) int64 {
 	c := slices.Sorted(maps.Values(spoken))
-	if uint64(len(c)) < s.charter.Quorum {
+	if uint64(len(c)) < s.current().Set.Quorum {
 		c = slices.Sorted(slices.Values(s.meta.Clocks))
 	}
 	return c[(len(c)-1)/2]
@@ -207,6 +213,8 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 		return out
 	case entry.TypeVote:
 		return s.vote(p)
+	case entry.TypeMotion, entry.TypeConsent:
+		return s.agree(p, leaf)
 	}
 	return nil
 }
@@ -282,7 +290,7 @@ func (s *State) vote(p *plan) [][]byte {
 	}
 	v := &s.meta.Proposals[i]
 	v.Voters = append(v.Voters, uint64(p.oracle))
-	if v.Adopted || uint64(len(v.Voters)) < s.charter.Governance {
+	if v.Adopted || uint64(len(v.Voters)) < s.current().Set.Governance {
 		return nil
 	}
 	v.Adopted = true

@@ -23,6 +23,7 @@ type plan struct {
 	newKey      signer.PublicKey
 	proven      bool // the new key has signed for itself
 	vote        *entry.Vote
+	motion      *motion // that the oracle agrees to
 	point       *point
 	pack        *entry.Pack
 	calibration *entry.Calibration
@@ -139,6 +140,10 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeMember(p)
 	case entry.TypeVote:
 		return s.judgeVote(p)
+	case entry.TypeMotion:
+		return s.judgeMotion(p)
+	case entry.TypeConsent:
+		return s.judgeConsent(p)
 	}
 	return entry.ReasonWrongType
 }
@@ -181,6 +186,9 @@ func (s *State) ownPoint(p *plan) entry.Reason {
 	p.point = s.points[p.claims.Subject]
 	if p.point == nil || string(p.point.Key) != string(id[:]) {
 		return entry.ReasonUnknownPoint
+	}
+	if p.point.Forgotten != 0 {
+		return entry.ReasonForgotten
 	}
 	return ""
 }
@@ -243,7 +251,7 @@ func (s *State) judgeNewKey(id signer.KeyID) entry.Reason {
 	if _, ok := s.parties[id]; ok {
 		return entry.ReasonAlreadyKnown
 	}
-	if s.sealing[id] {
+	if _, ok := s.past[id]; ok || s.sealing[id] || s.reserved(id) {
 		return entry.ReasonNotAuthorised
 	}
 	return ""
@@ -265,6 +273,9 @@ func (s *State) judgeAdmission(p *plan) entry.Reason {
 			continue
 		}
 		had = true
+		if pt.Forgotten != 0 {
+			return entry.ReasonForgotten
+		}
 		if s.keys[signer.KeyID(pt.Key)].Revoked == 0 {
 			return entry.ReasonAlreadyKnown
 		}
@@ -315,8 +326,7 @@ func (s *State) judgeVote(p *plan) entry.Reason {
 	if err != nil || !p.plain() {
 		return entry.ReasonBadPayload
 	}
-	known := slices.ContainsFunc(s.meta.Settings, func(q entry.Parameter) bool { return q.Name == v.Proposal.Parameter })
-	if !known || v.Proposal.Value < 1 || v.Proposal.Value > 1<<40 {
+	if !knownParameter(v.Proposal.Parameter) || !allowedValue(v.Proposal.Value) {
 		return entry.ReasonUnknownSetting
 	}
 	if v.Proposal.Height <= s.meta.Height {

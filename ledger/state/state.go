@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -20,14 +21,19 @@ import (
 // away and loaded again.
 type State struct {
 	charter entry.Charter
-	oracles map[signer.KeyID]int  // statement key to position in the charter
-	sealing map[signer.KeyID]bool // the oracles' keys for checkpoints and receipts, which sign no statement
+	sets    []*oracleSet                      // the charter's, and each that followed, in order of heights
+	oracles map[signer.KeyID]int              // statement key to position in the set in force
+	past    map[signer.KeyID]signer.PublicKey // statement keys of the sets before that are in use no more
+	sealing map[signer.KeyID]bool             // the oracles' keys, ever, for checkpoints and receipts, which sign no statement
+	motions map[[32]byte]*motion
 	keys    map[signer.KeyID]*key
 	names   map[string]signer.KeyID // gateway to its newest key
 	points  map[string]*point
 	seen    map[seenID]*ranges
 	meta    meta
 	dirty   map[string]record // what this block changed, by store key; nil for a record that is dropped
+
+	forgotten []string // points that this block forgot
 
 	parties     map[signer.KeyID]*party
 	named       map[partyName]signer.KeyID // role and name to the newest key
@@ -45,11 +51,13 @@ type meta struct {
 	Settings  []entry.Parameter `cbor:"4,keyasint"` // in force, in order of names
 	Proposals []proposal        `cbor:"5,keyasint"` // open or adopted and waiting for their height
 	Approvals []approval        `cbor:"6,keyasint"` // of changes of keys, waiting for more oracles
+	// Rules are the versions that were voted, in order of names.
+	Rules []entry.RuleVersion `cbor:"7,keyasint,omitempty"`
 }
 
 type proposal struct {
 	Proposal entry.Proposal `cbor:"1,keyasint"`
-	Voters   []uint64       `cbor:"2,keyasint"` // positions in the charter, in order of voting
+	Voters   []uint64       `cbor:"2,keyasint"` // positions in the set in force, in order of voting
 	Adopted  bool           `cbor:"3,keyasint"`
 }
 
@@ -74,6 +82,8 @@ type point struct {
 	Opaque  bool     `cbor:"5,keyasint"` // replayed without a pack: plausibility unknown from there
 	// Proven: registered by a proven enrolment, and by the rules that came with those.
 	Proven bool `cbor:"6,keyasint,omitempty"`
+	// Forgotten is the leaf of the entry that closed it and had its packs deleted, 0 for none.
+	Forgotten uint64 `cbor:"7,keyasint,omitempty"`
 }
 
 // series is a channel's registration and its newest reading.
@@ -120,13 +130,22 @@ var defaults = []entry.Parameter{
 	{Name: entry.ParamLateAfter, Value: 24 * 3600},
 }
 
+// laterDefaults are those of parameters that came later: they are in the state only
+// where a charter or a vote set them, so that ledgers without them keep their state.
+// What is 0 here is off.
+var laterDefaults = []entry.Parameter{
+	{Name: entry.ParamSnapshotBlocks, Value: 0},
+}
+
 // New returns the state before the genesis block of the ledger that charter
 // founds.
 func New(charter *entry.Charter) (*State, error) {
 	s := &State{
 		charter: *charter,
 		oracles: make(map[signer.KeyID]int),
+		past:    make(map[signer.KeyID]signer.PublicKey),
 		sealing: make(map[signer.KeyID]bool),
+		motions: make(map[[32]byte]*motion),
 		keys:    make(map[signer.KeyID]*key),
 		names:   make(map[string]signer.KeyID),
 		points:  make(map[string]*point),
@@ -138,21 +157,13 @@ func New(charter *entry.Charter) (*State, error) {
 		members:     make(map[string]*member),
 		connections: make(map[string]connection),
 	}
-	for i, o := range charter.Oracles {
-		k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)
-		if err != nil {
-			return nil, fmt.Errorf("charter: oracle %q: %w", o.Name, err)
-		}
-		s.oracles[k.ID()] = i
+	first, err := readSet(charter.Origin, charter.OracleSet())
+	if err != nil {
+		return nil, fmt.Errorf("charter: %w", err)
+	}
+	s.install(first)
+	for range charter.Oracles {
 		s.meta.Clocks = append(s.meta.Clocks, charter.Time)
-	}
-	if len(s.oracles) != len(charter.Oracles) {
-		return nil, errors.New("charter: two oracles have the same statement key")
-	}
-	for i := range charter.Oracles {
-		if err := s.knowSealing(charter.Origin, &charter.Oracles[i]); err != nil {
-			return nil, fmt.Errorf("charter: oracle %q: %w", charter.Oracles[i].Name, err)
-		}
 	}
 	s.meta.Time = charter.Time
 	s.meta.Settings = slices.Clone(defaults)
@@ -162,29 +173,6 @@ func New(charter *entry.Charter) (*State, error) {
 		}
 	}
 	return s, nil
-}
-
-// knowSealing reads the keys with which an oracle signs checkpoints and receipts.
-func (s *State) knowSealing(origin string, o *entry.OracleKeys) error {
-	log, err := block.ParseVerifierKey(o.Log)
-	if err != nil {
-		return err
-	}
-	cosigner, err := block.ParseVerifierKey(o.Cosigner)
-	if err != nil {
-		return err
-	}
-	if log.Cosigner || log.Name != origin || !cosigner.Cosigner || cosigner.Name != o.Name {
-		return errors.New("its log key is not one of a log of the charter's origin, or its cosigner key not one of a cosigner of its own name")
-	}
-	for _, k := range []block.VerifierKey{log, cosigner} {
-		id := k.Key.ID()
-		if _, ok := s.oracles[id]; ok || s.sealing[id] {
-			return fmt.Errorf("key %v stands twice: a key has one purpose", id)
-		}
-		s.sealing[id] = true
-	}
-	return nil
 }
 
 // Load returns the state that the stored records describe. each calls its
@@ -205,8 +193,16 @@ func Load(charter *entry.Charter, each func(func(key, value []byte) error) error
 
 // checkLoaded checks what the rules rely on between records.
 func (s *State) checkLoaded() error {
-	if len(s.meta.Clocks) != len(s.charter.Oracles) {
-		return fmt.Errorf("%d clocks of %d oracles", len(s.meta.Clocks), len(s.charter.Oracles))
+	if err := s.installLoaded(); err != nil {
+		return err
+	}
+	if n := len(s.current().Set.Oracles); len(s.meta.Clocks) != n {
+		return fmt.Errorf("%d clocks of %d oracles", len(s.meta.Clocks), n)
+	}
+	for _, q := range s.sortedMotions() {
+		if len(q.Voters) == 0 {
+			return fmt.Errorf("motion %x has no voter", q.hash[:8])
+		}
 	}
 	for i := range s.meta.Proposals {
 		if len(s.meta.Proposals[i].Voters) == 0 {
@@ -228,6 +224,23 @@ func (s *State) checkLoaded() error {
 		return err
 	}
 	return s.checkMembers()
+}
+
+// installLoaded puts in force, one after the other, the sets that were loaded, which
+// come in any order.
+func (s *State) installLoaded() error {
+	later := s.sets[1:]
+	s.sets = s.sets[:1:1]
+	slices.SortFunc(later, func(a, b *oracleSet) int { return compare(a.Height, b.Height) })
+	for _, o := range later {
+		read, err := readSet(s.charter.Origin, &o.Set)
+		if err != nil {
+			return fmt.Errorf("oracle set of block %d: %w", o.Height, err)
+		}
+		read.Height, read.Leaf = o.Height, o.Leaf
+		s.install(read)
+	}
+	return nil
 }
 
 func (s *State) load(k, v []byte) error {
@@ -266,6 +279,19 @@ func (s *State) load(k, v []byte) error {
 		copy(r.id.key[:], r.Key)
 		r.id.boot = r.Boot
 		s.seen[r.id] = &r
+	case 'o':
+		var o oracleSet
+		if err := decMode.Unmarshal(v, &o); err != nil {
+			return err
+		}
+		s.sets = append(s.sets, &o)
+	case 'g':
+		var q motion
+		if err := decMode.Unmarshal(v, &q); err != nil {
+			return err
+		}
+		q.hash = q.Motion.Hash()
+		s.motions[q.hash] = &q
 	case 'a':
 		return s.loadParty(v)
 	case 'u':
@@ -322,6 +348,12 @@ func (s *State) Export() []Change {
 	for _, id := range slices.Sorted(maps.Keys(s.members)) {
 		all[s.members[id].storeKey()] = s.members[id]
 	}
+	for _, o := range s.sets[1:] {
+		all[o.storeKey()] = o
+	}
+	for _, q := range s.sortedMotions() {
+		all[q.storeKey()] = q
+	}
 	out := make([]Change, 0, len(all))
 	for _, k := range slices.Sorted(maps.Keys(all)) {
 		out = append(out, Change{Key: []byte(k), Value: must(encMode.Marshal(all[k]))})
@@ -355,9 +387,11 @@ func (s *State) Setting(name string) int64 {
 	case entry.ParamCutBytes:
 		most = entry.MostCutBytes
 	}
-	for _, p := range s.meta.Settings {
-		if p.Name == name {
-			return min(p.Value, most)
+	for _, list := range [][]entry.Parameter{s.meta.Settings, laterDefaults} {
+		for _, p := range list {
+			if p.Name == name {
+				return min(p.Value, most)
+			}
 		}
 	}
 	return 0
@@ -365,14 +399,23 @@ func (s *State) Setting(name string) int64 {
 
 // set changes a known parameter to an allowed value.
 func (s *State) set(name string, value int64) bool {
-	for i := range s.meta.Settings {
-		if p := &s.meta.Settings[i]; p.Name == name && value >= 1 && value <= 1<<40 {
-			p.Value = value
-			return true
-		}
+	if !knownParameter(name) || !allowedValue(value) {
+		return false
 	}
-	return false
+	i, found := slices.BinarySearchFunc(s.meta.Settings, name, func(p entry.Parameter, name string) int { return strings.Compare(p.Name, name) })
+	if !found {
+		s.meta.Settings = slices.Insert(s.meta.Settings, i, entry.Parameter{Name: name})
+	}
+	s.meta.Settings[i].Value = value
+	return true
 }
+
+func knownParameter(name string) bool {
+	named := func(p entry.Parameter) bool { return p.Name == name }
+	return slices.ContainsFunc(defaults, named) || slices.ContainsFunc(laterDefaults, named)
+}
+
+func allowedValue(value int64) bool { return value >= 1 && value <= 1<<40 }
 
 // KeyInfo is what the ledger knows of a gateway's key.
 type KeyInfo struct {
@@ -419,8 +462,10 @@ func compare(a, b uint64) int {
 // refused for the right reason.
 func (s *State) PublicKey(id signer.KeyID) (signer.PublicKey, bool) {
 	if i, ok := s.oracles[id]; ok {
-		o := &s.charter.Oracles[i]
-		return must(signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)), true
+		return s.current().keys[i], true
+	}
+	if k, ok := s.past[id]; ok {
+		return k, true
 	}
 	if k, ok := s.keys[id]; ok {
 		return k.public, true
