@@ -278,6 +278,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	run(ctx, func(ctx context.Context) error { return n.conclude(ctx, begin) })
 	run(ctx, n.publish)
+	run(ctx, n.hearRequests)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err
