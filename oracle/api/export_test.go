@@ -1,0 +1,8 @@
+package api
+
+// For fuzzing.
+var (
+	ParseTile = parseTile
+	TilePath  = tilePath
+	EndOf     = endOf
+)

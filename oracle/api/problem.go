@@ -1,0 +1,59 @@
+package api
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+)
+
+// problem is an answer that says what is wrong and what to do (RFC 9457).
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail,omitempty"`
+	Hint   string `json:"hint,omitempty"`
+
+	retry int // seconds after which the same request may be answered; 0 for never
+}
+
+// The problems. Their types are words that programs compare.
+const (
+	problemPath     = "no-such-path"
+	problemForm     = "bad-request"
+	problemMethod   = "method-not-allowed"
+	problemLeaf     = "no-such-leaf"
+	problemTile     = "not-published"
+	problemPending  = "not-final"
+	problemKind     = "no-statement"
+	problemBusy     = "too-many-requests"
+	problemNotFound = "not-found-in-time"
+	problemInside   = "not-readable"
+)
+
+func newProblem(kind string, status int, title, detail, hint string) *problem {
+	return &problem{Type: "urn:wattmark:problem:" + kind, Title: title, Status: status, Detail: detail, Hint: hint}
+}
+
+// after lets the client ask again.
+func (p *problem) after(seconds int) *problem {
+	p.retry = seconds
+	return p
+}
+
+func (p *problem) serve(w http.ResponseWriter) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		panic("internal error: " + err.Error())
+	}
+	h := w.Header()
+	h.Del("ETag")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	if p.retry > 0 {
+		h.Set("Retry-After", strconv.Itoa(p.retry))
+	}
+	w.WriteHeader(p.Status)
+	w.Write(b) // an error means that nobody reads any more
+}
