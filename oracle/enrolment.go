@@ -10,9 +10,18 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"wattmark/ledger/state"
+	"wattmark/oracle/broker"
 	"wattmark/oracle/pending"
+	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
+
+// BootstrapRights is what those may do at the broker who have no certificate of their own
+// yet, and share one: ask for an enrolment and hear what comes of it.
+func BootstrapRights(origin string) broker.Gateway {
+	publish, subscribe := wire.For(origin).Bootstrap()
+	return broker.Gateway{Name: "bootstrap", Identity: broker.BootstrapIdentity(wire.ShortName(origin)), Publish: publish, Subscribe: subscribe}
+}
 
 // Bounds of what waits to be looked at: more is dropped by the connection, and asked
 // again.
