@@ -109,6 +109,7 @@ var plan = []room{
 	{path: "firmware/manifest/manifesttest", may: firmware},
 	{path: "firmware/update", may: firmware},
 	{path: "firmware/update/slot", may: firmware},
+	{path: "firmware/update/slot/slottest", may: firmware},
 	{path: "firmware/qemutest", may: firmware},
 	{path: "firmware/tools/...", may: firmware},
 }

@@ -34,15 +34,20 @@ func Sign(s signer.Signer, r *entry.Release) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return signText(s, r.Origin, text)
+}
+
+// signText makes a C2SP signed note of a text.
+func signText(s signer.Signer, origin, text string) ([]byte, error) {
 	if s.Public().Algorithm() != signer.EdDSA {
 		return nil, fmt.Errorf("a release is signed with an Ed25519 key, not %v: C2SP signed notes have no other", s.Public().Algorithm())
 	}
 	sig, err := s.Sign([]byte(text))
 	if err != nil {
-		return nil, fmt.Errorf("signing release %d for %s: %w", r.Version, r.Board, err)
+		return nil, fmt.Errorf("signing for %s: %w", origin, err)
 	}
-	raw := append(binary.BigEndian.AppendUint32(nil, Key(r.Origin, s.Public()).ID()), sig...)
-	return fmt.Appendf(nil, "%s\n— %s %s\n", text, r.Origin, base64.StdEncoding.EncodeToString(raw)), nil
+	raw := append(binary.BigEndian.AppendUint32(nil, Key(origin, s.Public()).ID()), sig...)
+	return fmt.Appendf(nil, "%s\n— %s %s\n", text, origin, base64.StdEncoding.EncodeToString(raw)), nil
 }
 
 // Key is the key of an origin in the form in which gateways hold it.
@@ -102,30 +107,38 @@ func Open(manifest []byte, keys []block.VerifierKey) (*entry.Release, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := openNote(manifest, r.Origin, keys); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// openNote checks that one of the keys has signed a note of an origin.
+func openNote(b []byte, origin string, keys []block.VerifierKey) error {
 	list := make([]note.Verifier, 0, len(keys))
 	for _, k := range keys {
 		// A key of another origin signs for that one, and never for this.
-		if k.Name == r.Origin && !k.Cosigner {
+		if k.Name == origin && !k.Cosigner {
 			list = append(list, verifier{k})
 		}
 	}
-	n, err := note.Open(manifest, note.VerifierList(list...))
+	n, err := note.Open(b, note.VerifierList(list...))
 	var unverified *note.UnverifiedNoteError
 	var invalid *note.InvalidSignatureError
 	switch {
 	case errors.As(err, &unverified):
-		return nil, fmt.Errorf("%w: it is of %q", ErrSignature, r.Origin)
+		return fmt.Errorf("%w: it is of %q", ErrSignature, origin)
 	case errors.As(err, &invalid):
-		return nil, fmt.Errorf("%w: the signature of %q is wrong", ErrSignature, invalid.Name)
+		return fmt.Errorf("%w: the signature of %q is wrong", ErrSignature, invalid.Name)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", ErrForm, err)
+		return fmt.Errorf("%w: %w", ErrForm, err)
 	}
 	for _, s := range n.Sigs { // note.Open takes any trailing bits
 		if _, err := base64.StdEncoding.Strict().DecodeString(s.Base64); err != nil {
-			return nil, fmt.Errorf("%w: the signature line of %q is not strict base64", ErrForm, s.Name)
+			return fmt.Errorf("%w: the signature line of %q is not strict base64", ErrForm, s.Name)
 		}
 	}
-	return r, nil
+	return nil
 }
 
 // verifier adapts a key to note.Verifier.
