@@ -110,6 +110,7 @@ type Node struct {
 
 	final  atomic.Pointer[finality.Final]
 	halted atomic.Pointer[haltError]
+	counts counts
 
 	// behind is the last message of the order when Run began. From then on this
 	// oracle listens to gateways, which execute says by closing caughtUp: before,
@@ -149,6 +150,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 		wish: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
 		caughtUp: make(chan struct{}),
 	}
+	n.counts.init()
 	if err := n.checkKeys(); err != nil {
 		return nil, report, errors.Join(err, l.Close())
 	}
@@ -351,6 +353,7 @@ func (n *Node) checkOrder(ctx context.Context) error {
 }
 
 func (n *Node) observe(e Event) {
+	n.counts.note(&e, time.Now())
 	if n.cfg.Observe != nil {
 		n.cfg.Observe(e)
 	}

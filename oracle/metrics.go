@@ -1,0 +1,115 @@
+package oracle
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/state"
+)
+
+// The metrics of an oracle. deploy/METRICS.md says what each means to an operator, and
+// when to worry.
+var (
+	blockHeight     = figure("block_height", "Height of the last block that is durable here.")
+	finalHeight     = figure("final_height", "Height of the last final block that this oracle has seen since it started.")
+	ledgerLeaves    = figure("ledger_leaves", "Leaves that are durable here.")
+	finalLeaves     = figure("final_leaves", "Leaves under the last final checkpoint that is kept here.")
+	finalAge        = figure("pending_block_seconds", "Age of the oldest durable block that is not final, 0 where there is none.")
+	blocksTotal     = figure("blocks_total", "Blocks that this process made durable.")
+	statementsTotal = figure("statements_total", "Statements by what became of them: accepted by ingest, refused for a reason, sent again (duplicate), dropped at a full queue, executed in blocks.", "result", "reason")
+	receiptsTotal   = figure("receipts_total", "Receipts that were sent to gateways.")
+	refusalsTotal   = figure("refusals_total", "Refusals that were sent to gateways, by reason.", "reason")
+	flights         = figure("statements_in_flight", "Statements that this oracle took in and that wait for a block.")
+	conflictsTotal  = figure("conflicts_total", "Votes that contradict others: of one oracle (equivocation) or of two (difference).", "kind")
+	haltedFlag      = figure("halted", "1 once this oracle has stopped writing because it cannot know which history is right.")
+	caughtUpFlag    = figure("caught_up", "1 once this oracle has executed what was in the order when it started.")
+	orderBehind     = figure("order_message", "Last message of the order that is in a block.")
+	quorumSize      = figure("quorum", "Oracles that have to cosign a checkpoint.")
+	diskFree        = figure("disk_free_bytes", "Space that is left where the ledger lies.")
+)
+
+func figure(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("wattmark_"+name, help, labels, nil)
+}
+
+// Metrics serves the figures of a node, and those of its process, in the text format of
+// Prometheus. They are made when they are asked for, so that nothing is counted twice.
+func (n *Node) Metrics() http.Handler {
+	r := prometheus.NewRegistry()
+	r.MustRegister(n, n.counts.wait, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 2, Timeout: 10 * time.Second})
+}
+
+// Describe implements prometheus.Collector: which figures there are depends on what
+// gateways did.
+func (n *Node) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements prometheus.Collector.
+func (n *Node) Collect(to chan<- prometheus.Metric) {
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	flag := func(d *prometheus.Desc, on bool) {
+		if on {
+			gauge(d, 1)
+		} else {
+			gauge(d, 0)
+		}
+	}
+	header, checkpoint, order := n.ledger.Last()
+	gauge(blockHeight, float64(header.Height))
+	gauge(ledgerLeaves, float64(checkpoint.Size))
+	gauge(orderBehind, float64(order.Sequence))
+	if note, _, ok := n.ledger.Store().Final(); ok {
+		if c, err := block.CheckpointOf(note); err == nil {
+			gauge(finalLeaves, float64(c.Size))
+		}
+	}
+	flag(haltedFlag, n.Halted() != nil)
+	flag(caughtUpFlag, n.CaughtUp())
+	n.ledger.View(func(s *state.State) { gauge(quorumSize, float64(s.Oracles().Quorum)) })
+	if free, err := freeSpace(n.cfg.Dir); err == nil {
+		gauge(diskFree, float64(free))
+	}
+
+	s := n.ingest.Stats()
+	counter(statementsTotal, s.Accepted, "accepted", "")
+	counter(statementsTotal, s.Duplicates, "duplicate", "")
+	counter(statementsTotal, s.Dropped, "dropped", "")
+	for _, r := range slices.Sorted(maps.Keys(s.Refused)) {
+		counter(statementsTotal, s.Refused[r], "refused", string(r))
+	}
+	gauge(flights, float64(s.InFlight))
+
+	c := &n.counts
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	counter(statementsTotal, c.statements, "executed", "")
+	counter(blocksTotal, c.blocks)
+	counter(receiptsTotal, c.receipts)
+	for _, r := range slices.Sorted(maps.Keys(c.refused)) {
+		counter(refusalsTotal, c.refused[r], r)
+	}
+	counter(conflictsTotal, c.equivocated, "equivocation")
+	counter(conflictsTotal, c.differed, "difference")
+	if c.finalAny {
+		gauge(finalHeight, float64(c.finalHeight))
+	}
+	age := time.Duration(0)
+	if !c.pendingSince.IsZero() {
+		age = time.Since(c.pendingSince)
+	}
+	gauge(finalAge, age.Seconds())
+}
+
+var _ prometheus.Collector = (*Node)(nil)
