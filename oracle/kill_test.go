@@ -54,7 +54,7 @@ func beOracle(url, dir string) error {
 	if err != nil {
 		return err
 	}
-	files, err := pki.Oracle(time.Now(), wire.ShortName(ledgertest.Origin), ownName)
+	files, err := pki.Oracle(time.Now(), wire.ShortName(ledgertest.Origin), oracle.CertificateName(ownName))
 	if err != nil {
 		return err
 	}
@@ -62,7 +62,8 @@ func beOracle(url, dir string) error {
 	if err != nil {
 		return err
 	}
-	conn, err := nats.Connect(url, nats.Secure(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}), nats.MaxReconnects(-1))
+	conn, err := nats.Connect(url, nats.Secure(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}), nats.MaxReconnects(-1),
+		nats.CustomInboxPrefix(oracle.InboxPrefix(ledgertest.Origin, ownName)))
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func TestKilledOracleKeepsItsPromise(t *testing.T) {
 	}
 	s.listen = func(c *broker.Config) {
 		c.ClientListen, c.Certificate, c.Roots = "127.0.0.1:0", cert, roots
-		c.Oracles = []string{broker.OracleIdentity(wire.ShortName(ledgertest.Origin), ownName)}
+		c.Oracles = []broker.Oracle{oracle.OracleRights(ledgertest.Origin, ownName, 3)}
 	}
 	s.startBroker()
 	s.start(0, 1, 2)

@@ -176,14 +176,11 @@ func (c *cluster) startBroker() (err error) {
 		return err
 	}
 	cfg := broker.Config{StoreDir: filepath.Join(c.dir, "broker"), Log: c.log}
-	sub, short := wire.For(c.charter.Origin), wire.ShortName(c.charter.Origin)
 	for _, g := range c.gateways {
-		cfg.Gateways = append(cfg.Gateways, broker.Gateway{
-			Name: g, Identity: broker.GatewayIdentity(short, g),
-			Publish: sub.Ups(g, c.oracles), Subscribe: []string{sub.Receipt(g), sub.Refusal(g)},
-		})
+		cfg.Gateways = append(cfg.Gateways, oracle.GatewayRights(c.charter.Origin, g, c.oracles))
 	}
 	if c.listen {
+		cfg.Gateways = append(cfg.Gateways, oracle.BootstrapRights(c.charter.Origin))
 		files, err := c.pki.Server(time.Now())
 		if err != nil {
 			return err
@@ -193,27 +190,28 @@ func (c *cluster) startBroker() (err error) {
 		}
 		cfg.ClientListen, cfg.MQTTListen = "127.0.0.1:0", "127.0.0.1:0"
 		for i := range c.oracles {
-			cfg.Oracles = append(cfg.Oracles, broker.OracleIdentity(short, operatorName(i)))
+			cfg.Oracles = append(cfg.Oracles, oracle.OracleRights(c.charter.Origin, oracleName(i), i))
 		}
 	}
 	if c.broker, err = broker.Start(cfg); err != nil || !c.listen {
 		return err
 	}
-	return c.admitOperators(short)
+	return c.admitOperators()
 }
 
-// operatorName is the name in the certificate of an oracle's operator, who connects
+// admitOperators leaves beside each oracle's keys how its operator reaches the broker
 // from another process.
-func operatorName(i int) string { return fmt.Sprintf("oracle-%d", i+1) }
-
-// admitOperators leaves beside each oracle's keys how its operator reaches the broker.
-func (c *cluster) admitOperators(short string) error {
+func (c *cluster) admitOperators() error {
+	origin := c.charter.Origin
 	for i := range c.oracles {
-		files, err := c.pki.Oracle(time.Now(), short, operatorName(i))
+		files, err := c.pki.Oracle(time.Now(), wire.ShortName(origin), oracle.CertificateName(oracleName(i)))
 		if err != nil {
 			return err
 		}
-		r := route{URL: c.broker.NATSURL(), Roots: files.Roots, Certificate: files.Certificate, Key: files.Key}
+		r := route{
+			URL: c.broker.NATSURL(), Roots: files.Roots, Certificate: files.Certificate, Key: files.Key,
+			Inbox: oracle.InboxPrefix(origin, oracleName(i)),
+		}
 		if err := r.write(c.oracleDir(i)); err != nil {
 			return err
 		}

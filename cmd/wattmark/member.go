@@ -27,7 +27,7 @@ import (
 
 func newMember() *cobra.Command {
 	return noun("member", "Admit gateways to a ledger, and end their keys",
-		newMemberApprove(), newMemberRevoke(), newMemberSubmit())
+		newMemberPending(), newMemberApprove(), newMemberRevoke(), newMemberSubmit())
 }
 
 // member is an oracle's operator at work: the oracle's directory, and what is in it.
@@ -105,6 +105,7 @@ type route struct {
 	Roots       string `json:"roots"`
 	Certificate string `json:"certificate"`
 	Key         string `json:"key"`
+	Inbox       string `json:"inbox"` // what inboxes begin with
 }
 
 func (r *route) write(dir string) error {
@@ -139,7 +140,7 @@ func (m *member) connect(ctx context.Context) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := nats.Connect(r.URL, nats.Timeout(connectWithin), nats.NoReconnect(),
+	conn, err := nats.Connect(r.URL, nats.Timeout(connectWithin), nats.NoReconnect(), nats.CustomInboxPrefix(r.Inbox),
 		nats.Secure(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}))
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the broker at %s: %w: is the oracle running? Off line: --out FILE, and 'wattmark member submit FILE' where it runs", r.URL, err)
@@ -156,10 +157,13 @@ func (l *link) submit(ctx context.Context, statement []byte) error {
 	return l.order.Submit(ctx, ingest.EncodeBundle([][]byte{statement}))
 }
 
-// give publishes an approval where the gateway that waits for it listens.
-func (l *link) give(gateway string, approval []byte) error {
-	if err := l.conn.Publish(l.sub.Receipt(gateway), approval); err != nil {
-		return err
+// give publishes an approval where the gateway that waits for it listens, with a
+// certificate of its own or without, and where oracles take note of it.
+func (l *link) give(gateway string, key signer.KeyID, approval []byte) error {
+	for _, subject := range []string{l.sub.Receipt(gateway), l.sub.Approval(key)} {
+		if err := l.conn.Publish(subject, approval); err != nil {
+			return err
+		}
 	}
 	return l.conn.FlushTimeout(connectWithin)
 }

@@ -38,8 +38,8 @@ type Config struct {
 
 	// Gateways are those that may connect.
 	Gateways []Gateway
-	// Oracles are URI names of client certificates with which oracles in other processes connect over NATS. They may do everything.
-	Oracles []string
+	// Oracles are those in other processes, which connect over NATS.
+	Oracles []Oracle
 
 	// MaxStore is the most that all streams together may take on disk, in bytes; 0 leaves it to the server, which takes three quarters
 	// of what is free when it starts. When it is reached nothing more is ordered.

@@ -65,7 +65,7 @@ func open(t *testing.T, change func(*broker.Config)) *site {
 		Certificate:  cert,
 		Roots:        roots,
 		Gateways:     []broker.Gateway{gateway("a"), gateway("b")},
-		Oracles:      []string{broker.OracleIdentity(ledger, "far")},
+		Oracles:      []broker.Oracle{{Name: "far", Identity: broker.OracleIdentity(ledger, "far"), Publish: []string{"wattmark.v1.street.receipt.*"}, Subscribe: []string{"wattmark.v1.street.up.*"}}},
 		Log:          slog.New(slog.NewTextHandler(&testLog{t: t}, nil)),
 	}}
 	if change != nil {
@@ -447,7 +447,7 @@ func TestCertificateMustBeValidNow(t *testing.T) {
 	}
 }
 
-func TestRemoteOracleMayDoEverything(t *testing.T) {
+func TestRemoteOracleMayDoWhatItIsGiven(t *testing.T) {
 	s := open(t, nil)
 	_, heard := s.oracle(t)
 	files, err := s.pki.Oracle(time.Now(), ledger, "far")
@@ -461,6 +461,22 @@ func TestRemoteOracleMayDoEverything(t *testing.T) {
 	}
 	if got, want := said(next(t, heard, "the receipt")), "wattmark.v1.street.receipt.a receipt"; got != want {
 		t.Errorf("heard %q, want %q", got, want)
+	}
+	refused := make(chan error, 8)
+	nc.SetErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
+	for _, subject := range []string{"wattmark.v1.street.up.a", "$JS.API.STREAM.DELETE.ORDER-street", "$JS.API.STREAM.PURGE.PACKS-street"} {
+		if err := nc.Publish(subject, []byte("forged")); err != nil {
+			t.Fatal(err)
+		}
+		if err := next(t, refused, "the refusal of "+subject); !errors.Is(err, nats.ErrPermissionViolation) {
+			t.Errorf("publishing on %s: %v", subject, err)
+		}
+	}
+	if _, err := nc.SubscribeSync("wattmark.v1.street.>"); err != nil {
+		t.Fatal(err)
+	}
+	if err := next(t, refused, "the refusal to listen"); !errors.Is(err, nats.ErrPermissionViolation) {
+		t.Errorf("listening to everything: %v", err)
 	}
 }
 
@@ -592,7 +608,7 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 		"bad name":                func(c *broker.Config) { c.Name = "a b" },
 		"gateway twice":           func(c *broker.Config) { c.Gateways = append(c.Gateways, gateway("a")) },
 		"no identity":             func(c *broker.Config) { c.Gateways = []broker.Gateway{{Name: "a"}} },
-		"identity not normal":     func(c *broker.Config) { c.Oracles = []string{"WATTMARK:x y"} },
+		"identity not normal":     func(c *broker.Config) { c.Oracles = []broker.Oracle{{Identity: "WATTMARK:x y"}} },
 		"publish on wildcard":     func(c *broker.Config) { c.Gateways[0].Publish = []string{"a.*"} },
 		"publish on server's":     func(c *broker.Config) { c.Gateways[0].Publish = []string{"$JS.API.x"} },
 		"subscribe to everything": func(c *broker.Config) { c.Gateways[0].Subscribe = []string{">"} },

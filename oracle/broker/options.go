@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/nats-io/jwt/v2"
 	"github.com/nats-io/nats-server/v2/server"
@@ -39,6 +40,33 @@ type Gateway struct {
 	Subscribe []string
 }
 
+// Oracle is an oracle in another process that may connect over NATS, and the subjects it may use. It may also answer what it was asked,
+// once each, where the question says, within answerWithin.
+type Oracle struct {
+	// Name is for errors and logs.
+	Name string
+	// Identity is its certificate's URI name; see OracleIdentity.
+	Identity string
+	// Publish and Subscribe list the subjects, with wildcards where it has to.
+	Publish, Subscribe []string
+}
+
+// Site is a leaf node that may connect: a broker of its own for the gateways of a site. It passes on what they may publish and hear, and
+// nothing else.
+type Site struct {
+	// Name is for errors and logs.
+	Name string
+	// Identity is its certificate's URI name; see SiteIdentity.
+	Identity string
+	Gateways []Gateway
+}
+
+// answerWithin is how long an oracle may take to answer another's question.
+const answerWithin = 5 * time.Second
+
+// SiteIdentity is the identity that PKI gives the leaf node at a site of a ledger: "wattmark:<ledger>/site/<name>".
+func SiteIdentity(ledger, name string) string { return "wattmark:" + ledger + "/site/" + name }
+
 // GatewayIdentity is the identity that PKI gives a gateway of a ledger: "wattmark:<ledger>/gateway/<name>".
 func GatewayIdentity(ledger, name string) string { return "wattmark:" + ledger + "/gateway/" + name }
 
@@ -51,17 +79,8 @@ func options(cfg Config, self nkeys.KeyPair) (*server.Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	users, err := gatewayUsers(cfg.Gateways)
+	users, err := usersOf(cfg.Gateways, cfg.Oracles, nil)
 	if err != nil {
-		return nil, err
-	}
-	for _, id := range cfg.Oracles {
-		if err := validIdentity(id); err != nil {
-			return nil, fmt.Errorf("oracle: %w", err)
-		}
-		users = append(users, &server.User{Username: id, AllowedConnectionTypes: only(jwt.ConnectionTypeStandard)})
-	}
-	if err := unique(users); err != nil {
 		return nil, err
 	}
 	// Where a port is not open its users cannot connect, and the server would warn that they have no passwords.
@@ -147,6 +166,48 @@ func listenAddr(addr string) (host string, port int, err error) {
 		return host, server.RANDOM_PORT, nil
 	}
 	return host, int(n), nil
+}
+
+// usersOf makes the server's users of all who may connect.
+func usersOf(gateways []Gateway, oracles []Oracle, sites []Site) ([]*server.User, error) {
+	users, err := gatewayUsers(gateways)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range oracles {
+		if err := o.check(); err != nil {
+			return nil, fmt.Errorf("oracle %q: %w", o.Name, err)
+		}
+		p := permissions(o.Publish, o.Subscribe)
+		p.Response = &server.ResponsePermission{MaxMsgs: 1, Expires: answerWithin}
+		users = append(users, &server.User{Username: o.Identity, Permissions: p, AllowedConnectionTypes: only(jwt.ConnectionTypeStandard)})
+	}
+	for _, s := range sites {
+		if err := validIdentity(s.Identity); err != nil {
+			return nil, fmt.Errorf("site %q: %w", s.Name, err)
+		}
+		var publish, subscribe []string
+		for _, g := range s.Gateways {
+			if err := g.check(); err != nil {
+				return nil, fmt.Errorf("site %q: gateway %q: %w", s.Name, g.Name, err)
+			}
+			publish, subscribe = append(publish, g.Publish...), append(subscribe, g.Subscribe...)
+		}
+		users = append(users, &server.User{Username: s.Identity, Permissions: permissions(publish, subscribe), AllowedConnectionTypes: only(jwt.ConnectionTypeLeafnode)})
+	}
+	return users, unique(users)
+}
+
+func (o Oracle) check() error {
+	if err := validIdentity(o.Identity); err != nil {
+		return err
+	}
+	for _, s := range slices.Concat(o.Publish, o.Subscribe) {
+		if !server.IsValidSubject(s) {
+			return fmt.Errorf("subject %q: want a subject", s)
+		}
+	}
+	return nil
 }
 
 // gatewayUsers makes each gateway's two users.

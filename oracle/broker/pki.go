@@ -1,7 +1,9 @@
 package broker
 
 import (
+	"bytes"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
@@ -86,18 +88,7 @@ func (p *PKI) Roots() *x509.CertPool {
 // Server returns a server's certificate for the loopback names and for hosts, which are DNS names or IP addresses. The one in the
 // directory is used again if it covers the same names and has a month left at now.
 func (p *PKI) Server(now time.Time, hosts ...string) (Files, error) {
-	c := leaf("broker", now, x509.ExtKeyUsageServerAuth)
-	for _, h := range append([]string{"localhost", "127.0.0.1", "::1"}, hosts...) {
-		if ip := net.ParseIP(h); ip != nil {
-			if v4 := ip.To4(); v4 != nil {
-				ip = v4
-			}
-			c.IPAddresses = append(c.IPAddresses, ip)
-		} else {
-			c.DNSNames = append(c.DNSNames, h)
-		}
-	}
-	return p.issue("server", c, now)
+	return p.issue("server", serverTemplate("broker", now, hosts), now)
 }
 
 // Gateway returns the client certificate of a gateway of a ledger: its URI names are GatewayIdentity with "/mqtt" and with "/nats". The
@@ -118,16 +109,117 @@ func (p *PKI) Oracle(now time.Time, ledger, name string) (Files, error) {
 	return p.client(now, "oracle."+ledger+"."+name, name, OracleIdentity(ledger, name))
 }
 
+// Node returns the certificate of a server of a cluster: its peers and its clients see the same one. Names are as with Server, and
+// loopback's are in it too.
+func (p *PKI) Node(now time.Time, name string, hosts ...string) (Files, error) {
+	if !plainName(name) {
+		return Files{}, fmt.Errorf("server %q: want 1 to 64 of A-Z, a-z, 0-9, '-' and '_'", name)
+	}
+	c := serverTemplate(name, now, hosts)
+	c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	return p.issue("node."+name, c, now)
+}
+
+// Site returns the certificate of the leaf node at a site of a ledger, with which it connects to the cluster and serves the gateways there.
+func (p *PKI) Site(now time.Time, ledger, name string, hosts ...string) (Files, error) {
+	if !plainName(ledger) || !plainName(name) {
+		return Files{}, fmt.Errorf("site %q of ledger %q: want 1 to 64 of A-Z, a-z, 0-9, '-' and '_'", name, ledger)
+	}
+	c := serverTemplate(name, now, hosts)
+	c.ExtKeyUsage = append(c.ExtKeyUsage, x509.ExtKeyUsageClientAuth)
+	u, err := url.Parse(SiteIdentity(ledger, name))
+	if err != nil {
+		return Files{}, fmt.Errorf("identity of site %q: %w", name, err)
+	}
+	c.URIs = append(c.URIs, u)
+	return p.issue("site."+ledger+"."+name, c, now)
+}
+
+// CertifyGateway returns the certificate, in DER, of a gateway that has made its own TLS key, whose SubjectPublicKeyInfo is spki. It is that
+// of Gateway otherwise, and is not kept.
+func (p *PKI) CertifyGateway(now time.Time, ledger, name string, spki []byte) ([]byte, error) {
+	if !plainName(ledger) || !plainName(name) {
+		return nil, fmt.Errorf("gateway %q of ledger %q: want 1 to 64 of A-Z, a-z, 0-9, '-' and '_'", name, ledger)
+	}
+	id := GatewayIdentity(ledger, name)
+	return p.certify(now, name, spki, id+suffixMQTT, id+suffixNATS)
+}
+
+// CertifyOracle is CertifyGateway for an oracle.
+func (p *PKI) CertifyOracle(now time.Time, ledger, name string, spki []byte) ([]byte, error) {
+	if !plainName(ledger) || !plainName(name) {
+		return nil, fmt.Errorf("oracle %q of ledger %q: want 1 to 64 of A-Z, a-z, 0-9, '-' and '_'", name, ledger)
+	}
+	return p.certify(now, name, spki, OracleIdentity(ledger, name))
+}
+
+func (p *PKI) certify(now time.Time, common string, spki []byte, uris ...string) ([]byte, error) {
+	key, err := x509.ParsePKIXPublicKey(spki)
+	if err != nil {
+		return nil, fmt.Errorf("the TLS key of %s: %w", common, err)
+	}
+	switch k := key.(type) {
+	case ed25519.PublicKey:
+	case *ecdsa.PublicKey:
+		if k.Curve != elliptic.P256() {
+			return nil, fmt.Errorf("the TLS key of %s is on the curve %s: want P-256 or Ed25519", common, k.Params().Name)
+		}
+	default:
+		return nil, fmt.Errorf("the TLS key of %s is neither on P-256 nor Ed25519", common)
+	}
+	c, err := clientTemplate(common, now, uris)
+	if err != nil {
+		return nil, err
+	}
+	if c.NotAfter.After(p.root.NotAfter) {
+		c.NotAfter = p.root.NotAfter
+	}
+	if c.SerialNumber, err = newSerial(); err != nil {
+		return nil, err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, p.root, key, p.chain.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("making the certificate of %s: %w", common, err)
+	}
+	return der, nil
+}
+
+// RootDER is the authority's certificate, for whoever trusts it.
+func (p *PKI) RootDER() []byte { return bytes.Clone(p.root.Raw) }
+
 func (p *PKI) client(now time.Time, file, common string, uris ...string) (Files, error) {
+	c, err := clientTemplate(common, now, uris)
+	if err != nil {
+		return Files{}, err
+	}
+	return p.issue(file, c, now)
+}
+
+func clientTemplate(common string, now time.Time, uris []string) (*x509.Certificate, error) {
 	c := leaf(common, now, x509.ExtKeyUsageClientAuth)
 	for _, s := range uris {
 		u, err := url.Parse(s)
 		if err != nil {
-			return Files{}, fmt.Errorf("identity %q: %w", s, err)
+			return nil, fmt.Errorf("identity %q: %w", s, err)
 		}
 		c.URIs = append(c.URIs, u)
 	}
-	return p.issue(file, c, now)
+	return c, nil
+}
+
+func serverTemplate(common string, now time.Time, hosts []string) *x509.Certificate {
+	c := leaf(common, now, x509.ExtKeyUsageServerAuth)
+	for _, h := range append([]string{"localhost", "127.0.0.1", "::1"}, hosts...) {
+		if ip := net.ParseIP(h); ip != nil {
+			if v4 := ip.To4(); v4 != nil {
+				ip = v4
+			}
+			c.IPAddresses = append(c.IPAddresses, ip)
+		} else {
+			c.DNSNames = append(c.DNSNames, h)
+		}
+	}
+	return c
 }
 
 func leaf(common string, now time.Time, use x509.ExtKeyUsage) *x509.Certificate {
@@ -175,7 +267,7 @@ func (p *PKI) make(name string, template *x509.Certificate) (tls.Certificate, er
 	if err != nil {
 		return fail(err)
 	}
-	if template.SerialNumber, err = rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127)); err != nil {
+	if template.SerialNumber, err = newSerial(); err != nil {
 		return fail(err)
 	}
 	parent, signer := template, any(key)
@@ -199,6 +291,10 @@ func (p *PKI) make(name string, template *x509.Certificate) (tls.Certificate, er
 		return fail(err)
 	}
 	return p.load(name)
+}
+
+func newSerial() (*big.Int, error) {
+	return rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
 }
 
 // load reads a pair; its error is fs.ErrNotExist if there is no certificate.

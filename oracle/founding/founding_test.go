@@ -238,4 +238,3 @@ func TestAnyChangeIsHeard(t *testing.T) {
 		}
 	})
 }
-

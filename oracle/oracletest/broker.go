@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"wattmark/oracle"
 	"wattmark/oracle/broker"
 	"wattmark/oracle/wire"
 )
@@ -34,13 +35,10 @@ func StartBroker(t testing.TB, origin string, oracles int, gateways ...string) *
 	if cfg.Certificate, cfg.Roots, err = server.Load(); err != nil {
 		t.Fatal(err)
 	}
-	sub := wire.For(origin)
 	for _, name := range gateways {
-		cfg.Gateways = append(cfg.Gateways, broker.Gateway{
-			Name: name, Identity: broker.GatewayIdentity(b.ledger, name),
-			Publish: sub.Ups(name, oracles), Subscribe: []string{sub.Receipt(name), sub.Refusal(name)},
-		})
+		cfg.Gateways = append(cfg.Gateways, oracle.GatewayRights(origin, name, oracles))
 	}
+	cfg.Gateways = append(cfg.Gateways, oracle.BootstrapRights(origin))
 	if b.Broker, err = broker.Start(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -52,6 +50,16 @@ func StartBroker(t testing.TB, origin string, oracles int, gateways ...string) *
 func (b *Broker) Files(t testing.TB, gateway string) broker.Files {
 	t.Helper()
 	files, err := b.PKI.Gateway(time.Now(), b.ledger, gateway)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// Bootstrap returns the certificate that gateways share which have none of their own yet.
+func (b *Broker) Bootstrap(t testing.TB) broker.Files {
+	t.Helper()
+	files, err := b.PKI.Bootstrap(time.Now(), b.ledger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,6 +80,10 @@ func (s Subjects) Bootstrap() (publish, subscribe []string) {
 // which requests wait. Gateways have no right to it.
 func (s Subjects) Pending(oracle int) string { return s.prefix + "pending." + strconv.Itoa(oracle) }
 
+// Inbox is what the inboxes of an oracle that connects from another process begin with,
+// by the name in its certificate. Nobody else may listen there.
+func (s Subjects) Inbox(oracle string) string { return s.prefix + "inbox." + oracle }
+
 // Vote is where oracles exchange their votes. Gateways have no right to it.
 func (s Subjects) Vote() string { return s.prefix + "vote" }
 

@@ -59,7 +59,7 @@ func newService(t testing.TB) *service {
 			ClientListen: "127.0.0.1:0",
 			Certificate:  cert,
 			Roots:        roots,
-			Oracles:      []string{broker.OracleIdentity(ledger, "one")},
+			Oracles:      []broker.Oracle{{Name: "one", Identity: broker.OracleIdentity(ledger, "one"), Publish: []string{">"}, Subscribe: []string{">"}}},
 		},
 		client: &tls.Config{Certificates: []tls.Certificate{own}, RootCAs: roots, MinVersion: tls.VersionTLS12},
 		lines:  make(map[orderer.Orderer]*line),
