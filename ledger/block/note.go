@@ -199,6 +199,27 @@ func openNote(b []byte, known []noteVerifier) (*note.Note, error) {
 	return n, nil
 }
 
+// lineOf writes a signature of a note as its line.
+func lineOf(s note.Signature) string { return "\u2014 " + s.Name + " " + s.Base64 + "\n" }
+
+// OpenSigned verifies a checkpoint that at least one of the keys signed, and returns
+// the lines of those that did. A wrong signature of any of the keys fails it.
+func OpenSigned(signed []byte, keys ...VerifierKey) (c Checkpoint, lines []string, err error) {
+	known := make([]noteVerifier, len(keys))
+	for i, k := range keys {
+		known[i] = noteVerifier{k, k.ID()}
+	}
+	n, err := openNote(signed, known)
+	if err != nil {
+		return c, nil, err
+	}
+	for _, s := range n.Sigs {
+		lines = append(lines, lineOf(s))
+	}
+	c, err = ParseCheckpoint(n.Text)
+	return c, lines, err
+}
+
 // CheckpointOf returns the checkpoint in a signed note without looking at its
 // signatures: for display, never for trust.
 func CheckpointOf(signed []byte) (Checkpoint, error) {

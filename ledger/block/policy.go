@@ -19,6 +19,7 @@ var ErrQuorum = errors.New("policy is not satisfied")
 type Policy struct {
 	origin    string
 	logs      []noteVerifier
+	logURLs   []string // by position in logs; empty for none
 	witnesses []witness
 	groups    []group
 	quorum    string // a witness, a group, or "none"
@@ -27,6 +28,7 @@ type Policy struct {
 type witness struct {
 	name string
 	noteVerifier
+	url string
 }
 
 type group struct {
@@ -82,17 +84,24 @@ func shortName(s string) string { return s[strings.LastIndexByte(s, '/')+1:] }
 // String returns the policy in the file format.
 func (p *Policy) String() string {
 	var b strings.Builder
-	for _, l := range p.logs {
-		fmt.Fprintf(&b, "log %s\n", l.VerifierKey)
+	for i, l := range p.logs {
+		fmt.Fprintf(&b, "log %s%s\n", l.VerifierKey, spaced(p.logURLs[i]))
 	}
 	for _, w := range p.witnesses {
-		fmt.Fprintf(&b, "witness %s %s\n", w.name, w.VerifierKey)
+		fmt.Fprintf(&b, "witness %s %s%s\n", w.name, w.VerifierKey, spaced(w.url))
 	}
 	for _, g := range p.groups {
 		fmt.Fprintf(&b, "group %s %d %s\n", g.name, g.need, strings.Join(g.members, " "))
 	}
 	fmt.Fprintf(&b, "quorum %s\n", p.quorum)
 	return b.String()
+}
+
+func spaced(url string) string {
+	if url == "" {
+		return ""
+	}
+	return " " + url
 }
 
 // ParsePolicy reads a policy file. Errors name the line.
@@ -126,9 +135,9 @@ func ParsePolicy(b []byte) (*Policy, error) {
 func (p *Policy) parseLine(f []string, names map[string]bool) error {
 	switch verb := f[0]; {
 	case verb == "log" && (len(f) == 2 || len(f) == 3):
-		return p.addLog(f[1])
+		return p.addLog(f[1], strings.Join(f[2:], ""))
 	case verb == "witness" && (len(f) == 3 || len(f) == 4):
-		return p.addWitness(f[1], f[2], names)
+		return p.addWitness(f[1], f[2], strings.Join(f[3:], ""), names)
 	case verb == "group" && len(f) >= 4:
 		return p.addGroup(f[1], f[2], f[3:], names)
 	case verb == "quorum" && len(f) == 2:
@@ -144,7 +153,7 @@ func (p *Policy) parseLine(f []string, names map[string]bool) error {
 	return fmt.Errorf("%q with %d words is not a line of a policy", f[0], len(f))
 }
 
-func (p *Policy) addLog(vkey string) error {
+func (p *Policy) addLog(vkey, url string) error {
 	k, err := ParseVerifierKey(vkey)
 	if err != nil {
 		return err
@@ -167,11 +176,11 @@ func (p *Policy) addLog(vkey string) error {
 		return err
 	}
 	p.origin = k.Name
-	p.logs = append(p.logs, v)
+	p.logs, p.logURLs = append(p.logs, v), append(p.logURLs, url)
 	return nil
 }
 
-func (p *Policy) addWitness(name, vkey string, names map[string]bool) error {
+func (p *Policy) addWitness(name, vkey, url string, names map[string]bool) error {
 	k, err := ParseVerifierKey(vkey)
 	if err != nil {
 		return err
@@ -195,7 +204,7 @@ func (p *Policy) addWitness(name, vkey string, names map[string]bool) error {
 		return err
 	}
 	names[name] = false
-	p.witnesses = append(p.witnesses, witness{name, v})
+	p.witnesses = append(p.witnesses, witness{name, v, url})
 	return nil
 }
 
@@ -279,9 +288,54 @@ func (p *Policy) Witness(id signer.KeyID) (VerifierKey, bool) {
 	return VerifierKey{}, false
 }
 
+// PolicyWitness is a witness line of a policy.
+type PolicyWitness struct {
+	Name string // within the policy
+	Key  VerifierKey
+	// URL is where the witness takes checkpoints, empty where the policy does not say.
+	URL string
+	// Oracle is false for a witness from outside, which cosigns checkpoints and issues
+	// no receipts (see OracleQuorum).
+	Oracle bool
+}
+
+// Witnesses lists the policy's witnesses in its order.
+func (p *Policy) Witnesses() []PolicyWitness {
+	of := p.oracleGroup()
+	out := make([]PolicyWitness, len(p.witnesses))
+	for i, w := range p.witnesses {
+		out[i] = PolicyWitness{w.name, w.VerifierKey, w.url, of == nil || slices.Contains(of.members, w.name)}
+	}
+	return out
+}
+
+// oracleGroup is the group of the ledger's oracles, nil where the policy has none.
+func (p *Policy) oracleGroup() *group {
+	i := slices.IndexFunc(p.groups, func(g group) bool { return g.name == OraclesGroup })
+	if i < 0 {
+		return nil
+	}
+	return &p.groups[i]
+}
+
+// OraclesGroup is what the group of the ledger's oracles is called in a policy that
+// also names witnesses from outside.
+const OraclesGroup = "oracles"
+
 // Quorum checks that the witnesses whose keys are in signed make up the quorum.
-func (p *Policy) Quorum(signed map[signer.KeyID]bool) error {
-	if p.quorum == "none" {
+func (p *Policy) Quorum(signed map[signer.KeyID]bool) error { return p.fulfils(p.quorum, signed) }
+
+// OracleQuorum is Quorum for what oracles alone sign, such as receipts: it asks for
+// the group "oracles" where the policy has one, and for the whole quorum else.
+func (p *Policy) OracleQuorum(signed map[signer.KeyID]bool) error {
+	if p.oracleGroup() == nil {
+		return p.Quorum(signed)
+	}
+	return p.fulfils(OraclesGroup, signed)
+}
+
+func (p *Policy) fulfils(name string, signed map[signer.KeyID]bool) error {
+	if name == "none" {
 		return nil
 	}
 	have := 0
@@ -301,7 +355,7 @@ func (p *Policy) Quorum(signed map[signer.KeyID]bool) error {
 		}
 		fulfilled[g.name] = n >= g.need
 	}
-	if !fulfilled[p.quorum] {
+	if !fulfilled[name] {
 		return fmt.Errorf("%w: %d of %d witnesses signed, which is no quorum", ErrQuorum, have, len(p.witnesses))
 	}
 	return nil
@@ -312,6 +366,8 @@ type Signed struct {
 	Checkpoint
 	Logs      []VerifierKey
 	Witnesses []VerifierKey
+	// Lines are the signature lines of both, in the order of the note.
+	Lines []string
 }
 
 // Verify checks a signed checkpoint against the policy: origin, a signature of
@@ -319,6 +375,16 @@ type Signed struct {
 // key fails it even where enough others are right. Where nothing but cosignatures
 // is missing it returns who did sign along with the error.
 func (p *Policy) Verify(checkpoint []byte) (*Signed, error) {
+	return p.verify(checkpoint, p.Quorum)
+}
+
+// VerifyOracles is Verify by OracleQuorum: that the ledger's oracles agree, before any
+// witness from outside has seen it.
+func (p *Policy) VerifyOracles(checkpoint []byte) (*Signed, error) {
+	return p.verify(checkpoint, p.OracleQuorum)
+}
+
+func (p *Policy) verify(checkpoint []byte, quorum func(map[signer.KeyID]bool) error) (*Signed, error) {
 	s, err := p.Open(checkpoint)
 	if err != nil {
 		return nil, err
@@ -330,7 +396,7 @@ func (p *Policy) Verify(checkpoint []byte) (*Signed, error) {
 	for _, w := range s.Witnesses {
 		ids[w.Key.ID()] = true
 	}
-	return s, p.Quorum(ids)
+	return s, quorum(ids)
 }
 
 // Open verifies whatever signatures of known keys a checkpoint carries, and
@@ -354,6 +420,7 @@ func (p *Policy) Open(checkpoint []byte) (*Signed, error) {
 			if v.VerifierKey.Name != sig.Name || v.id != sig.Hash {
 				continue
 			}
+			s.Lines = append(s.Lines, lineOf(sig))
 			if v.Cosigner {
 				s.Witnesses = append(s.Witnesses, v.VerifierKey)
 			} else {

@@ -155,7 +155,7 @@ func (r *Receipts) Accept(policy *block.Policy) (*Accepted, error) {
 		}
 		signed[sig.KeyID] = true
 	}
-	if err := policy.Quorum(signed); err != nil {
+	if err := policy.OracleQuorum(signed); err != nil {
 		return nil, fmt.Errorf("receipts: %w", err)
 	}
 	return &Accepted{*s, block.NewInclusion(s.Root, s.Size), r.Checkpoint, r.Signatures}, nil
