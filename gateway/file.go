@@ -71,11 +71,14 @@ type OutboxTable struct {
 
 // UplinkTable is [uplink].
 type UplinkTable struct {
-	Ledger         string        `toml:"ledger"`    // the ledger's origin
-	Transport      string        `toml:"transport"` // mqtt or nats
-	Broker         string        `toml:"broker"`    // an address such as mqtts://broker.example:8883
-	Certificate    string        `toml:"certificate"`
-	CertificateKey string        `toml:"certificate_key"`
+	Ledger         string `toml:"ledger"`    // the ledger's origin
+	Transport      string `toml:"transport"` // mqtt or nats
+	Broker         string `toml:"broker"`    // an address such as mqtts://broker.example:8883
+	Certificate    string `toml:"certificate"`
+	CertificateKey string `toml:"certificate_key"`
+	// Bootstrap is a PEM file with the certificate, and its key, that all gateways share
+	// which have none of their own yet: they ask for their enrolment with it.
+	Bootstrap      string        `toml:"bootstrap"`
 	Roots          string        `toml:"roots"`
 	Policy         string        `toml:"policy"`      // whose signatures make a receipt
 	OracleKeys     string        `toml:"oracle_keys"` // JSON Web Key Set; they sign refusals

@@ -33,9 +33,12 @@ signs a request with it: name, model, devices and metering points. It shows the
 request as a QR code, and eight words by which an operator and you know that it
 is the same key. The operator approves it with "wattmark member approve".
 
-On line, enrol waits until the approval arrives. Off line, --offline --request
-FILE writes the request and ends; bring the approval back with --approval FILE.
-A request that waits is shown again, word for word, until it is approved.
+On line, enrol sends the request to the oracles, where the operator finds it by
+"wattmark member pending", and waits until the approval arrives; a gateway that
+has no certificate yet asks with the one of uplink.bootstrap. Off line, --offline
+--request FILE writes the request and ends; bring the approval back with
+--approval FILE. A request that waits is shown again, word for word, until it
+is approved.
 
 With --rotate a new key asks to take the old one's place, and both sign. Wait
 until the outbox is empty and stop the gateway first: what the old key has
@@ -297,15 +300,15 @@ func (c *ceremony) accepted(e *enrol.Enrolment, r *enrol.Request) error {
 
 // wait waits on line for the approval.
 func (c *ceremony) wait(ctx context.Context, r *enrol.Request) error {
-	cfg, err := c.file.Config(gateway.Readers{OracleKeys: readOracleKeys})
+	transport, shared, err := c.file.EnrolTransport()
 	if err != nil {
 		return &exitError{exitFailed, fmt.Errorf("%w\nThe request is kept. Without a connection, run wattmark-gateway enrol --offline", err)}
 	}
-	closeKey(cfg.Key)
+	fmt.Fprintln(c.err, "Asking on line: the operator finds it with  wattmark member pending")
 	fmt.Fprintln(c.err, "Waiting for the approval. Ctrl-C ends it; the request is kept.")
 	var last string
 	w := enrol.Waiting{
-		Transport: cfg.Transport, Request: r, Trusted: c.policy, Before: c.before,
+		Transport: transport, Shared: shared, Request: r, Trusted: c.policy, Before: c.before,
 		Again: func(n int) time.Duration {
 			return min(c.file.Uplink.ReconnectAfter<<min(n-1, 16), c.file.Uplink.ReconnectMost)
 		},

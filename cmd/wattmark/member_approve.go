@@ -27,13 +27,15 @@ type approving struct {
 func newMemberApprove() *cobra.Command {
 	var a approving
 	c := &cobra.Command{
-		Use:   "approve (REQUEST | --qr-text TEXT) --dir DIR",
+		Use:   "approve (REQUEST|NAME|WORDS|--qr-text TEXT) --dir DIR",
 		Short: "Admit a gateway's key to the ledger",
-		Long: `Approve reads the request that 'wattmark-gateway enrol' has made, from its file
-or as the text of its QR code, and shows who asks for what. The eight words are
-those of the key: they must be the ones on the gateway's screen. Then it signs
-the approval with the oracle's key, puts it onto the ledger, waits until it is
-final, and writes the file that the gateway takes.
+		Long: `Approve takes the request that 'wattmark-gateway enrol' has made, and shows who
+asks for what: one that has come on line, by the gateway's name or by the eight
+words of its key (see 'wattmark member pending'), or its file, or the text of
+its QR code. The words must be the ones on the gateway's screen; whoever gives
+them all is not asked again. Then it signs the approval with the oracle's key,
+puts it onto the ledger, waits until it is final, gives it to the gateway if
+that waits on line, and writes the file that it takes otherwise.
 
 Where the oracle's broker cannot be reached, --out FILE writes the signed
 approval alone, for 'wattmark member submit FILE' at the oracle.
@@ -44,21 +46,27 @@ each operator approves the same request.
 
 Exit status: 0 done, 1 failed, refused or not approved, 2 wrong usage.`,
 		Args: func(cmd *cobra.Command, args []string) error {
-			if (len(args) == 1) == cmd.Flags().Changed("qr-text") || len(args) > 1 {
-				return errors.New("give one REQUEST file, or --qr-text TEXT")
+			if cmd.Flags().Changed("qr-text") == (len(args) > 0) {
+				return errWhich
 			}
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			raw := []byte(a.text)
-			if len(args) == 1 {
-				b, err := readLimited(args[0], 1<<20)
-				if err != nil {
-					return failed(err)
-				}
-				raw = b
+			if len(args) == 0 {
+				return failed(a.run(cmd, []byte(a.text), nil))
 			}
-			return failed(a.run(cmd, raw))
+			which, err := parseMeant(args)
+			if err != nil {
+				return err
+			}
+			if which.file == "" {
+				return failed(a.run(cmd, nil, &which))
+			}
+			raw, err := readLimited(which.file, 1<<20)
+			if err != nil {
+				return failed(err)
+			}
+			return failed(a.run(cmd, raw, nil))
 		},
 	}
 	a.add(c)
@@ -70,14 +78,26 @@ Exit status: 0 done, 1 failed, refused or not approved, 2 wrong usage.`,
 	return c
 }
 
-func (a *approving) run(cmd *cobra.Command, raw []byte) error {
-	r, err := enrol.ParseRequest(raw)
-	if err != nil {
-		return err
+// run approves the request of the bytes raw, or, where those are none, the one that
+// waits on line as which says.
+func (a *approving) run(cmd *cobra.Command, raw []byte, which *meant) error {
+	var r *enrol.Request
+	var err error
+	if which == nil { // what is no request needs no oracle
+		if r, err = enrol.ParseRequest(raw); err != nil {
+			return err
+		}
 	}
 	m, err := a.open()
 	if err != nil {
 		return err
+	}
+	if which != nil {
+		if r, err = m.waiting(cmd.Context(), which); err != nil {
+			return err
+		}
+		// Whoever read the words off the gateway's screen has compared them.
+		a.yes = a.yes || which.words != nil
 	}
 	if r.Origin != m.charter.Origin {
 		return fmt.Errorf("the request is for the ledger %q, this is %q: set the ledger in the gateway's configuration and let it ask again", r.Origin, m.charter.Origin)
@@ -153,7 +173,8 @@ type shownPoint struct {
 	Channels []string `json:"channels"`
 }
 
-func (a *approving) show(w io.Writer, r *enrol.Request) error {
+// shownOf is a request for people.
+func shownOf(r *enrol.Request) shownRequest {
 	s := shownRequest{
 		Gateway: r.Gateway, Ledger: r.Origin, KeyID: r.Public.ID().String(), Alg: r.Public.Algorithm().String(),
 		Words: strings.Join(enrol.Words(r.Public.ID()), " "), Signed: r.Time.Format(time.RFC3339), Model: r.Model, Serial: r.Serial,
@@ -168,6 +189,11 @@ func (a *approving) show(w io.Writer, r *enrol.Request) error {
 	for _, pt := range r.Points {
 		s.Points = append(s.Points, pointOf(&pt))
 	}
+	return s
+}
+
+func (a *approving) show(w io.Writer, r *enrol.Request) error {
+	s := shownOf(r)
 	if a.asJSON {
 		return json.NewEncoder(w).Encode(s)
 	}

@@ -107,7 +107,7 @@ func (m *member) finish(ctx context.Context, p *page, statement []byte, approval
 	if err := writeFile(approval, found.approval); err != nil {
 		return err
 	}
-	if err := l.give(change.Gateway, found.approval); err != nil {
+	if err := l.give(change.Gateway, change.Begins.ID(), found.approval); err != nil {
 		return fmt.Errorf("%s is written, but telling the gateway: %w", approval, err)
 	}
 	if change.Ends != (signer.KeyID{}) {

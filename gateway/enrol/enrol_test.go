@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -356,60 +358,94 @@ func TestADamagedEnrolmentIsSaid(t *testing.T) {
 	}
 }
 
-// line is a broker in this process: what is sent to it reaches who listens.
+// line is a broker in this process: what is sent to it reaches who listens, once it was
+// asked as often as it wants.
 type line struct {
-	fail    int // connections that fail first
-	subject string
-	send    [][]byte
-	done    chan struct{}
+	fail        int // connections that fail first
+	ask, answer string
+	asked       [][]byte
+	wants       int
+	send        [][]byte
+	done        chan struct{}
+
+	deliver func(string, []byte)
 }
 
 func (l *line) String() string        { return "a line" }
 func (l *line) Done() <-chan struct{} { return l.done }
 func (l *line) Err() error            { return nil }
 func (l *line) Close()                {}
-func (l *line) Publish(context.Context, string, []byte) error {
-	return errors.New("a gateway that waits says nothing")
+
+func (l *line) Publish(_ context.Context, subject string, message []byte) error {
+	if subject != l.ask {
+		return fmt.Errorf("a gateway that waits publishes on %q", subject)
+	}
+	l.asked = append(l.asked, message)
+	if len(l.asked) == l.wants {
+		for _, b := range l.send {
+			l.deliver(l.answer, b)
+		}
+	}
+	return nil
 }
 
 func (l *line) Connect(_ context.Context, listen []string, deliver func(string, []byte)) (uplink.Conn, error) {
 	if l.fail--; l.fail >= 0 {
 		return nil, errors.New("nobody there")
 	}
-	for _, b := range l.send {
-		if len(listen) == 1 && listen[0] == l.subject {
-			deliver(l.subject, b)
-		}
+	if len(listen) != 1 || listen[0] != l.answer {
+		return nil, fmt.Errorf("a gateway that waits listens to %q", listen)
 	}
+	l.deliver = deliver
 	return l, nil
 }
 
+// TestAnApprovalComesOnLine: a request is sent until its approval comes, by time that the
+// test does not wait for.
 func TestAnApprovalComesOnLine(t *testing.T) {
-	c := ledgertest.New(t, 1)
-	r := request(t, key(t, signer.EdDSA, 1))
-	good := admit(c, r).Encode()
-	wrong := enrol.Approval{Policy: c.Policy, Charter: proof(c, 0), Enrolment: proof(c, 0)}
-	var told []string
-	w := enrol.Waiting{
-		Transport: &line{
-			fail: 2, subject: wire.For(ledgertest.Origin).Receipt("home-01"), done: make(chan struct{}),
-			send: [][]byte{[]byte("receipts of others"), wrong.Encode(), good},
-		},
-		Request: r, Trusted: c.Policy, Again: func(int) time.Duration { return 0 },
-		Tell: func(err error) { told = append(told, err.Error()) },
-	}
-	e, err := w.Run(t.Context())
-	if err != nil || e.Key != r.Public {
-		t.Fatalf("%v, %v", e, err)
-	}
-	if len(told) != 3 || !strings.Contains(told[0], "nobody there") || !strings.Contains(told[2], "no approval of this request") {
-		t.Errorf("told %q", told)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if e, err := w.Run(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("ended with %v, %v", e, err)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		c := ledgertest.New(t, 1)
+		r := request(t, key(t, signer.EdDSA, 1))
+		good := admit(c, r).Encode()
+		wrong := enrol.Approval{Policy: c.Policy, Charter: proof(c, 0), Enrolment: proof(c, 0)}
+		sub := wire.For(ledgertest.Origin)
+		for _, shared := range []bool{false, true} {
+			l := &line{
+				fail: 2, ask: sub.EnrolBy("home-01"), answer: sub.Receipt("home-01"), wants: 3, done: make(chan struct{}),
+				send: [][]byte{[]byte("receipts of others"), wrong.Encode(), good},
+			}
+			if shared {
+				l.ask, l.answer = sub.Enrol(), sub.Approval(r.Public.ID())
+			}
+			var told []string
+			w := enrol.Waiting{
+				Transport: l, Shared: shared, Request: r, Trusted: c.Policy, Again: func(int) time.Duration { return 0 },
+				Tell: func(err error) { told = append(told, err.Error()) },
+			}
+			begin := time.Now()
+			e, err := w.Run(t.Context())
+			if err != nil || e.Key != r.Public {
+				t.Fatalf("%v, %v", e, err)
+			}
+			if len(told) != 3 || !strings.Contains(told[0], "nobody there") || !strings.Contains(told[2], "no approval of this request") {
+				t.Errorf("told %q", told)
+			}
+			if took := time.Since(begin); took < 54*time.Second || took > 66*time.Second {
+				t.Errorf("it was sent three times within %s, want a minute", took)
+			}
+			for _, m := range l.asked {
+				if statement, err := wire.ParseRequest(m); err != nil || !bytes.Equal(statement, r.Carried) {
+					t.Errorf("sent %x, %v", m, err)
+				}
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w := enrol.Waiting{Transport: &line{fail: 1}, Request: r, Again: func(int) time.Duration { return 0 }}
+		if e, err := w.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("ended with %v, %v", e, err)
+		}
+	})
 }
 
 // TestVector reads a request and its approval as they were written once; later

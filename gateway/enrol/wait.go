@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"wattmark/gateway/uplink"
@@ -11,12 +12,18 @@ import (
 	"wattmark/oracle/wire"
 )
 
-// Waiting is a request that waits on line for its approval.
+// Waiting is a request that is made on line, and waits there for its approval.
 type Waiting struct {
 	Transport uplink.Transport
-	Request   *Request
-	Trusted   *block.Policy // see Accept
-	Before    *Enrolment    // see Accept
+	// Shared says that Transport has the certificate of all who have none of their own
+	// yet: it is asked, and answered, elsewhere than with a gateway's own.
+	Shared  bool
+	Request *Request
+	Trusted *block.Policy // see Accept
+	Before  *Enrolment    // see Accept
+	// Every is how often the request is sent again, as an oracle may have been away, or
+	// have had no room: zero is 30 s. A fifth of it is left to chance.
+	Every time.Duration
 	// Again gives the time to wait before the n-th connection, from 1.
 	Again func(n int) time.Duration
 	// Tell, if set, is told what hinders: a connection that failed, an approval that
@@ -28,8 +35,12 @@ type Waiting struct {
 // dropped: an approval is sent again.
 const waiting = 8
 
-// Run listens where the ledger answers this gateway until an approval of the request
-// is accepted, or ctx ends. Messages that are no approval are others' business.
+// everySo is the usual time between two sendings of a request. An oracle forgets one that
+// is not sent again for ten minutes.
+const everySo = 30 * time.Second
+
+// Run asks, and listens where the ledger answers, until an approval of the request is
+// accepted, or ctx ends. Messages that are no approval are others' business.
 func (w *Waiting) Run(ctx context.Context) (*Enrolment, error) {
 	for n := 1; ctx.Err() == nil; n++ {
 		e, err := w.listen(ctx)
@@ -53,8 +64,8 @@ func (w *Waiting) listen(ctx context.Context) (*Enrolment, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	messages := make(chan []byte, waiting)
-	subject := wire.For(w.Request.Origin).Receipt(w.Request.Gateway)
-	c, err := w.Transport.Connect(ctx, []string{subject}, func(_ string, message []byte) {
+	ask, answer := w.subjects()
+	c, err := w.Transport.Connect(ctx, []string{answer}, func(_ string, message []byte) {
 		select {
 		case messages <- message:
 		default:
@@ -64,8 +75,15 @@ func (w *Waiting) listen(ctx context.Context) (*Enrolment, error) {
 		return nil, err
 	}
 	defer c.Close()
+	again := time.NewTimer(0)
+	defer again.Stop()
 	for {
 		select {
+		case <-again.C:
+			if err := c.Publish(ctx, ask, wire.EncodeRequest(w.Request.Carried)); err != nil {
+				return nil, err
+			}
+			again.Reset(w.every())
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-c.Done():
@@ -85,6 +103,25 @@ func (w *Waiting) listen(ctx context.Context) (*Enrolment, error) {
 			w.tell(err)
 		}
 	}
+}
+
+// subjects returns where it is asked and where the answer comes.
+func (w *Waiting) subjects() (ask, answer string) {
+	sub := wire.For(w.Request.Origin)
+	if w.Shared {
+		return sub.Enrol(), sub.Approval(w.Request.Public.ID())
+	}
+	return sub.EnrolBy(w.Request.Gateway), sub.Receipt(w.Request.Gateway)
+}
+
+// every is the time until the request is sent again: a street that comes back after an
+// outage does not ask in step.
+func (w *Waiting) every() time.Duration {
+	d := w.Every
+	if d <= 0 {
+		d = everySo
+	}
+	return d - d/10 + rand.N(d/5+1)
 }
 
 func (w *Waiting) tell(err error) {
