@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"syscall"
 	"time"
 
 	"go.bug.st/serial"
@@ -21,22 +20,25 @@ func Serial(path string, mode Mode) Opener {
 	return func() (io.Closer, error) { return openSerial(path, mode) }
 }
 
-// serialPort is a modbus.Conn. Bytes go through a file of our own, on which a read
+// serialPort is a modbus.Conn. Bytes go through a descriptor of our own, on which a read
 // costs no thread and a deadline holds; package serial sets the line and holds
 // TIOCEXCL.
 type serialPort struct {
-	file *os.File
-	raw  syscall.RawConn
-	line serial.Port
-	mode Mode
+	descriptor *descriptor
+	line       serial.Port
+	mode       Mode
+	deadline   time.Time
 
-	// What readOnce works on, so that a read needs no closure: there is one reader.
-	into     []byte
-	n        int
-	err      error
-	readOnce func(fd uintptr) bool
-	peek     func(fd uintptr) bool
-	waste    [256]byte
+	// What the functions below work on, so that a transfer needs no closure: there is
+	// one user.
+	into    []byte
+	from    []byte
+	n       int
+	err     error
+	receive func(fd uintptr) bool // false when there is nothing to read
+	send    func(fd uintptr) bool // false when there is no room
+	peek    func(fd uintptr)
+	waste   [256]byte
 }
 
 func openSerial(path string, mode Mode) (_ *serialPort, err error) {
@@ -44,11 +46,11 @@ func openSerial(path string, mode Mode) (_ *serialPort, err error) {
 	if err != nil {
 		return nil, openError(path, err, "correct the bus's settings")
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK, 0)
+	d, err := openDescriptor(path)
 	if err != nil {
 		return nil, openError(path, err, "check the adapter, the name of the port and who may use it")
 	}
-	p := &serialPort{file: file, mode: mode}
+	p := &serialPort{descriptor: d, mode: mode}
 	if err := p.prepare(path); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
@@ -57,11 +59,8 @@ func openSerial(path string, mode Mode) (_ *serialPort, err error) {
 
 // prepare locks and sets the open file.
 func (p *serialPort) prepare(path string) (err error) {
-	if p.raw, err = p.file.SyscallConn(); err != nil {
-		return openError(path, err, "")
-	}
 	var locked error
-	err = p.raw.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
+	err = p.descriptor.raw.Control(func(fd uintptr) { locked = unix.Flock(int(fd), unix.LOCK_EX|unix.LOCK_NB) })
 	if err = errors.Join(err, locked); err != nil {
 		return openError(path, fmt.Errorf("locking: %w", err), "end the other program that uses the port")
 	}
@@ -69,14 +68,12 @@ func (p *serialPort) prepare(path string) (err error) {
 	if err != nil {
 		return openError(path, fmt.Errorf("setting %s: %w", p.mode, err), "check that it is a serial port")
 	}
-	p.readOnce = func(fd uintptr) bool {
+	p.receive = func(fd uintptr) bool {
 		p.read(fd)
 		return p.err != unix.EAGAIN
 	}
-	p.peek = func(fd uintptr) bool {
-		p.read(fd)
-		return true
-	}
+	p.peek = p.read
+	p.send = p.write
 	return nil
 }
 
@@ -111,10 +108,30 @@ func (p *serialPort) read(fd uintptr) {
 	}
 }
 
+// write sends what there is room for. It is false where there is none for the rest.
+func (p *serialPort) write(fd uintptr) bool {
+	for len(p.from) > 0 {
+		n, err := unix.Write(int(fd), p.from)
+		switch {
+		case n > 0:
+			p.from = p.from[n:]
+		case err == unix.EAGAIN:
+			return false
+		case err == nil:
+			p.err = io.ErrNoProgress
+			return true
+		case err != unix.EINTR:
+			p.err = os.NewSyscallError("write", err)
+			return true
+		}
+	}
+	return true
+}
+
 // Read waits for bytes until the deadline.
 func (p *serialPort) Read(b []byte) (int, error) {
 	p.into = b
-	if err := p.raw.Read(p.readOnce); err != nil {
+	if err := p.descriptor.repeat(p.deadline, false, p.receive); err != nil {
 		return 0, err
 	}
 	return p.result()
@@ -134,12 +151,9 @@ func (p *serialPort) result() (int, error) {
 
 // Discard implements modbus.Discarder.
 func (p *serialPort) Discard() (total int, err error) {
-	if err := p.file.SetReadDeadline(time.Time{}); err != nil {
-		return 0, err
-	}
 	p.into = p.waste[:]
 	for total < 1<<16 { // a line that babbles for ever is left to the next read
-		if err := p.raw.Read(p.peek); err != nil {
+		if err := p.descriptor.raw.Control(p.peek); err != nil {
 			return total, err
 		}
 		if p.err == unix.EAGAIN {
@@ -154,23 +168,35 @@ func (p *serialPort) Discard() (total int, err error) {
 	return total, nil
 }
 
-// Write sends b.
-func (p *serialPort) Write(b []byte) (int, error) { return p.file.Write(b) }
+// Write sends b. Mostly there is room for it at once.
+func (p *serialPort) Write(b []byte) (int, error) {
+	p.from, p.err = b, nil
+	done := false
+	err := p.descriptor.raw.Control(func(fd uintptr) { done = p.send(fd) })
+	if err == nil && !done {
+		err = p.descriptor.repeat(p.deadline, true, p.send)
+	}
+	if err == nil {
+		err = p.err
+	}
+	return len(b) - len(p.from), err
+}
 
 // SetDeadline sets until when Read and Write wait.
-func (p *serialPort) SetDeadline(t time.Time) error { return p.file.SetDeadline(t) }
+func (p *serialPort) SetDeadline(t time.Time) error {
+	p.deadline = t
+	return nil
+}
 
 // Close unlocks and closes the port, at once: with a read that hangs in it the file
 // would stay open, and with it the lock.
 func (p *serialPort) Close() error {
 	var err error
-	if p.raw != nil {
-		_ = p.raw.Control(func(fd uintptr) { _ = unix.Flock(int(fd), unix.LOCK_UN) }) // closing does it too
-	}
+	_ = p.descriptor.raw.Control(func(fd uintptr) { _ = unix.Flock(int(fd), unix.LOCK_UN) }) // closing does it too
 	if p.line != nil {
 		err = p.line.Close()
 	}
-	return errors.Join(err, p.file.Close())
+	return errors.Join(err, p.descriptor.Close())
 }
 
 // timing tells the Modbus client how long a character takes.
