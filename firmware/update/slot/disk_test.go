@@ -14,8 +14,8 @@ import (
 	"wattmark/firmware/update/slot/slottest"
 )
 
-// bootPartition is one as gok writes it, with the content of all files but the two boot
-// files blanked out.
+// bootPartition is one as gok writes it, with the directories of an image and all files
+// empty but the two boot files, moved to the front.
 var bootPartition = sync.OnceValues(func() ([]byte, error) {
 	f, err := os.Open("testdata/boot.fat.gz")
 	if err != nil {
@@ -194,7 +194,7 @@ func FuzzBootPartition(f *testing.F) {
 	}
 	f.Add(b[:512], b[72192:73000])
 	f.Fuzz(func(t *testing.T, sector, dir []byte) {
-		c := bytes.Clone(b[:200_000])
+		c := bytes.Clone(b)
 		copy(c[:512], sector)
 		copy(c[72192:], dir)
 		sim := slottest.New(c, 1<<12)
