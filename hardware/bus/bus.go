@@ -198,22 +198,25 @@ func (b *Bus) next(ctx context.Context) *job {
 // await waits for the job that w runs, and returns the worker for the next one:
 // another, when a transfer hangs.
 func (b *Bus) await(ctx context.Context, w *worker, j *job, cancel context.CancelFunc) *worker {
-	tick := time.NewTicker(w.period())
-	defer tick.Stop()
+	// One look where a transfer that hung from the beginning would be noticed: it is
+	// rarely needed, and a ticker would wake the process for it even once it is stopped.
+	look := time.NewTimer(w.look())
+	defer look.Stop()
 	done := ctx.Done()
 	for {
 		select {
 		case <-w.done:
 			return w
 		case <-w.quick:
-			tick.Reset(w.period())
+			look.Reset(w.look())
 		case <-done:
 			cancel()
 			done = nil
-		case <-tick.C:
+		case <-look.C:
 			if next := b.abandon(w, j); next != nil {
 				return next
 			}
+			look.Reset(w.look())
 		}
 	}
 }

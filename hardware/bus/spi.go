@@ -23,7 +23,7 @@ func (c *Config) spiTimeout() time.Duration {
 	return defaultSPITimeout
 }
 
-// hurry makes the bus look often whether a transfer hangs.
+// hurry makes the bus look early whether a transfer hangs.
 func (w *worker) hurry() {
 	w.brisk.Store(true)
 	select {

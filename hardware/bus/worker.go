@@ -36,7 +36,7 @@ type worker struct {
 	transfer atomic.Int64
 	born     time.Time
 	// allowed is how long the transfer at hand may take, in nanoseconds; 0 is
-	// Config.Hang. brisk: transfers are allowed little, so the bus must look often; quick
+	// Config.Hang. brisk: transfers are allowed little, so the bus must look early; quick
 	// tells it when that begins.
 	allowed atomic.Int64
 	brisk   atomic.Bool
@@ -224,13 +224,18 @@ func (w *worker) limit() time.Duration {
 	return w.bus.config.Hang
 }
 
-// period is how often the bus looks whether a transfer hangs.
-func (w *worker) period() time.Duration {
+// look returns after how long the transfer at hand will hang, or one that begins now,
+// and a little more: then is the time to look.
+func (w *worker) look() time.Duration {
 	limit := w.bus.config.Hang
 	if w.brisk.Load() {
 		limit = min(limit, w.bus.config.spiTimeout())
 	}
-	return max(1, limit/4)
+	left := limit
+	if began := w.transfer.Load(); began > between {
+		left = w.limit() - (time.Since(w.born) - time.Duration(began))
+	}
+	return max(left, 0) + limit/16 + 1
 }
 
 // hangs reports whether the transfer at hand takes longer than its limit. If so the
