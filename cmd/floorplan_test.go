@@ -73,6 +73,7 @@ var plan = []room{
 	{path: "oracle/finality", may: oracle},
 	{path: "oracle/pending", may: oracle}, // requests for enrolment that wait for an operator
 	{path: "oracle/api", may: oracle},
+	{path: "oracle/witness", may: oracle}, // for whoever watches oracles and runs none
 	{path: "oracle/dashboard", may: oracle},
 	{path: "oracle/dashboard/chart", may: oracle},
 	{path: "oracle/oracletest", may: append([]string{"oracle"}, oracle...)}, // for tests of gateways
