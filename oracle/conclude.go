@@ -58,8 +58,11 @@ func (n *Node) end() end {
 // before a restart: its vote is the same again.
 func (n *Node) conclude(ctx context.Context, begin end) error {
 	c := &concluding{
-		tally: finality.NewTally(n.cfg.Policy, finality.Keys{Name: n.cfg.Name, Log: n.cfg.Keys.Log, Cosigner: n.cfg.Keys.Cosigner}),
+		tally: finality.NewTally(n.PolicyAt, n.sealingKeys()...),
 		asked: make(map[answer]bool),
+	}
+	if err := n.resumeHandovers(c, begin.height); err != nil {
+		return err
 	}
 	if err := n.cast(c, begin.height, begin.checkpoint); err != nil {
 		return err
@@ -81,7 +84,7 @@ func (n *Node) conclude(ctx context.Context, begin end) error {
 		case a := <-n.again:
 			n.takeAgain(c, a)
 		case <-resend.C:
-			if v := c.tally.Pending(); v != nil {
+			for _, v := range c.tally.Pending() {
 				n.send(v)
 			}
 		}
@@ -112,12 +115,15 @@ func (n *Node) cast(c *concluding, height uint64, cp block.Checkpoint) error {
 	if n.Halted() != nil {
 		return nil // it does not know any more which history is right
 	}
+	n.holdHandover(c, height)
 	vote, final, err := c.tally.Cast(height, cp, uint64(time.Now().Unix()))
 	n.report(c)
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrHalted, err)
 	}
-	n.send(vote)
+	if vote != nil {
+		n.send(vote)
+	}
 	return n.finish(c, final)
 }
 
@@ -149,6 +155,9 @@ func (n *Node) send(v *finality.Vote) {
 }
 
 func (n *Node) receive(c *concluding, b []byte) error {
+	if isNote(b, n.origin) {
+		return n.takeHandover(c, b)
+	}
 	v, err := finality.ParseVote(b, n.origin)
 	if err != nil {
 		n.passOver(c, err)
@@ -166,6 +175,9 @@ func (n *Node) receive(c *concluding, b []byte) error {
 	if again != nil {
 		n.send(again)
 	}
+	if v.Asking && again == nil {
+		n.giveHandover(v.Height)
+	}
 	return n.finish(c, final)
 }
 
@@ -173,6 +185,9 @@ func (n *Node) receive(c *concluding, b []byte) error {
 func (n *Node) finish(c *concluding, f *finality.Final) error {
 	if f == nil {
 		return nil
+	}
+	if err := n.keepHandover(f); err != nil {
+		return err
 	}
 	n.final.Store(f)
 	n.observe(Event{Final: f})
@@ -184,7 +199,7 @@ func (n *Node) finish(c *concluding, f *finality.Final) error {
 // covers, one message for each gateway and up to MaxItems statements.
 func (n *Node) answer(c *concluding) {
 	f := c.tally.Final()
-	if f == nil || len(c.owed) == 0 {
+	if f == nil || len(c.owed) == 0 || len(f.Receipts) == 0 {
 		return
 	}
 	prover := block.NewProver(n.ledger.Store(), f.Size)

@@ -58,13 +58,18 @@ func (n *Node) execute(ctx context.Context) error {
 			for i := range d.items {
 				it := &d.items[i]
 				c.bytes += it.size
+				if it.message != nil && it.message.Type == entry.TypeClock {
+					// Whether a clock counts must not depend on how early this oracle
+					// looked its key up: a new oracle's is known from one block on.
+					n.late(d.items[i : i+1])
+				}
 				height, counts, is := n.clockOf(it)
 				if counts && height == n.height.Load() {
 					c.clocks[it.input.Opened.Key().ID()] = true
 				}
 				c.work = c.work || !is
 			}
-			cut := len(c.clocks) >= n.quorum
+			cut := len(c.clocks) >= limits.quorum
 			c.items = append(c.items, d.items...)
 			caughtUp = n.catchUp(d.seq, caughtUp)
 			if len(c.items) < limits.leaves && c.bytes < limits.bytes && !cut {
@@ -98,12 +103,14 @@ func (n *Node) execute(ctx context.Context) error {
 	}
 }
 
-type cutLimits struct{ leaves, bytes int }
+// cutLimits are what closes a block: statements, bytes, and clocks of so many oracles.
+type cutLimits struct{ leaves, bytes, quorum int }
 
 func (n *Node) readLimits(l *cutLimits) (height uint64) {
 	n.ledger.View(func(s *state.State) {
 		l.leaves = int(min(s.Setting(entry.ParamCutLeaves), entry.MostCutLeaves))
 		l.bytes = int(min(s.Setting(entry.ParamCutBytes), entry.MostCutBytes))
+		l.quorum = int(s.Oracles().Quorum)
 		height = s.Height()
 	})
 	return height
@@ -126,17 +133,20 @@ func (n *Node) clockOf(it *item) (height uint64, counts, is bool) {
 		return 0, false, false
 	}
 	m := it.input.Opened.Message()
-	if m.Type != entry.TypeClock || !n.oracles[m.KeyID] {
+	if m.Type != entry.TypeClock {
 		return 0, false, false
-	}
-	c, err := entry.ParseClock(m.Payload)
-	if err != nil {
-		return 0, false, true
 	}
 	// Between two blocks the state is the same for every oracle, and a clock is judged
 	// by nothing else.
-	n.ledger.View(func(s *state.State) { counts = s.Judge(&it.input, 0) == "" })
-	return c.Height, counts, true
+	n.ledger.View(func(s *state.State) {
+		if _, is = s.Oracle(m.KeyID); is {
+			counts = s.Judge(&it.input, 0) == ""
+		}
+	})
+	if c, err := entry.ParseClock(m.Payload); err == nil {
+		height = c.Height
+	}
+	return height, counts, is
 }
 
 // seal executes the block and makes it durable.
@@ -252,6 +262,9 @@ func (n *Node) clock(ctx context.Context) error {
 			many = true
 		}
 		since, height := n.waiting.Load(), n.height.Load()
+		if _, in := n.Position(); !in {
+			continue // it watches, and its clock counts for nothing
+		}
 		if since == 0 || height == at && time.Since(wished) < time.Second {
 			continue
 		}

@@ -524,7 +524,7 @@ func TestLyingOracleStopsNobody(t *testing.T) {
 func (s *street) vote(i int, height uint64, cp block.Checkpoint) *finality.Vote {
 	s.t.Helper()
 	o := &s.Oracles[i]
-	t := finality.NewTally(s.Policy, finality.Keys{Name: o.Name, Log: o.Log, Cosigner: o.Cosigner})
+	t := finality.NewTally(finality.Always(s.Policy), finality.Keys{Name: o.Name, Log: o.Log, Cosigner: o.Cosigner})
 	v, _, err := t.Cast(height, cp, ledgertest.Start/1000)
 	if err != nil {
 		s.t.Fatal(err)

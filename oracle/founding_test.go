@@ -117,7 +117,7 @@ func TestOpenChecksKeys(t *testing.T) {
 	}{
 		{"keys of another", oracle.Config{Name: public[0].Name, Keys: keys[1], Policy: policy}, "which key files"},
 		{"keys exchanged", oracle.Config{Name: public[0].Name, Keys: mixed, Policy: policy}, "which key files"},
-		{"not in the charter", oracle.Config{Name: public[3].Name, Keys: keys[3], Policy: policy}, "names no oracle"},
+		{"not in the charter", oracle.Config{Name: public[3].Name, Keys: keys[3], Policy: policy}, "check the name"},
 		{"policy of another ledger", oracle.Config{Name: public[0].Name, Keys: keys[0], Policy: elsewhere}, "the policy is for"},
 		{"policy without it", oracle.Config{Name: public[0].Name, Keys: keys[0], Policy: stranger}, "does not know the keys"},
 	} {

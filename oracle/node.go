@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -47,6 +46,12 @@ type Config struct {
 	// Name is the oracle's name in the charter, which is also its cosigner's.
 	Name string
 	Keys Keys
+	// Next, if set, are the keys that this oracle changes to: it signs with whichever
+	// are in the oracle set in force.
+	Next *Keys
+	// Watch lets an oracle run that is in no oracle set yet, or no more: it executes and
+	// serves, and neither states its clock nor votes.
+	Watch bool
 	// Dir holds the ledger, which must have been created.
 	Dir string
 	// Tiles is where the static tiles go; empty is Dir/tiles.
@@ -58,7 +63,8 @@ type Config struct {
 	Frames *nats.Conn
 	Order  orderer.Orderer
 	Packs  Packs
-	// Policy says when a checkpoint is final.
+	// Policy says when a checkpoint of the charter's oracles is final. Those of later
+	// oracle sets are made final as the sets say.
 	Policy *block.Policy
 	// Now is the clock that the oracle states and judges by.
 	Now func() time.Time
@@ -91,9 +97,10 @@ type Node struct {
 	ledger   *ledger.Ledger
 	ingest   *ingest.Ingest
 	verifier *signer.Verifier
-	oracles  map[signer.KeyID]bool // statement keys of the charter
-	quorum   int                   // of oracles, that make a block final
-	position int                   // of this oracle in the charter
+	position int // of this oracle in the set that was in force when it started, behind all where it was not in it
+
+	policyMu sync.Mutex // guards policies
+	policies map[*entry.OracleSet]*block.Policy
 
 	delivered chan *delivery
 	nonsense  seldom // messages of the order; deliver's
@@ -145,12 +152,13 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 		return nil, report, err
 	}
 	n := &Node{
-		cfg: cfg, ledger: l, verifier: signer.NewVerifier(), oracles: make(map[signer.KeyID]bool),
+		cfg: cfg, ledger: l, verifier: signer.NewVerifier(),
 		delivered: make(chan *delivery, 8), sealed: make(chan *sealed, 64),
 		wish: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
 		caughtUp: make(chan struct{}),
 	}
 	n.counts.init()
+	n.ledger.View(func(s *state.State) { n.height.Store(s.Height()) })
 	if err := n.checkKeys(); err != nil {
 		return nil, report, errors.Join(err, l.Close())
 	}
@@ -163,39 +171,6 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 		Refuse: n.refuse, Again: n.answerAgain, Log: cfg.Log,
 	})
 	return n, report, nil
-}
-
-func (n *Node) checkKeys() error {
-	var charter entry.Charter
-	n.ledger.View(func(s *state.State) { charter = *s.Charter() })
-	n.origin, n.quorum = charter.Origin, int(charter.Quorum)
-	if n.cfg.Policy.Origin() != n.origin {
-		return fmt.Errorf("the policy is for %q, the ledger is %q", n.cfg.Policy.Origin(), n.origin)
-	}
-	for _, o := range charter.Oracles {
-		k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)
-		if err != nil {
-			return fmt.Errorf("charter: oracle %q: %w", o.Name, err)
-		}
-		n.oracles[k.ID()] = true
-	}
-	at := slices.IndexFunc(charter.Oracles, func(o entry.OracleKeys) bool { return o.Name == n.cfg.Name })
-	if at < 0 {
-		return fmt.Errorf("the charter of %s names no oracle %q", n.origin, n.cfg.Name)
-	}
-	n.position = at
-	o, k := charter.Oracles[at], n.cfg.Keys
-	log := block.VerifierKey{Name: n.origin, Key: k.Log.Public()}
-	cosigner := block.VerifierKey{Name: n.cfg.Name, Cosigner: true, Key: k.Cosigner.Public()}
-	if string(o.Key) != string(k.Statement.Public().Bytes()) || o.Log != log.String() || o.Cosigner != cosigner.String() {
-		return fmt.Errorf("the keys given are not those of oracle %q in the charter of %s: check which key files this oracle uses", o.Name, n.origin)
-	}
-	_, isLog := n.cfg.Policy.Log(k.Log.Public().ID())
-	_, isWitness := n.cfg.Policy.Witness(k.Cosigner.Public().ID())
-	if !isLog || !isWitness {
-		return fmt.Errorf("the policy for %s does not know the keys of oracle %q: no checkpoint that it signs could become final", n.origin, o.Name)
-	}
-	return nil
 }
 
 // Ledger gives the node's ledger, for reading.
@@ -365,7 +340,7 @@ func (n *Node) refuse(gateway string, r wire.Refusal) {
 	if entry.CheckGateway(gateway) != nil {
 		return
 	}
-	b, err := r.Sign(n.cfg.Keys.Statement, n.issuer(), n.origin, n.cfg.Now().Unix())
+	b, err := r.Sign(n.statementKey(), n.issuer(), n.origin, n.cfg.Now().Unix())
 	if err == nil {
 		err = n.cfg.Conn.Publish(n.subjects.Refusal(gateway), b)
 	}
@@ -396,5 +371,5 @@ func (n *Node) Sign(typ string, payload []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return signer.Sign(n.cfg.Keys.Statement, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
+	return signer.Sign(n.statementKey(), signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
 }

@@ -93,7 +93,14 @@ func Resume(st *state.State, tree block.Tree, prev *block.Header, packs func(dig
 	a.state, a.tree = st, tree
 	a.prev, a.prevID = prev, block.LeafHash(prev.Encode())
 	a.sum.Origin, a.sum.Size, a.sum.Root = prev.Origin, tree.Size(), tree.Root()
-	a.knowOracles(st.Charter())
+	for _, o := range st.OracleSets() {
+		a.knowSet(o.Set.Oracles)
+	}
+	for _, m := range st.Motions() {
+		if set, err := entry.ParseOracleSet(m.Body); err == nil && m.Kind == entry.MotionOracles {
+			a.knowSet(set.Oracles)
+		}
+	}
 	for _, k := range st.Keys() {
 		a.keys[k.Public.ID()] = k.Public
 	}

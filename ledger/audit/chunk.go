@@ -33,6 +33,9 @@ var enrolmentType = []byte("enrolment+cose")
 // memberType is what the type of a member's admission ends in.
 var memberType = []byte("member+cose")
 
+// motionType is what the type of a motion ends in.
+var motionType = []byte("motion+cose")
+
 // read collects a chunk, and the keys that are enrolled in it. A key found here is
 // one that an enrolment in the log names; whether it was in force where it is
 // used is for the rules to say, and they compare ids, which hash the key.
@@ -53,17 +56,21 @@ func (a *Auditor) read(next func() ([]byte, error)) (*chunk, error) {
 		switch {
 		case kind == entry.LeafCharter:
 			if ch, err := entry.ParseCharter(leaf); err == nil {
-				a.knowOracles(ch)
+				a.knowSet(ch.Oracles)
 			}
 		case kind == entry.LeafStatement && (bytes.Contains(leaf, enrolmentType) || bytes.Contains(leaf, memberType)):
 			a.learn(leaf)
+		case kind == entry.LeafStatement && bytes.Contains(leaf, motionType):
+			if _, set := oracleMotion(leaf); set != nil {
+				a.knowSet(set.Oracles)
+			}
 		}
 	}
 	return c, nil
 }
 
-func (a *Auditor) knowOracles(c *entry.Charter) {
-	for _, o := range c.Oracles {
+func (a *Auditor) knowSet(oracles []entry.OracleKeys) {
+	for _, o := range oracles {
 		if k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key); err == nil {
 			a.know(k)
 		}

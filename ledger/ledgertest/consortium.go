@@ -105,7 +105,7 @@ func (c *Consortium) chosen(oracles []int) []int {
 	if len(oracles) > 0 {
 		return oracles
 	}
-	for i := range int(c.Charter.Quorum) {
+	for i := range 2*len(c.Oracles)/3 + 1 {
 		oracles = append(oracles, i)
 	}
 	return oracles

@@ -46,6 +46,8 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	id := in.Opened.Key().ID()
 	if i, ok := s.oracles[id]; ok {
 		p.oracle = i
+	} else if _, ok := s.past[id]; ok {
+		return p, entry.ReasonRevokedKey
 	} else if a, ok := s.parties[id]; ok && a.since <= s.meta.Height {
 		if a.Revoked != 0 {
 			return p, entry.ReasonRevokedKey

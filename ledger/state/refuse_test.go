@@ -73,6 +73,31 @@ var refusals = []struct {
 	{"an enrolment of a gateway", entry.ReasonNotAuthorised, ofGateway(func(c *ledgertest.Chain) *ledgertest.Statement {
 		return c.Enrolment("home9", signer.EdDSA, entry.ModeOpen)
 	})},
+	{"a consent to nothing", entry.ReasonUnknownMotion, func(c *ledgertest.Chain) ledgertest.Message {
+		return c.Open(c.Stated(0, entry.TypeConsent, (&entry.Consent{}).Encode()))
+	}},
+	{"an oracle set that replaces another", entry.ReasonOtherOracles, func(c *ledgertest.Chain) ledgertest.Message {
+		set := c.NextSet(c.Oracles...)
+		set.Replaces[0]++
+		return c.Open(c.SetMotion(0, 99, set))
+	}},
+	{"an oracle set with a gateway's key", entry.ReasonOtherOracles, func(c *ledgertest.Chain) ledgertest.Message {
+		set := c.NextSet(c.Oracles...)
+		set.Oracles[2].Key = c.GatewayKey("home1").Public().Bytes()
+		return c.Open(c.SetMotion(0, 99, set))
+	}},
+	{"a motion of a kind nobody knows", entry.ReasonUnknownSetting, func(c *ledgertest.Chain) ledgertest.Message {
+		return c.Open(c.Motion(0, "dance", 99, []byte{0xa0}))
+	}},
+	{"a version of rules that nobody knows", entry.ReasonUnknownSetting, func(c *ledgertest.Chain) ledgertest.Message {
+		return c.Open(c.Motion(0, entry.MotionRules, 99, (&entry.RuleVersion{Rules: "market", Version: 99}).Encode()))
+	}},
+	{"a motion for a block that is closed", entry.ReasonWrongHeight, func(c *ledgertest.Chain) ledgertest.Message {
+		return c.Open(c.SetMotion(0, 2, c.NextSet(c.Oracles...)))
+	}},
+	{"a motion of a gateway", entry.ReasonNotAuthorised, ofGateway(func(c *ledgertest.Chain) *ledgertest.Statement {
+		return c.SetMotion(0, 99, c.NextSet(c.Oracles...))
+	})},
 	{"a vote of a gateway", entry.ReasonNotAuthorised, ofGateway(func(c *ledgertest.Chain) *ledgertest.Statement {
 		return c.Vote(0, entry.Proposal{Parameter: entry.ParamCutLeaves, Value: 1, Height: 99})
 	})},
@@ -301,6 +326,7 @@ func TestRefusals(t *testing.T) {
 		entry.ReasonWrongGateway: true,
 		entry.ReasonTooManyHoles: true, // TestTooManyHoles
 		entry.ReasonNotClaimable: true, // TestRequestsAreJudged
+		entry.ReasonForgotten:    true, // TestForget
 	}
 	for _, tt := range refusals {
 		seen[tt.reason] = true

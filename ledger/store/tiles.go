@@ -121,6 +121,9 @@ func (p *publication) publish(checkpoint []byte, old *checkpoint) error {
 			return err
 		}
 	}
+	if err := p.publishHandovers(); err != nil {
+		return err
+	}
 	if old == nil || !bytes.Equal(old.note, checkpoint) {
 		if err := replaceFile(p.disk, filepath.Join(p.dir, checkpointFile), publicFile, checkpoint); err != nil {
 			return err

@@ -142,7 +142,7 @@ func TestNeverTwoFinalCheckpoints(t *testing.T) {
 			case what == 4:
 				c.restart(r, m)
 			case what == 5:
-				if v := m.tally.Pending(); v != nil {
+				for _, v := range m.tally.Pending() {
 					c.send(v)
 				}
 			case len(c.sent) > 0:
@@ -183,7 +183,7 @@ func TestLostVotesDelayAndNoMore(t *testing.T) {
 		}
 		c.sent = nil // all of it lost
 		for _, m := range c.honest {
-			if v := m.tally.Pending(); v != nil {
+			for _, v := range m.tally.Pending() {
 				c.send(v)
 			}
 		}

@@ -35,19 +35,25 @@ const keep = 64
 // Tally counts the votes of all oracles. It has one owner and is not safe for
 // concurrent use.
 type Tally struct {
-	policy *block.Policy
-	keys   Keys
+	rules  Policies
+	keys   []Keys
 	rounds map[uint64]*round // by height
-	own    uint64            // highest height this oracle voted at
-	voted  bool
+	own    uint64            // highest height that this oracle came to
+	began  bool
 	final  *Final
+	held   []uint64 // heights that must be final before any above them is, ascending
 
 	conflicts []*Conflict // found and not taken yet
 }
 
+// Policies says by whom the checkpoints of a height are made final: the oracles in
+// force there. An error is for a height that it knows nothing of.
+type Policies func(height uint64) (*block.Policy, error)
+
 type round struct {
-	own   *Vote
-	votes []*Vote // verified, at most one of each oracle for each checkpoint
+	at    *block.Checkpoint // this oracle's own, nil while it is not there
+	own   *Vote             // nil also where this oracle is not one of the height's
+	votes []*Vote           // verified, at most one of each oracle for each checkpoint
 }
 
 // Conflict is two verified votes for different checkpoints of one height: the
@@ -75,10 +81,30 @@ func (c *Conflict) Error() string {
 		c.Name, c.Height, c.Vote.Checkpoint.Size, c.Vote.Checkpoint.Root, other, c.Against.Checkpoint.Size, c.Against.Checkpoint.Root)
 }
 
-// NewTally returns a Tally that signs with keys and counts by policy.
-func NewTally(policy *block.Policy, keys Keys) *Tally {
-	return &Tally{policy: policy, keys: keys, rounds: make(map[uint64]*round)}
+// NewTally returns a Tally that counts by the policy of each height, and signs with
+// those of the keys that are in it: while an oracle changes its keys it has two.
+func NewTally(rules Policies, keys ...Keys) *Tally {
+	return &Tally{rules: rules, keys: keys, rounds: make(map[uint64]*round)}
 }
+
+// Always is for a ledger whose oracles never change.
+func Always(p *block.Policy) Policies {
+	return func(uint64) (*block.Policy, error) { return p, nil }
+}
+
+// Hold keeps every later height from being final before this one is: it is the last
+// one of an oracle set, and nobody could tell from the next set's signatures alone
+// that the one before agreed. It is called before Cast for that height.
+func (t *Tally) Hold(height uint64) {
+	if t.final != nil && t.final.Height >= height || slices.Contains(t.held, height) {
+		return
+	}
+	t.held = append(t.held, height)
+	slices.Sort(t.held)
+}
+
+// Held returns the heights that are held and not final.
+func (t *Tally) Held() []uint64 { return slices.Clone(t.held) }
 
 // Final returns the newest final checkpoint, or nil.
 func (t *Tally) Final() *Final { return t.final }
@@ -93,39 +119,56 @@ func (t *Tally) Conflicts() []*Conflict {
 
 // Cast signs this oracle's vote for the checkpoint of a height, at a time in
 // Unix seconds. The block must be durable. It returns the vote to send, and the
-// checkpoint that became final by it, if one did.
+// checkpoint that became final by it, if one did. There is no vote where this oracle
+// is not one of those of the height.
 func (t *Tally) Cast(height uint64, c block.Checkpoint, seconds uint64) (*Vote, *Final, error) {
 	r := t.round(height)
-	if r.own != nil {
-		if r.own.Checkpoint != c {
+	if r.at != nil {
+		if *r.at != c {
 			return nil, nil, fmt.Errorf("%w: this oracle voted for another checkpoint at height %d", ErrVote, height)
 		}
 		return r.own, nil, nil
 	}
-	if t.voted && height <= t.own {
+	if t.began && height <= t.own {
 		return nil, nil, fmt.Errorf("%w: this oracle voted at height %d, after %d", ErrVote, t.own, height)
 	}
-	log, err := block.SignLog(t.keys.Log, c)
+	policy, err := t.rules(height)
 	if err != nil {
 		return nil, nil, err
 	}
-	cosigned, err := block.Cosign(t.keys.Cosigner, t.keys.Name, c, seconds)
-	if err != nil {
-		return nil, nil, err
+	r.at, t.own, t.began = &c, height, true
+	for i := range t.keys {
+		k := &t.keys[i]
+		if _, ok := policy.Witness(k.Cosigner.Public().ID()); !ok || r.own != nil {
+			continue
+		}
+		if r.own, err = sign(k, height, c, seconds); err != nil {
+			return nil, nil, err
+		}
+		for _, w := range r.votes { // of oracles that were here before
+			t.compare(w, r.own)
+		}
+		r.votes = append(r.votes, r.own)
 	}
-	receipts, err := block.SignReceipts(t.keys.Cosigner, c)
-	if err != nil {
-		return nil, nil, err
-	}
-	v := &Vote{height, c, log, cosigned, t.keys.Cosigner.Public().ID(), receipts, false}
-	r.own, t.own, t.voted = v, height, true
-	for _, w := range r.votes { // of oracles that were here before
-		t.compare(w, v)
-	}
-	r.votes = append(r.votes, v)
-	maps.DeleteFunc(t.rounds, func(h uint64, _ *round) bool { return h+keep <= height })
+	maps.DeleteFunc(t.rounds, func(h uint64, _ *round) bool { return h+keep <= height && !slices.Contains(t.held, h) })
 	final, err := t.count(height, r)
-	return v, final, err
+	return r.own, final, err
+}
+
+func sign(k *Keys, height uint64, c block.Checkpoint, seconds uint64) (*Vote, error) {
+	log, err := block.SignLog(k.Log, c)
+	if err != nil {
+		return nil, err
+	}
+	cosigned, err := block.Cosign(k.Cosigner, k.Name, c, seconds)
+	if err != nil {
+		return nil, err
+	}
+	receipts, err := block.SignReceipts(k.Cosigner, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Vote{height, c, log, cosigned, k.Cosigner.Public().ID(), receipts, false}, nil
 }
 
 func (t *Tally) round(height uint64) *round {
@@ -143,7 +186,10 @@ func (t *Tally) compare(v, against *Vote) {
 	if v.Checkpoint == against.Checkpoint {
 		return
 	}
-	key, _ := t.policy.Witness(v.KeyID)
+	var key block.VerifierKey
+	if p, err := t.rules(v.Height); err == nil {
+		key, _ = p.Witness(v.KeyID)
+	}
 	t.conflicts = append(t.conflicts, &Conflict{v.Height, key.Name, v, against})
 }
 
@@ -152,13 +198,17 @@ func (t *Tally) compare(v, against *Vote) {
 // if the sender asks for it. A vote that contradicts another is kept as evidence
 // (see Conflicts) and counts for nothing here.
 func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
-	if v.Height > t.own+keep || v.Height+keep <= t.own {
+	if (v.Height > t.own+keep || v.Height+keep <= t.own) && !slices.Contains(t.held, v.Height) {
 		return nil, nil, nil // too far away to be of use to either
 	}
-	if v.KeyID == t.keys.Cosigner.Public().ID() {
+	if slices.ContainsFunc(t.keys, func(k Keys) bool { return v.KeyID == k.Cosigner.Public().ID() }) {
 		return nil, nil, nil // our own, as everybody hears
 	}
-	key, ok := t.policy.Witness(v.KeyID)
+	policy, err := t.rules(v.Height)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%w: height %d: %w", ErrVote, v.Height, err)
+	}
+	key, ok := policy.Witness(v.KeyID)
 	if !ok {
 		return nil, nil, fmt.Errorf("%w: key %v is no oracle's", ErrVote, v.KeyID)
 	}
@@ -167,7 +217,7 @@ func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 		if r != nil && r.of(v.KeyID) >= 2 { // one and its contradiction are enough to know
 			return nil, nil, fmt.Errorf("%w: %q voted for two checkpoints at height %d already", ErrVote, key.Name, v.Height)
 		}
-		if err := t.verify(v, key); err != nil {
+		if err := verify(policy, v, key); err != nil {
 			return nil, nil, err
 		}
 		r = t.round(v.Height)
@@ -178,13 +228,13 @@ func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 		}
 		r.votes = append(r.votes, v)
 	}
-	if r.own == nil {
+	if r.at == nil {
 		return nil, nil, nil // counted when this oracle gets there
 	}
 	if v.Asking {
 		again = r.own
 	}
-	if v.Checkpoint != r.own.Checkpoint {
+	if v.Checkpoint != *r.at {
 		return nil, again, nil
 	}
 	final, err = t.count(v.Height, r)
@@ -209,12 +259,12 @@ func (r *round) of(id signer.KeyID) (n int) {
 // verify checks a vote's three signatures. The lines go into final checkpoints,
 // so each must be one line and what it is taken for: with more or others below it
 // a final checkpoint would not verify.
-func (t *Tally) verify(v *Vote, key block.VerifierKey) error {
-	log, err := t.openLine(v, v.Log)
+func verify(p *block.Policy, v *Vote, key block.VerifierKey) error {
+	log, err := openLine(p, v, v.Log)
 	if err != nil {
 		return err
 	}
-	cosigned, err := t.openLine(v, v.Cosigned)
+	cosigned, err := openLine(p, v, v.Cosigned)
 	if err != nil {
 		return err
 	}
@@ -227,11 +277,11 @@ func (t *Tally) verify(v *Vote, key block.VerifierKey) error {
 	return nil
 }
 
-func (t *Tally) openLine(v *Vote, line string) (*block.Signed, error) {
+func openLine(p *block.Policy, v *Vote, line string) (*block.Signed, error) {
 	if strings.Count(line, "\n") != 1 || line[len(line)-1] != '\n' {
 		return nil, fmt.Errorf("%w: %q is not one signature line", ErrVote, line)
 	}
-	s, err := t.policy.Open(noteOf(v.Checkpoint, []string{line}))
+	s, err := p.Open(noteOf(v.Checkpoint, []string{line}))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrVote, err)
 	}
@@ -243,22 +293,32 @@ func noteOf(c block.Checkpoint, lines []string) []byte {
 }
 
 // count makes the final checkpoint of a height as soon as the votes for this
-// oracle's own checkpoint satisfy the policy.
+// oracle's own checkpoint satisfy the height's policy, and no height below is held.
 func (t *Tally) count(height uint64, r *round) (*Final, error) {
-	if t.final != nil && t.final.Height >= height {
+	if t.final != nil && t.final.Height >= height || len(t.held) > 0 && t.held[0] < height {
 		return nil, nil
 	}
-	f := &Final{Height: height, Checkpoint: r.own.Checkpoint}
-	lines := []string{r.own.Log}
+	policy, err := t.rules(height)
+	if err != nil {
+		return nil, err
+	}
+	f := &Final{Height: height, Checkpoint: *r.at}
+	var lines []string
 	signed := make(map[signer.KeyID]bool)
 	for _, v := range r.votes {
-		if v.Checkpoint != r.own.Checkpoint {
+		if v.Checkpoint != *r.at {
 			continue
+		}
+		if len(lines) == 0 {
+			lines = append(lines, v.Log)
+			if r.own != nil {
+				lines[0] = r.own.Log
+			}
 		}
 		lines = append(lines, v.Cosigned)
 		f.Receipts = append(f.Receipts, wire.ReceiptSignature{KeyID: v.KeyID, Signature: v.Receipts})
 		signed[v.KeyID] = true
-		if t.policy.Quorum(signed) == nil {
+		if policy.Quorum(signed) == nil {
 			f.Note = noteOf(f.Checkpoint, lines)
 			break
 		}
@@ -266,20 +326,55 @@ func (t *Tally) count(height uint64, r *round) (*Final, error) {
 	if f.Note == nil {
 		return nil, nil
 	}
-	if _, err := t.policy.Verify(f.Note); err != nil {
+	if _, err := policy.Verify(f.Note); err != nil {
 		return nil, fmt.Errorf("checking final checkpoint of height %d: %w", height, err)
 	}
-	t.final = f
+	t.settle(f)
 	return f, nil
 }
 
-// Pending returns this oracle's own vote at its newest height while that is not
-// final, to be sent once more, asking: votes can be lost, its own and others'.
-func (t *Tally) Pending() *Vote {
-	if !t.voted || t.final != nil && t.final.Height >= t.own {
-		return nil
+func (t *Tally) settle(f *Final) {
+	t.final = f
+	t.held = slices.DeleteFunc(t.held, func(h uint64) bool { return h <= f.Height })
+}
+
+// Take takes a signed checkpoint of a height that is held, from whoever has kept it:
+// the oracles that could vote there again may be gone. It is final if it is this
+// oracle's own and satisfies the height's policy; receipts have no signatures then.
+func (t *Tally) Take(height uint64, note []byte) (*Final, error) {
+	r := t.rounds[height]
+	if !slices.Contains(t.held, height) || r == nil || r.at == nil {
+		return nil, nil
 	}
-	v := *t.rounds[t.own].own
-	v.Asking = true
-	return &v
+	policy, err := t.rules(height)
+	if err != nil {
+		return nil, err
+	}
+	s, err := policy.Verify(note)
+	if err != nil {
+		return nil, fmt.Errorf("%w: checkpoint of height %d: %w", ErrVote, height, err)
+	}
+	if s.Checkpoint != *r.at {
+		return nil, fmt.Errorf("%w: a checkpoint of height %d that a quorum signed is not this oracle's: size %d and root %v, here %d and %v",
+			ErrVote, height, s.Size, s.Root, r.at.Size, r.at.Root)
+	}
+	f := &Final{Height: height, Checkpoint: *r.at, Note: note}
+	t.settle(f)
+	return f, nil
+}
+
+// Pending returns this oracle's own votes that are to be sent once more, asking,
+// since votes can be lost, its own and others': at heights that are held, and at its
+// newest height while that is not final.
+func (t *Tally) Pending() (votes []*Vote) {
+	for _, h := range append(slices.Clone(t.held), t.own) {
+		r := t.rounds[h]
+		if r == nil || r.own == nil || t.final != nil && t.final.Height >= h || len(votes) > 0 && votes[len(votes)-1].Height == h {
+			continue
+		}
+		v := *r.own
+		v.Asking = true
+		votes = append(votes, &v)
+	}
+	return votes
 }

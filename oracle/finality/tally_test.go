@@ -44,7 +44,7 @@ func vote(t testing.TB, c *ledgertest.Consortium, i int, height uint64, cp block
 
 func tally(c *ledgertest.Consortium, i int) *finality.Tally {
 	o := &c.Oracles[i]
-	return finality.NewTally(c.Policy, finality.Keys{Name: o.Name, Log: o.Log, Cosigner: o.Cosigner})
+	return finality.NewTally(finality.Always(c.Policy), finality.Keys{Name: o.Name, Log: o.Log, Cosigner: o.Cosigner})
 }
 
 func cast(t testing.TB, y *finality.Tally, height uint64, cp block.Checkpoint) (*finality.Vote, *finality.Final) {
@@ -330,10 +330,11 @@ func TestAsking(t *testing.T) {
 			continue
 		}
 		cast(t, b, h, checkpoint(h, 0))
-		asking := b.Pending()
-		if asking == nil || !asking.Asking || asking.Height != h {
-			t.Fatalf("height %d: pending is %+v", h, asking)
+		pending := b.Pending()
+		if len(pending) != 1 || !pending[0].Asking || pending[0].Height != h {
+			t.Fatalf("height %d: pending is %+v", h, pending)
 		}
+		asking := pending[0]
 		_, again := receive(t, a, asking)
 		if again != v || again.Asking {
 			t.Fatalf("height %d: the answer is %+v, want the vote, not asking", h, again)

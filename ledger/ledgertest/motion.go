@@ -1,0 +1,104 @@
+package ledgertest
+
+import (
+	"testing"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/signer"
+)
+
+// NewOracle makes an oracle whose keys come from its name, the same ones each time.
+func NewOracle(tb testing.TB, name string) Oracle {
+	tb.Helper()
+	return Oracle{
+		Name:      name,
+		Statement: Key(tb, signer.EdDSA, name+" statement"),
+		Log:       Key(tb, signer.EdDSA, name+" log"),
+		Cosigner:  Key(tb, signer.EdDSA, name+" cosigner"),
+	}
+}
+
+// Rotated returns the oracle with three other keys.
+func (o Oracle) Rotated(tb testing.TB) Oracle {
+	tb.Helper()
+	next := NewOracle(tb, o.Name+" again")
+	next.Name = o.Name
+	return next
+}
+
+// Keys returns the public halves as an oracle set has them.
+func (o Oracle) Keys() entry.OracleKeys {
+	return entry.OracleKeys{
+		Name: o.Name, Algorithm: int(signer.EdDSA), Key: o.Statement.Public().Bytes(),
+		Log:      block.VerifierKey{Name: Origin, Key: o.Log.Public()}.String(),
+		Cosigner: block.VerifierKey{Name: o.Name, Cosigner: true, Key: o.Cosigner.Public()}.String(),
+	}
+}
+
+// NextSet returns the set of these oracles, with the usual thresholds, that would
+// follow the one in force.
+func (c *Chain) NextSet(oracles ...Oracle) *entry.OracleSet {
+	quorum := uint64(2*len(oracles)/3 + 1)
+	set := &entry.OracleSet{Replaces: c.State.Oracles().Hash(), Quorum: quorum, Governance: quorum, Witnesses: []string{}}
+	for _, o := range oracles {
+		set.Oracles = append(set.Oracles, o.Keys())
+	}
+	return set
+}
+
+// Motion returns the statement by which the oracle at position i puts a motion
+// forward, or agrees to it by stating the same.
+func (c *Chain) Motion(i int, kind string, height uint64, body []byte) *Statement {
+	c.tb.Helper()
+	m := entry.Motion{Kind: kind, Height: height, Body: body}
+	return c.Stated(i, entry.TypeMotion, c.encoded(m.Encode()))
+}
+
+// Consent returns the statement by which the oracle at position i agrees to what a
+// motion's statement puts forward.
+func (c *Chain) Consent(i int, motion *Statement) *Statement {
+	c.tb.Helper()
+	m, err := entry.ParseMotion(motion.Payload)
+	if err != nil {
+		c.tb.Fatal(err)
+	}
+	k := entry.Consent{Motion: m.Hash()}
+	return c.Stated(i, entry.TypeConsent, k.Encode())
+}
+
+// SetMotion returns the motion of the oracle at position i for a set.
+func (c *Chain) SetMotion(i int, height uint64, set *entry.OracleSet) *Statement {
+	c.tb.Helper()
+	return c.Motion(i, entry.MotionOracles, height, c.encoded(set.Encode()))
+}
+
+// Send returns statements as the messages of a block.
+func (c *Chain) Send(list ...*Statement) (out []Message) {
+	c.tb.Helper()
+	for _, s := range list {
+		out = append(out, c.deliver(s))
+	}
+	return out
+}
+
+// Adopt appends a block with the clocks of all oracles in which as many of them as
+// must put a motion forward and agree to it.
+func (c *Chain) Adopt(kind string, height uint64, body []byte) *Block {
+	c.tb.Helper()
+	m := c.Motion(0, kind, height, body)
+	list := []*Statement{m}
+	for i := 1; i < int(c.State.Oracles().Governance); i++ {
+		list = append(list, c.Consent(i, m))
+	}
+	return c.Append(append(c.Clocks(step), c.Send(list...)...)...)
+}
+
+// HandOver has the oracles in force adopt the set of others, which are the chain's
+// from the block after on.
+func (c *Chain) HandOver(oracles ...Oracle) *Block {
+	c.tb.Helper()
+	b := c.Adopt(entry.MotionOracles, c.State.Height()+1, c.encoded(c.NextSet(oracles...).Encode()))
+	c.Oracles = oracles
+	return b
+}
