@@ -69,6 +69,9 @@ func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs 
 		if err := calibrations(src, cp.Size, e.Pack(m), want); err != nil {
 			return nil, err
 		}
+		if err := firmware(src, cp.Size, m, want); err != nil {
+			return nil, err
+		}
 	}
 	if err := closingHeader(src, cp.Size, index, want); err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func (r *Report) needed(e *Evidence) {
 			if c, err := ReadKeyChange(s); err == nil && c.concerns(m.KeyID) {
 				ok, agreed[sha256.Sum256(s.Payload)] = true, true
 			}
-			ok = ok || s.Type == entry.TypeCalibration && slices.Contains(named, s.Hash())
+			ok = ok || s.Type == entry.TypeCalibration && slices.Contains(named, s.Hash()) || releases(s, m)
 		case entry.LeafOutcome:
 			if o, err := entry.ParseOutcome(l.Leaf); err == nil && o.Kind == entry.OutcomeAdopted {
 				ok = ok || agreed[o.Hash] // those whose payload it is stand before it

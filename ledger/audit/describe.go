@@ -146,6 +146,9 @@ func (d *Description) statement(leaf []byte) error {
 	if c.Time != nil {
 		d.add("clock", c.Time.Quality)
 	}
+	if len(c.Firmware) > 0 {
+		d.add("firmware", hex.EncodeToString(c.Firmware))
+	}
 	if m.Hidden() {
 		d.Hidden = m.Payload
 		return nil
@@ -184,6 +187,15 @@ func (d *Description) payload(m *signer.Message) error {
 		}
 		d.add("ends key", hex.EncodeToString(r.KeyID))
 		d.add("because", r.Reason)
+	case entry.TypeRelease:
+		r, err := ReadRelease(m)
+		if err != nil {
+			return err
+		}
+		d.add("releases", fmt.Sprintf("version %d for %s, of %s", r.Version, r.Board, r.Origin))
+		d.add("root", fmt.Sprintf("%x, %d bytes", r.Root, r.Size))
+		d.add("commit", r.Commit)
+		d.add("kernel", r.Kernel)
 	case entry.TypeVote:
 		v, err := entry.ParseVote(m.Payload)
 		if err != nil {

@@ -30,6 +30,7 @@ func (r *Report) statement(statement []byte, index uint64, t Trust, e *Evidence)
 	}
 	r.calibration(m, &c, e)
 	r.disclosure(m, &c, e)
+	r.release(&c, index, e)
 	r.signature(m, index, t, e)
 }
 

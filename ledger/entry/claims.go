@@ -26,6 +26,11 @@ const (
 	// TypeMember and is no leaf by itself.
 	TypeMemberRequest = "application/vnd.wattmark.member-request+cose"
 	TypeMember        = "application/vnd.wattmark.member+cose"
+	// TypePromise is an oracle's word that it signs one checkpoint at a height. It goes
+	// with its vote for that, and is carried in a TypeConflict where two contradict one
+	// another; it is no leaf by itself.
+	TypePromise  = "application/vnd.wattmark.promise+cose"
+	TypeConflict = "application/vnd.wattmark.conflict+cose"
 	// TypeRefusal is an oracle's answer to a gateway and is never logged.
 	TypeRefusal = "application/vnd.wattmark.refusal+cose"
 )
@@ -83,6 +88,7 @@ type Claims struct {
 	Previous []byte       // -65538: identity of the signer's previous statement (SHA-256 of its Sig_structure), or nil
 	Time     *TimeQuality // -65539
 	Skipped  *Range       // -65540: sequence counts of this boot that were never signed
+	Firmware []byte       // -65541: SHA-256 of the root file system that the signer runs from, or nil
 }
 
 // Range is first to last, both included.
@@ -98,6 +104,7 @@ const (
 	LabelPrevious = -65538
 	LabelTime     = -65539
 	LabelSkipped  = -65540
+	LabelFirmware = -65541
 )
 
 type wireClaims struct {
@@ -111,6 +118,7 @@ type wireClaims struct {
 	Previous []byte    `cbor:"-65538,keyasint,omitempty"`
 	Time     *wireTime `cbor:"-65539,keyasint,omitempty"`
 	Skipped  *Range    `cbor:"-65540,keyasint,omitempty"`
+	Firmware []byte    `cbor:"-65541,keyasint,omitempty"`
 }
 
 // wireTime has the negative keys of RFC 9581 as integers and its elective text
@@ -144,11 +152,11 @@ func (c *Claims) Encode() ([]byte, error) {
 	return encode(wireClaims{
 		Issuer: c.Issuer, Subject: c.Subject, Audience: c.Audience, IssuedAt: c.IssuedAt, Uptime: c.Uptime,
 		Boot: c.Sequence.Boot, Count: c.Sequence.Count, Previous: c.Previous,
-		Time: (*wireTime)(c.Time), Skipped: c.Skipped,
+		Time: (*wireTime)(c.Time), Skipped: c.Skipped, Firmware: c.Firmware,
 	}), nil
 }
 
-// ParseClaims reads what Encode wrote. Previous refers to b.
+// ParseClaims reads what Encode wrote. Previous and Firmware refer to b.
 func ParseClaims(b []byte) (Claims, error) {
 	var c Claims
 	in := cursor{rest: b}
@@ -183,6 +191,9 @@ func ParseClaims(b []byte) (Claims, error) {
 		case LabelSkipped:
 			in.present(in.count(majorArray, 2) == 2)
 			c.Skipped = &Range{First: in.unsigned(), Last: in.unsigned()}
+		case LabelFirmware:
+			c.Firmware = in.str(majorBytes)
+			in.present(len(c.Firmware) == 32)
 		default:
 			in.fail(errKey)
 		}
@@ -293,6 +304,8 @@ func (c *Claims) check() error {
 		return fmt.Errorf("%w: time of signing %d is out of range", ErrForm, c.IssuedAt)
 	case len(c.Previous) != 0 && len(c.Previous) != 32:
 		return fmt.Errorf("%w: the previous statement's hash has %d bytes instead of 32", ErrForm, len(c.Previous))
+	case len(c.Firmware) != 0 && len(c.Firmware) != 32:
+		return fmt.Errorf("%w: the digest of the firmware has %d bytes instead of 32", ErrForm, len(c.Firmware))
 	case c.Sequence.Boot > 1<<53 || c.Sequence.Count > 1<<53:
 		return fmt.Errorf("%w: sequence %v is out of range", ErrForm, c.Sequence)
 	case (c.Sequence.Boot == 0) != (c.Sequence.Count == 0):

@@ -77,3 +77,25 @@ func FuzzParseLoggedRelease(f *testing.F) {
 		}
 	})
 }
+
+func TestFirmwareVectors(t *testing.T) {
+	claims := full()
+	digest := sha256.Sum256([]byte("root"))
+	claims.Firmware = digest[:]
+	least := least()
+	least.Firmware = digest[:]
+	logged := &entry.LoggedRelease{Manifest: signedText(t, aRelease())}
+	parseRelease := func(b []byte) (*entry.LoggedRelease, error) {
+		l, _, err := entry.ParseLoggedRelease(b)
+		return l, err
+	}
+	checkVectors(t, "firmware.json", []example{
+		of("claims with a firmware digest", &claims, claims.Encode, parseClaims),
+		of("the least claims with a firmware digest", &least, least.Encode, parseClaims),
+		of("a logged release", logged, logged.Encode, parseRelease),
+	})
+	claims.Firmware = digest[:31]
+	if b, err := claims.Encode(); !errors.Is(err, entry.ErrForm) {
+		t.Errorf("a digest of 31 bytes: %x, %v", b, err)
+	}
+}

@@ -211,6 +211,8 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 			s.admitMember(p, leaf)
 		}
 		return out
+	case entry.TypeRelease:
+		s.publish(p, leaf)
 	case entry.TypeVote:
 		return s.vote(p)
 	case entry.TypeMotion, entry.TypeConsent:

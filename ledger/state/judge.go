@@ -28,6 +28,7 @@ type plan struct {
 	pack        *entry.Pack
 	calibration *entry.Calibration
 	member      *request.Member
+	release     *entry.Release
 	opaque      bool
 	governed    bool     // takes effect when enough oracles have stated the same
 	shared      [32]byte // what they have in common: the SHA-256 of the payload
@@ -140,6 +141,8 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeRevocation(p)
 	case entry.TypeMember:
 		return s.judgeMember(p)
+	case entry.TypeRelease:
+		return s.judgeRelease(p)
 	case entry.TypeVote:
 		return s.judgeVote(p)
 	case entry.TypeMotion:

@@ -38,6 +38,7 @@ type State struct {
 	parties     map[signer.KeyID]*party
 	named       map[partyName]signer.KeyID // role and name to the newest key
 	members     map[string]*member
+	releases    map[string]*release   // by origin and board
 	connections map[string]connection // metering point to the member whom it settles
 	book        account.Book
 	prev        block.Hash // leaf hash of the last block's header, while a block is executed
@@ -155,6 +156,7 @@ func New(charter *entry.Charter) (*State, error) {
 		parties:     make(map[signer.KeyID]*party),
 		named:       make(map[partyName]signer.KeyID),
 		members:     make(map[string]*member),
+		releases:    make(map[string]*release),
 		connections: make(map[string]connection),
 	}
 	first, err := readSet(charter.Origin, charter.OracleSet())
@@ -296,6 +298,8 @@ func (s *State) load(k, v []byte) error {
 		return s.loadParty(v)
 	case 'u':
 		return s.loadMember(v)
+	case releasePrefix:
+		return s.loadRelease(v)
 	case bookPrefix:
 		return s.book.Load(k[1:], v)
 	default:
@@ -347,6 +351,9 @@ func (s *State) Export() []Change {
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.members)) {
 		all[s.members[id].storeKey()] = s.members[id]
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.releases)) {
+		all[s.releases[name].storeKey()] = s.releases[name]
 	}
 	for _, o := range s.sets[1:] {
 		all[o.storeKey()] = o
