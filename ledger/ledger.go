@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,27 +17,35 @@ import (
 	"wattmark/signer"
 )
 
-// Ledger is one oracle's ledger. One goroutine appends; everything else is safe
-// for concurrent use.
+// Ledger is one oracle's ledger. One goroutine calls Execute and one Commit, or one
+// calls Append, which is both; everything else is safe for concurrent use.
 type Ledger struct {
 	store *store.Store
 	vault *store.Vault
 
-	mu      sync.RWMutex // guards the fields below
-	state   *state.State
-	prev    *block.Header // of the last durable block
-	prevID  block.Hash
-	last    store.Commit
-	pending pending
+	// The chain as it was executed, which Execute owns.
+	tree   store.Tree
+	prevID block.Hash // of the last header in it
 
-	broken error // set once an append failed half way; owned by the appender
+	mu    sync.RWMutex // guards the fields below
+	state *state.State
+	prev  *block.Header // of the last durable block
+	last  store.Commit
+	// executed are the blocks whose statements the state knows already and the index
+	// not yet, oldest first: who asks for one in between must not hear that it is not there.
+	executed []*Executed
+	broken   error // why no more blocks are taken
 }
 
-// pending is a block whose statements the state knows already and the index not
-// yet: who asks for one in between must not hear that it is not there.
-type pending struct {
-	first  uint64
-	result *state.Result // nil between blocks
+// Executed is a block that was executed and is not durable.
+type Executed struct {
+	first  uint64 // index of its first leaf
+	inputs []state.Input
+	result *state.Result
+	leaves [][]byte
+	hashes []block.Hash
+	header *block.Header
+	commit store.Commit
 }
 
 // Order is how far into the order a block reaches.
@@ -181,7 +190,7 @@ func (l *Ledger) catchUp() error {
 		}
 		l.state = a.State()
 	}
-	l.prevID, l.last = block.LeafHash(l.prev.Encode()), last
+	l.prevID, l.last, l.tree = block.LeafHash(l.prev.Encode()), last, l.store.Tree()
 	if l.state.Height() != last.Height+1 {
 		return fmt.Errorf("the state is at height %d, the leaves end at %d", l.state.Height(), last.Height)
 	}
@@ -208,71 +217,97 @@ func (l *Ledger) apply(h *block.Header, r *state.Result) error {
 	return l.store.Apply(b)
 }
 
-// Append executes the next block on inputs, in their order, and makes it
-// durable. Hashes are the leaf hashes of the inputs' statements, so that they
-// need not be computed again. Packs of accepted committed statements go to the
-// vault first. After an error the ledger must be closed and opened again.
+// Append executes the next block on inputs and makes it durable: Execute and Commit.
 func (l *Ledger) Append(inputs []state.Input, hashes []block.Hash, order Order) (*Block, error) {
-	if l.broken != nil {
-		return nil, fmt.Errorf("the ledger stopped earlier: %w", l.broken)
-	}
-	b, err := l.append(inputs, hashes, order)
+	x, err := l.Execute(inputs, hashes, order)
 	if err != nil {
-		l.broken = err
-	}
-	return b, err
-}
-
-func (l *Ledger) append(inputs []state.Input, hashes []block.Hash, order Order) (*Block, error) {
-	first := l.store.Size()
-	l.mu.Lock()
-	height, origin, prevID := l.state.Height(), l.state.Charter().Origin, l.prevID
-	r, err := l.state.Execute(first, prevID, inputs)
-	if err == nil {
-		l.pending = pending{first, r}
-	}
-	l.mu.Unlock()
-	if err != nil {
-		return nil, fmt.Errorf("block %d: %w", height, err)
-	}
-
-	if err := l.keepPacks(inputs, r); err != nil {
 		return nil, err
 	}
-	leaves := make([][]byte, 0, len(r.Leaves)+len(r.Refusals)+1)
-	leaves = append(append(leaves, r.Leaves...), r.Refusals...)
-	ids := make([]block.Hash, 0, cap(leaves))
-	tree := l.store.Tree()
-	for i, leaf := range leaves {
+	return l.Commit(x)
+}
+
+// Execute executes the next block on inputs, in their order. The state is then after
+// that block, which is worth nothing before Commit has taken it. Hashes are the leaf
+// hashes of the inputs' statements, so that they need not be computed again.
+//
+// Blocks may be executed ahead of their commits. After an error the ledger must be
+// closed and opened again.
+func (l *Ledger) Execute(inputs []state.Input, hashes []block.Hash, order Order) (*Executed, error) {
+	first := l.tree.Size()
+	x := &Executed{first: first, inputs: inputs}
+	l.mu.Lock()
+	height, origin, err := l.state.Height(), l.state.Charter().Origin, l.broken
+	if err == nil {
+		x.result, err = l.state.Execute(first, l.prevID, inputs)
+	}
+	if err != nil {
+		l.broken = err
+		l.mu.Unlock()
+		return nil, fmt.Errorf("block %d: %w", height, err)
+	}
+	l.executed = append(l.executed, x)
+	l.mu.Unlock()
+
+	r := x.result
+	x.leaves = make([][]byte, 0, len(r.Leaves)+len(r.Refusals)+1)
+	x.leaves = append(append(x.leaves, r.Leaves...), r.Refusals...)
+	x.hashes = make([]block.Hash, 0, cap(x.leaves))
+	for i, leaf := range x.leaves {
 		var h block.Hash
 		if i < len(r.Accepted) {
 			h = hashes[r.Accepted[i]]
 		} else {
 			h = block.LeafHash(leaf)
 		}
-		ids = append(ids, h)
-		tree.Append(h, nil)
+		x.hashes = append(x.hashes, h)
+		l.tree.Append(h, nil)
 	}
-	h := &block.Header{
-		Version: block.HeaderVersion, Origin: origin, Height: height, Prev: prevID,
-		First: first, Size: tree.Size(), Root: tree.Root(), Time: r.Time,
+	x.header = &block.Header{
+		Version: block.HeaderVersion, Origin: origin, Height: height, Prev: l.prevID,
+		First: first, Size: l.tree.Size(), Root: l.tree.Root(), Time: r.Time,
 	}
-	head := h.Encode()
-	id := block.LeafHash(head)
-	tree.Append(id, nil)
-	leaves, ids = append(leaves, head), append(ids, id)
+	head := x.header.Encode()
+	l.prevID = block.LeafHash(head)
+	l.tree.Append(l.prevID, nil)
+	x.leaves, x.hashes = append(x.leaves, head), append(x.hashes, l.prevID)
+	x.commit = store.Commit{Height: height, Size: l.tree.Size(), Root: l.tree.Root(), Order: order.Sequence, Digest: order.Digest}
+	return x, nil
+}
 
-	c := store.Commit{Height: height, Size: tree.Size(), Root: tree.Root(), Order: order.Sequence, Digest: order.Digest}
-	if err := l.store.Append(leaves, ids, c); err != nil {
+// Commit makes the oldest executed block that is not durable so. Packs of accepted
+// committed statements go to the vault first. After an error the ledger must be closed
+// and opened again.
+func (l *Ledger) Commit(x *Executed) (*Block, error) {
+	l.mu.RLock()
+	err := l.broken
+	l.mu.RUnlock()
+	if err != nil {
+		return nil, fmt.Errorf("the ledger stopped earlier: %w", err)
+	}
+	b, err := l.commit(x)
+	if err != nil {
+		l.mu.Lock()
+		l.broken = err
+		l.mu.Unlock()
+	}
+	return b, err
+}
+
+func (l *Ledger) commit(x *Executed) (*Block, error) {
+	if err := l.keepPacks(x.inputs, x.result); err != nil {
 		return nil, err
 	}
-	if err := l.apply(h, r); err != nil {
+	if err := l.store.Append(x.leaves, x.hashes, x.commit); err != nil {
+		return nil, err
+	}
+	if err := l.apply(x.header, x.result); err != nil {
 		return nil, err
 	}
 	l.mu.Lock()
-	l.prev, l.prevID, l.last, l.pending = h, id, c, pending{}
+	l.prev, l.last = x.header, x.commit
+	l.executed = slices.DeleteFunc(l.executed, func(e *Executed) bool { return e == x })
 	l.mu.Unlock()
-	return &Block{h, block.Checkpoint{Origin: origin, Size: c.Size, Root: c.Root}, r}, nil
+	return &Block{x.header, block.Checkpoint{Origin: x.header.Origin, Size: x.commit.Size, Root: x.commit.Root}, x.result}, nil
 }
 
 // keepPacks moves the packs of accepted statements to the vault, which makes
@@ -298,7 +333,7 @@ func (l *Ledger) keepPacks(inputs []state.Input, r *state.Result) error {
 }
 
 // View calls fn with the state between two blocks: after the last one that was
-// executed, which Append may still be making durable. fn must not change or keep
+// executed, which Commit may still be making durable. fn must not change or keep
 // the state, nor call the ledger.
 func (l *Ledger) View(fn func(*state.State)) {
 	l.mu.RLock()
@@ -318,15 +353,8 @@ func (l *Ledger) Last() (block.Header, block.Checkpoint, Order) {
 // calls used is found, if it be in a block that is just being made durable. Only
 // a final checkpoint says that it is there to stay.
 func (l *Ledger) Logged(id signer.KeyID, q entry.Sequence) (index uint64, leaf []byte, ok bool) {
-	l.mu.RLock()
-	p := l.pending
-	l.mu.RUnlock()
-	if p.result != nil {
-		for _, s := range p.result.Sequences {
-			if s.KeyID == id && s.Sequence == q {
-				return s.Leaf, p.result.Leaves[s.Leaf-p.first], true
-			}
-		}
+	if index, leaf, ok := l.waiting(id, q); ok {
+		return index, leaf, true
 	}
 	index, ok, err := l.store.Lookup(id, q.Boot, q.Count)
 	if err != nil || !ok {
@@ -334,6 +362,20 @@ func (l *Ledger) Logged(id signer.KeyID, q entry.Sequence) (index uint64, leaf [
 	}
 	leaf, err = l.store.Leaf(index)
 	return index, leaf, err == nil
+}
+
+// waiting is Logged for the blocks that are not durable.
+func (l *Ledger) waiting(id signer.KeyID, q entry.Sequence) (index uint64, leaf []byte, ok bool) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for _, x := range l.executed {
+		for _, s := range x.result.Sequences {
+			if s.KeyID == id && s.Sequence == q {
+				return s.Leaf, x.result.Leaves[s.Leaf-x.first], true
+			}
+		}
+	}
+	return 0, nil, false
 }
 
 // Store gives the store, for what only reads: leaves, nodes, tiles.

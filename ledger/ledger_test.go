@@ -286,6 +286,50 @@ func TestAppendFailureStops(t *testing.T) {
 	check(t, l, c, 2)
 }
 
+// TestExecuteAhead executes blocks before those under them are durable. What is not
+// is found by its sequence number, and lost with the process.
+func TestExecuteAhead(t *testing.T) {
+	c := ledgertest.New(t, 4).Draw(street)
+	l, dir := create(t, c, store.Options{})
+	var ahead []*ledger.Executed
+	for _, b := range c.Blocks[1:4] {
+		inputs, hashes := b.Inputs()
+		x, err := l.Execute(inputs, hashes, orderOf(b))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ahead = append(ahead, x)
+	}
+	for i, x := range ahead[:2] {
+		for _, b := range c.Blocks[i+1 : 4] {
+			for _, q := range b.Result.Sequences {
+				want, _ := c.Leaf(q.Leaf)
+				if at, leaf, ok := l.Logged(q.KeyID, q.Sequence); !ok || at != q.Leaf || !bytes.Equal(leaf, want) {
+					t.Errorf("after %d commits, sequence number %v of block %d: leaf %d (%v), want %d", i, q.Sequence, b.Header.Height, at, ok, q.Leaf)
+				}
+			}
+		}
+		got, err := l.Commit(x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &ledger.Block{Header: c.Blocks[i+1].Header, Checkpoint: c.Blocks[i+1].Checkpoint, Result: c.Blocks[i+1].Result}
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmpopts.IgnoreUnexported(block.Header{})); diff != "" {
+			t.Fatalf("block %d (-drawn +committed)\n%s", i+1, diff)
+		}
+		if h, _, _ := l.Last(); h.Height != uint64(i+1) {
+			t.Errorf("the last durable block is %d, want %d", h.Height, i+1)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, dir, store.Options{})
+	check(t, l, c, 2)
+	appendBlock(t, l, c.Blocks[3])
+	check(t, l, c, 3)
+}
+
 // TestConcurrentReaders looks at state, last block and sequence numbers while
 // blocks are appended. What the state calls used is always found.
 func TestConcurrentReaders(t *testing.T) {

@@ -102,6 +102,15 @@ func (s *Store) Apply(b AppliedBlock) error {
 // which both go on. On an error everything stays pending.
 func (s *Store) Flush() error { return s.index.flush(s.derived.sync) }
 
+// Due reports whether half of what Append or Apply would flush by themselves is
+// pending: time for a flush that nobody waits for.
+func (s *Store) Due() bool {
+	x := s.index
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return x.writing == nil && (x.pending.blocks >= s.options.FlushBlocks/2 || x.pending.count() >= s.options.FlushChanges/2)
+}
+
 // Lookup returns the leaf that holds a key's statement of a sequence number.
 func (s *Store) Lookup(kid signer.KeyID, boot, count uint64) (leaf uint64, ok bool, err error) {
 	k := newSequenceKey(kid, boot, count)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,7 +11,6 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -329,7 +329,7 @@ func (c *changes) put(tx *bolt.Tx) error {
 	for k := range c.sequences {
 		sequences = append(sequences, k)
 	}
-	slices.SortFunc(sequences, func(a, b sequenceKey) int { return strings.Compare(string(a[:]), string(b[:])) })
+	slices.SortFunc(sequences, func(a, b sequenceKey) int { return bytes.Compare(a[:], b[:]) })
 	b := tx.Bucket(bucketSequence)
 	b.FillPercent = 0.8 // each key's numbers are appended to
 	for i := range sequences {
