@@ -236,19 +236,21 @@ func (l *Ledger) Execute(inputs []state.Input, hashes []block.Hash, order Order)
 	first := l.tree.Size()
 	x := &Executed{first: first, inputs: inputs}
 	l.mu.Lock()
-	height, origin, err := l.state.Height(), l.state.Charter().Origin, l.broken
-	if err == nil {
-		x.result, err = l.state.Execute(first, l.prevID, inputs)
+	if l.broken != nil {
+		defer l.mu.Unlock()
+		return nil, stopped(l.broken)
 	}
+	height, origin := l.state.Height(), l.state.Charter().Origin
+	r, err := l.state.Execute(first, l.prevID, inputs)
 	if err != nil {
+		defer l.mu.Unlock()
 		l.broken = err
-		l.mu.Unlock()
 		return nil, fmt.Errorf("block %d: %w", height, err)
 	}
+	x.result = r
 	l.executed = append(l.executed, x)
 	l.mu.Unlock()
 
-	r := x.result
 	x.leaves = make([][]byte, 0, len(r.Leaves)+len(r.Refusals)+1)
 	x.leaves = append(append(x.leaves, r.Leaves...), r.Refusals...)
 	x.hashes = make([]block.Hash, 0, cap(x.leaves))
@@ -282,7 +284,7 @@ func (l *Ledger) Commit(x *Executed) (*Block, error) {
 	err := l.broken
 	l.mu.RUnlock()
 	if err != nil {
-		return nil, fmt.Errorf("the ledger stopped earlier: %w", err)
+		return nil, stopped(err)
 	}
 	b, err := l.commit(x)
 	if err != nil {
@@ -292,6 +294,8 @@ func (l *Ledger) Commit(x *Executed) (*Block, error) {
 	}
 	return b, err
 }
+
+func stopped(err error) error { return fmt.Errorf("the ledger stopped earlier: %w", err) }
 
 func (l *Ledger) commit(x *Executed) (*Block, error) {
 	if err := l.keepPacks(x.inputs, x.result); err != nil {

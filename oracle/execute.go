@@ -84,18 +84,18 @@ func (n *Node) execute(ctx context.Context) error {
 				}
 				continue
 			}
-			s, err := n.seal(ctx, &c, ledger.Order{Sequence: d.seq, Digest: d.digest})
+			b, err := n.close(ctx, &c, ledger.Order{Sequence: d.seq, Digest: d.digest})
 			if ctx.Err() != nil {
 				return nil
 			}
 			if err != nil {
-				return fmt.Errorf("%w: block %d could not be written: %w", ErrHalted, n.height.Load(), err)
+				return fmt.Errorf("%w: block %d could not be executed: %w", ErrHalted, n.height.Load(), err)
 			}
 			c = collecting{clocks: make(map[signer.KeyID]bool)}
 			n.waiting.Store(0)
 			n.height.Store(n.readLimits(&limits))
 			select {
-			case n.sealed <- s:
+			case n.executed <- b:
 			case <-ctx.Done():
 				return nil
 			}
@@ -149,8 +149,17 @@ func (n *Node) clockOf(it *item) (height uint64, counts, is bool) {
 	return height, counts, is
 }
 
-// seal executes the block and makes it durable.
-func (n *Node) seal(ctx context.Context, c *collecting, order ledger.Order) (*sealed, error) {
+// executed is a block that is not durable yet, with the inputs it was made of, their
+// leaf hashes, and receipts that are owed already.
+type executed struct {
+	block   *ledger.Executed
+	inputs  []state.Input
+	hashes  []block.Hash
+	answers []answer
+}
+
+// close executes the block.
+func (n *Node) close(ctx context.Context, c *collecting, order ledger.Order) (*executed, error) {
 	n.late(c.items)
 	if err := n.fetchPacks(ctx, c.items); err != nil {
 		return nil, err
@@ -159,17 +168,53 @@ func (n *Node) seal(ctx context.Context, c *collecting, order ledger.Order) (*se
 	if err != nil {
 		return nil, err
 	}
-	inputs := make([]state.Input, len(items))
-	hashes := make([]block.Hash, len(items))
+	b := &executed{inputs: make([]state.Input, len(items)), hashes: make([]block.Hash, len(items)), answers: answers}
 	for i := range items {
-		inputs[i], hashes[i] = items[i].input, items[i].leaf
+		b.inputs[i], b.hashes[i] = items[i].input, items[i].leaf
 	}
-	b, err := n.ledger.Append(inputs, hashes, order)
-	if err != nil {
-		return nil, err
+	b.block, err = n.ledger.Execute(b.inputs, b.hashes, order)
+	return b, err
+}
+
+// seal makes blocks durable, beside the execution of the next one.
+func (n *Node) seal(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case x := <-n.executed:
+			b, err := n.ledger.Commit(x.block)
+			if err != nil {
+				return fmt.Errorf("%w: a block could not be written: %w", ErrHalted, err)
+			}
+			n.observe(Event{Block: b})
+			select {
+			case n.sealed <- &sealed{b.Header.Height, b.Checkpoint, append(x.answers, n.settle(b, x.inputs, x.hashes)...)}:
+			case <-ctx.Done():
+				return nil
+			}
+			if n.ledger.Store().Due() {
+				select {
+				case n.due <- struct{}{}:
+				default: // it is being written
+				}
+			}
+		}
 	}
-	n.observe(Event{Block: b})
-	return &sealed{b.Header.Height, b.Checkpoint, append(answers, n.settle(b, inputs, hashes)...)}, nil
+}
+
+// index has the store's index written before Commit would have to wait for it.
+func (n *Node) index(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-n.due:
+			if err := n.ledger.Store().Flush(); err != nil {
+				return fmt.Errorf("%w: %w", ErrHalted, err)
+			}
+		}
+	}
 }
 
 // unrepeated leaves out copies of statements that are on the ledger, or in the same

@@ -103,6 +103,7 @@ type Node struct {
 	policies map[*entry.OracleSet]*block.Policy
 
 	delivered chan *delivery
+	executed  chan *executed
 	nonsense  seldom // messages of the order; deliver's
 	sealed    chan *sealed
 	votes     chan []byte
@@ -114,6 +115,7 @@ type Node struct {
 	waiting atomic.Int64
 	height  atomic.Uint64
 	wish    chan struct{} // execute asks for a clock at once
+	due     chan struct{} // seal asks for the index to be written
 
 	final  atomic.Pointer[finality.Final]
 	halted atomic.Pointer[haltError]
@@ -154,7 +156,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 	n := &Node{
 		cfg: cfg, ledger: l, verifier: signer.NewVerifier(),
 		delivered: make(chan *delivery, 8), sealed: make(chan *sealed, 64),
-		wish: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
+		executed: make(chan *executed, 4), wish: make(chan struct{}, 1), due: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
 		caughtUp: make(chan struct{}),
 	}
 	n.counts.init()
@@ -250,7 +252,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 			}
 		})
 	}
-	for _, part := range []func(context.Context) error{n.listen, n.ingest.Run, n.deliver, n.execute, n.clock} {
+	for _, part := range []func(context.Context) error{n.listen, n.ingest.Run, n.deliver, n.execute, n.seal, n.index, n.clock} {
 		run(writing, part)
 	}
 	run(ctx, func(ctx context.Context) error { return n.conclude(ctx, begin) })

@@ -30,6 +30,12 @@ type item struct {
 // most, so a block's hold at most four times its limit.
 const hiddenSize = 16 << 10
 
+func (it *item) weigh() {
+	if it.hidden() {
+		it.size += hiddenSize
+	}
+}
+
 // hidden reports whether the statement is of a committed pack.
 func (it *item) hidden() bool {
 	if it.message != nil {
@@ -80,7 +86,16 @@ func (n *Node) deliver(ctx context.Context) error {
 func (n *Node) take(ctx context.Context, first uint64, msgs [][]byte) error {
 	out := make([]*delivery, len(msgs))
 	for i, m := range msgs {
-		out[i] = &delivery{seq: first + uint64(i), digest: sha256.Sum256(m)}
+		d := &delivery{seq: first + uint64(i), digest: sha256.Sum256(m)}
+		out[i] = d
+		if known := n.ingest.Recognise(m); known != nil {
+			d.items = make([]item, len(known))
+			for k, s := range known {
+				d.items[k] = item{leaf: s.Leaf, size: s.Size, input: *s.Input}
+				d.items[k].weigh()
+			}
+			continue
+		}
 		statements, err := ingest.ParseBundle(m)
 		if err != nil {
 			// Whoever may write to the order can write nonsense; it is in
@@ -90,14 +105,12 @@ func (n *Node) take(ctx context.Context, first uint64, msgs [][]byte) error {
 			}
 			continue
 		}
-		out[i].items = make([]item, len(statements))
+		d.items = make([]item, len(statements))
 		for k, s := range statements {
-			it := &out[i].items[k]
+			it := &d.items[k]
 			*it = item{leaf: block.LeafHash(s), size: len(s)}
 			n.open(it, s)
-			if it.hidden() {
-				it.size += hiddenSize
-			}
+			it.weigh()
 		}
 	}
 	n.verify(out)

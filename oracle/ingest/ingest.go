@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"maps"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,14 +75,16 @@ type Ingest struct {
 	hurry    chan struct{} // holds one: enough wait for a batch
 	queued   atomic.Int64  // bytes in queue
 	verifier *signer.Verifier
+	workers  chan struct{} // one for each core: batches being worked on
 	submits  chan struct{}
-	bundles  sync.Pool // of *[]byte, for bundles that were submitted
+	sent     sent
 
 	most, mostBytes int // flights
 
 	mu      sync.Mutex // guards the fields below
 	flights map[block.Hash]*Flight
-	held    int // bytes of the frames that flights refer to
+	opening map[sender]bool // what batches being worked on hold
+	held    int             // bytes of the frames that flights refer to
 	refused map[entry.Reason]uint64
 
 	dropped, duplicates, accepted atomic.Uint64
@@ -109,8 +112,11 @@ func New(c Config) *Ingest {
 		queue:    make(chan arrival, queueSize),
 		hurry:    make(chan struct{}, 1),
 		verifier: signer.NewVerifier(),
+		workers:  make(chan struct{}, runtime.GOMAXPROCS(0)),
 		submits:  make(chan struct{}, submitsOpen),
+		sent:     newSent(),
 		flights:  make(map[block.Hash]*Flight),
+		opening:  make(map[sender]bool),
 		refused:  make(map[entry.Reason]uint64),
 		most:     maxFlights, mostBytes: flightBytes,
 	}
@@ -152,6 +158,29 @@ func (g *Ingest) Take(leaf block.Hash) (*Flight, bool) {
 func (g *Ingest) forget(f *Flight) {
 	delete(g.flights, f.Leaf)
 	g.held -= f.size
+}
+
+// Recognise returns the statements of a message of the order that is a bundle of this
+// intake, in their order, or nil. They need not be read, hashed and verified again. A
+// bundle is recognised once.
+func (g *Ingest) Recognise(message []byte) []Known {
+	b := g.sent.take(message)
+	if b == nil {
+		return nil
+	}
+	defer g.sent.release(b)
+	out := make([]Known, len(b.part))
+	for i, o := range b.part {
+		out[i] = Known{o.Leaf, len(o.Statement), o.Input}
+	}
+	return out
+}
+
+// Known is a statement that was verified when it was taken in.
+type Known struct {
+	Leaf  block.Hash
+	Size  int // of the statement, in bytes
+	Input *state.Input
 }
 
 // Find returns the flight of a leaf and leaves it where it is.
@@ -212,11 +241,24 @@ func (g *Ingest) Run(ctx context.Context) error {
 		for i := range batch {
 			g.queued.Add(-int64(len(batch[i].frame)))
 		}
-		g.take(ctx, &wg, batch)
+		// As many batches at once as there are cores: the slower half of one batch does
+		// not keep the other core waiting, and a signature costs the less the more are
+		// verified together.
+		select {
+		case g.workers <- struct{}{}:
+		case <-ctx.Done():
+			return nil
+		}
+		work := slices.Clone(batch)
+		wg.Go(func() {
+			defer func() { <-g.workers }()
+			g.take(ctx, &wg, work)
+		})
 		if now := time.Now(); now.Sub(swept) > flightTime {
 			g.mu.Lock()
 			g.sweep(now)
 			g.mu.Unlock()
+			g.sent.sweep(now)
 			swept = now
 		}
 	}
@@ -246,8 +288,9 @@ func (g *Ingest) wait(ctx context.Context, next time.Time) bool {
 
 // take works through one batch.
 func (g *Ingest) take(ctx context.Context, wg *sync.WaitGroup, batch []arrival) {
-	flights := g.open(batch)
-	flights = g.verify(flights)
+	opened := g.open(batch)
+	defer g.close(opened)
+	flights := g.verify(opened)
 	flights = g.judge(flights)
 	for len(flights) > 0 {
 		n, size := 0, 1
@@ -302,43 +345,69 @@ func (g *Ingest) refuse(o *opening, reason entry.Reason) {
 	g.Refuse(o.Gateway, r)
 }
 
-// open reads the frames and passes over statements that are on their way.
+// sender is a statement and who sent it: a copy from another gateway's connection must
+// not stand in the way of the gateway's own.
+type sender struct {
+	gateway string
+	leaf    block.Hash
+}
+
+// open reads the frames and passes over statements that are on their way, or in a batch
+// that is being worked on. What it returns is closed when it is on its way, or refused.
 func (g *Ingest) open(batch []arrival) []*opening {
-	out := make([]*opening, 0, len(batch))
-	// A copy from another gateway's connection must not stand in the way of the
-	// gateway's own.
-	type sender struct {
-		gateway string
-		leaf    block.Hash
+	all := make([]opening, len(batch))
+	reasons := make([]entry.Reason, len(batch))
+	for i := range batch {
+		reasons[i] = all[i].read(batch[i])
 	}
-	inBatch := make(map[sender]bool, len(batch))
-	for _, a := range batch {
-		o := &opening{}
-		o.Gateway, o.size = a.gateway, len(a.frame)
-		f, err := wire.ParseFrame(a.frame)
-		if err != nil {
-			o.Leaf = block.LeafHash(a.frame)
-			reason := entry.ReasonMalformed
-			if errors.Is(err, wire.ErrTooLarge) {
-				reason = entry.ReasonTooLarge
-			}
-			g.refuse(o, reason)
-			continue
-		}
-		o.Statement, o.pack, o.Leaf = f.Statement, f.Pack, block.LeafHash(f.Statement)
-		from := sender{a.gateway, o.Leaf}
-		if _, ok := g.Find(o.Leaf); ok || inBatch[from] {
+	out := make([]*opening, 0, len(batch))
+	g.mu.Lock()
+	for i := range all {
+		o := &all[i]
+		from := sender{o.Gateway, o.Leaf}
+		switch {
+		case reasons[i] != "":
+		case g.flights[o.Leaf] != nil || g.opening[from]:
 			g.duplicates.Add(1)
-			continue
+		default:
+			g.opening[from] = true
+			out = append(out, o)
 		}
-		if o.message, err = signer.Parse(f.Statement); err != nil {
-			g.refuse(o, entry.ReasonMalformed)
-			continue
+	}
+	g.mu.Unlock()
+	for i := range all {
+		if reasons[i] != "" {
+			g.refuse(&all[i], reasons[i])
 		}
-		inBatch[from] = true
-		out = append(out, o)
 	}
 	return out
+}
+
+// close ends what open began.
+func (g *Ingest) close(opened []*opening) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, o := range opened {
+		delete(g.opening, sender{o.Gateway, o.Leaf})
+	}
+}
+
+// read reads a frame as far as that can be done without keys.
+func (o *opening) read(a arrival) entry.Reason {
+	o.Gateway, o.size = a.gateway, len(a.frame)
+	f, err := wire.ParseFrame(a.frame)
+	if err != nil {
+		o.Leaf = block.LeafHash(a.frame)
+		if errors.Is(err, wire.ErrTooLarge) {
+			return entry.ReasonTooLarge
+		}
+		return entry.ReasonMalformed
+	}
+	o.Statement, o.pack, o.Leaf = f.Statement, f.Pack, block.LeafHash(f.Statement)
+	if o.message, err = signer.Parse(f.Statement); err != nil {
+		return entry.ReasonMalformed
+	}
+	return ""
 }
 
 // verify checks keys, whose they are, and all signatures at once.
@@ -367,7 +436,7 @@ func (g *Ingest) verify(in []*opening) []*opening {
 			g.refuse(o, reasons[i])
 		}
 	}
-	g.verifier.VerifyAll(jobs)
+	g.verifier.VerifyBatch(jobs)
 	out := known[:0]
 	for i, o := range known {
 		if jobs[i].Err != nil {
@@ -377,24 +446,10 @@ func (g *Ingest) verify(in []*opening) []*opening {
 		o.Input = &state.Input{Opened: jobs[i].Opened, Pack: o.pack}
 		out = append(out, o)
 	}
-	readAll(out)
-	return out
-}
-
-// readAll reads the statements on all cores, before the state is asked.
-func readAll(list []*opening) {
-	const least = 32 // fewer are not worth a goroutine
-	shares := max(1, min(runtime.GOMAXPROCS(0), len(list)/least))
-	var wg sync.WaitGroup
-	for i := range shares {
-		share := list[i*len(list)/shares : (i+1)*len(list)/shares]
-		wg.Go(func() {
-			for _, o := range share {
-				o.Input.Read()
-			}
-		})
+	for _, o := range out {
+		o.Input.Read() // before the state is asked
 	}
-	wg.Wait()
+	return out
 }
 
 // judge asks the rules, and answers what is on the ledger already.
@@ -434,13 +489,9 @@ func (g *Ingest) submit(ctx context.Context, part []*opening) {
 		for i, o := range part {
 			statements[i] = o.Statement
 		}
-		b, _ := g.bundles.Get().(*[]byte)
-		if b == nil {
-			b = new([]byte)
-		}
-		*b = appendBundle((*b)[:0], statements)
-		err = g.Submit(ctx, *b)
-		g.bundles.Put(b)
+		b := g.sent.add(part, statements)
+		err = g.Submit(ctx, b.bytes)
+		g.sent.release(b)
 	}
 	if err != nil {
 		for _, o := range part {
