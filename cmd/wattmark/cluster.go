@@ -208,11 +208,9 @@ func (c *cluster) admitOperators() error {
 		if err != nil {
 			return err
 		}
-		r := route{
-			URL: c.broker.NATSURL(), Roots: files.Roots, Certificate: files.Certificate, Key: files.Key,
-			Inbox: oracle.InboxPrefix(origin, oracleName(i)),
-		}
-		if err := r.write(c.oracleDir(i)); err != nil {
+		r := broker.RouteTo([]string{c.broker.NATSURL()}, files, oracle.InboxPrefix(origin, oracleName(i)))
+		r.Authority = filepath.Join(c.dir, "pki")
+		if err := r.Write(c.oracleDir(i)); err != nil {
 			return err
 		}
 	}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -96,26 +94,6 @@ func (m *member) sign(typ string, payload []byte) ([]byte, error) {
 	return nil, fmt.Errorf("the key in %s is of no oracle of %s: give the directory of an oracle that founded it", path, m.charter.Origin)
 }
 
-// routeFile says beside an oracle's keys how its operator reaches the broker.
-const routeFile = "broker.json"
-
-// route is a way to the broker, with files in PEM.
-type route struct {
-	URL         string `json:"url"`
-	Roots       string `json:"roots"`
-	Certificate string `json:"certificate"`
-	Key         string `json:"key"`
-	Inbox       string `json:"inbox"` // what inboxes begin with
-}
-
-func (r *route) write(dir string) error {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	return writeFile(filepath.Join(dir, routeFile), append(b, '\n'))
-}
-
 // link is a connection to the broker with an oracle's rights.
 type link struct {
 	conn  *nats.Conn
@@ -127,21 +105,11 @@ const connectWithin = 10 * time.Second
 
 // connect opens the way that the oracle's directory tells.
 func (m *member) connect(ctx context.Context) (*link, error) {
-	path := filepath.Join(m.dir, routeFile)
-	b, err := readLimited(path, 1<<16)
+	r, err := broker.ReadRoute(m.dir)
 	if err != nil {
 		return nil, fmt.Errorf("how to reach the broker: %w: is the oracle running? Off line: --out FILE, and 'wattmark member submit FILE' where it runs", err)
 	}
-	var r route
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	cert, roots, err := broker.Files{Roots: r.Roots, Certificate: r.Certificate, Key: r.Key}.Load()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := nats.Connect(r.URL, nats.Timeout(connectWithin), nats.NoReconnect(), nats.CustomInboxPrefix(r.Inbox),
-		nats.Secure(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}))
+	conn, err := r.Connect(nats.Timeout(connectWithin), nats.NoReconnect())
 	if err != nil {
 		return nil, fmt.Errorf("connecting to the broker at %s: %w: is the oracle running? Off line: --out FILE, and 'wattmark member submit FILE' where it runs", r.URL, err)
 	}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
+	"wattmark/oracle"
+	"wattmark/oracle/broker"
+	"wattmark/oracle/wire"
+)
+
+// openBroker starts the embedded broker, or makes sure that there is a way to the servers.
+func (d *daemon) openBroker(context.Context) error {
+	if d.file.Broker.external() {
+		if _, err := os.Stat(d.file.files().Certificate); err != nil {
+			return fmt.Errorf("this oracle's certificate for the broker: %w: it comes with the charter, or set broker.certificate, certificate_key and roots", err)
+		}
+		return d.route(d.file.Broker.Servers, d.file.files()).Write(string(d.file.state()))
+	}
+	s, origin := d.file.state(), d.agreed.charter.Origin
+	cfg := broker.Config{
+		StoreDir: s.file("broker"), ClientListen: d.file.Broker.NATS, MQTTListen: d.file.Broker.MQTT,
+		MaxStore: int64(d.file.Broker.MaxStore), Log: d.log,
+	}
+	var pki *broker.PKI
+	var err error
+	if d.file.Broker.Certificate != "" {
+		cfg.Certificate, cfg.Roots, err = d.file.files().Load()
+	} else if pki, err = broker.OpenPKI(s.file("pki"), time.Now()); err == nil {
+		var files broker.Files
+		if files, err = pki.Server(time.Now(), d.file.Broker.Hosts...); err == nil {
+			cfg.Certificate, cfg.Roots, err = files.Load()
+		}
+	}
+	if err != nil {
+		return err
+	}
+	// Who is enrolled is not known before the ledger is open: followGateways says it.
+	cfg.Gateways = []broker.Gateway{oracle.BootstrapRights(origin)}
+	for i, o := range d.agreed.charter.Oracles {
+		cfg.Oracles = append(cfg.Oracles, oracle.OracleRights(origin, o.Name, i))
+	}
+	if d.broker, err = broker.Start(cfg); err != nil {
+		return err
+	}
+	d.log.Info("started the broker", "mqtt", d.broker.MQTTURL(), "nats", d.broker.NATSURL())
+	return d.writeRoute(pki)
+}
+
+// writeRoute leaves beside the keys how the operator reaches the embedded broker.
+func (d *daemon) writeRoute(pki *broker.PKI) error {
+	if d.broker.NATSURL() == "" {
+		return nil // it is reached from this process only
+	}
+	s, origin, name := d.file.state(), d.agreed.charter.Origin, d.agreed.own.Oracle.Name
+	files := broker.Files{Certificate: s.file("tls.pem"), Key: s.file(tlsKeyFile), Roots: s.file("roots.pem")}
+	if pki != nil {
+		var err error
+		if files, err = pki.Oracle(time.Now(), wire.ShortName(origin), oracle.CertificateName(name)); err != nil {
+			return err
+		}
+	}
+	return d.route([]string{d.broker.NATSURL()}, files).Write(string(s))
+}
+
+// route is this oracle's way to servers, for its operator.
+func (d *daemon) route(servers []string, files broker.Files) *broker.Route {
+	r := broker.RouteTo(servers, files, oracle.InboxPrefix(d.agreed.charter.Origin, d.agreed.own.Oracle.Name))
+	if pki := d.file.state().file("pki"); exists(pki) {
+		r.Authority = pki
+	}
+	return r
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// connect opens a connection to the broker, in this process or to its servers.
+func (d *daemon) connect() (*nats.Conn, error) {
+	if d.broker != nil {
+		return d.broker.Conn()
+	}
+	opts := append(broker.Patient(), nats.Timeout(5*time.Second), nats.RetryOnFailedConnect(true),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				d.log.Warn("lost a connection to the broker", "error", err)
+			}
+		}),
+		nats.ReconnectHandler(func(c *nats.Conn) { d.log.Info("connected to the broker again", "server", c.ConnectedUrlRedacted()) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			d.log.Warn("the broker refused something", "error", err)
+		}))
+	conn, err := d.route(d.file.Broker.Servers, d.file.files()).Connect(opts...)
+	if err != nil {
+		var unknown *tls.CertificateVerificationError
+		if errors.As(err, &unknown) {
+			err = fmt.Errorf("%w: it is not of the authority in %s", err, d.file.files().Roots)
+		}
+		return nil, fmt.Errorf("connecting to the broker: %w", err)
+	}
+	return conn, nil
+}
+
+// followGateways gives those their rights at the embedded broker who are enrolled on the
+// ledger, and takes them from those whose key has ended.
+func (d *daemon) followGateways(ctx context.Context) {
+	if d.broker == nil {
+		return // whoever runs the servers does so: wattmark-oracle permissions
+	}
+	var had []string
+	for {
+		names, oracles := enrolled(d.node)
+		if !slices.Equal(names, had) {
+			if err := d.broker.SetGateways(rightsOf(d.agreed.charter.Origin, names, len(oracles))); err != nil {
+				d.log.Error("did not change who may connect", "gateways", len(names), "error", err)
+			} else {
+				d.log.Info("changed who may connect", "gateways", len(names))
+				had = names
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-d.changed:
+		}
+	}
+}
+
+// enrolled returns the names of the gateways that have a key, sorted, and the oracles.
+func enrolled(n *oracle.Node) (names []string, oracles []entry.OracleKeys) {
+	n.Ledger().View(func(s *state.State) {
+		for _, k := range s.Keys() {
+			if k.Revoked == 0 {
+				names = append(names, k.Gateway)
+			}
+		}
+		oracles = s.Oracles().Oracles
+	})
+	slices.Sort(names)
+	return slices.Compact(names), oracles
+}
+
+func rightsOf(origin string, gateways []string, oracles int) []broker.Gateway {
+	list := []broker.Gateway{oracle.BootstrapRights(origin)}
+	for _, name := range gateways {
+		list = append(list, oracle.GatewayRights(origin, name, oracles))
+	}
+	return list
+}

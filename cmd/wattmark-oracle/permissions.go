@@ -1,0 +1,102 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"wattmark/ledger"
+	"wattmark/ledger/store"
+	"wattmark/oracle"
+	"wattmark/oracle/broker"
+	"wattmark/oracle/wire"
+)
+
+func newPermissions() *cobra.Command {
+	var sites []string
+	var out string
+	c := &cobra.Command{
+		Use:   "permissions",
+		Short: "Write who may do what at a cluster's servers, as the ledger says",
+		Long: `Permissions writes the file that the configuration of a NATS cluster includes
+(deploy/nats): every gateway with a key on the ledger, on its own subjects; every
+oracle of the charter; and each site named, a leaf node, for its gateways. Where
+a file is there already and says the same it is left alone, so that a timer can
+run it and reload the servers when it has changed.
+
+Exit status: 0 written or the same, 1 failed, 2 wrong usage.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			name, err := cmd.Flags().GetString("config")
+			if err != nil {
+				return err
+			}
+			f, err := readFile(name)
+			if err != nil {
+				return &failure{err}
+			}
+			b, err := f.state().authorization(sites)
+			if err != nil {
+				return failed(err)
+			}
+			if out == "" {
+				_, err := cmd.OutOrStdout().Write(b)
+				return failed(err)
+			}
+			if have, err := read(out); err == nil && string(have) == string(b) {
+				return nil
+			}
+			return failed(writeFile(out, b, 0o644))
+		},
+	}
+	c.Flags().StringArrayVar(&sites, "site", nil, "a leaf node and its gateways, as `NAME=GATEWAY,GATEWAY`")
+	c.Flags().StringVar(&out, "out", "", "write to `FILE` instead of standard output")
+	return c
+}
+
+// authorization is what the ledger says of who may connect.
+func (s stateDir) authorization(sites []string) ([]byte, error) {
+	a, err := s.agreed()
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := store.OpenReader(string(s))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	lives, err := ledger.LivesOf(r, r.Size())
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, k := range lives.Keys {
+		if k.To == nil && !slices.Contains(names, k.Gateway) {
+			names = append(names, k.Gateway)
+		}
+	}
+	slices.Sort(names)
+	origin, n := a.charter.Origin, len(a.charter.Oracles)
+	var oracles []broker.Oracle
+	for i, o := range a.charter.Oracles {
+		oracles = append(oracles, oracle.OracleRights(origin, o.Name, i))
+	}
+	var leaves []broker.Site
+	for _, text := range sites {
+		name, list, ok := strings.Cut(text, "=")
+		if !ok {
+			return nil, fmt.Errorf("--site %q: write it as NAME=GATEWAY,GATEWAY", text)
+		}
+		site := broker.Site{Name: name, Identity: broker.SiteIdentity(wire.ShortName(origin), name)}
+		for g := range strings.SplitSeq(list, ",") {
+			if !slices.Contains(names, g) {
+				return nil, fmt.Errorf("--site %s: no gateway %q has a key on this ledger", name, g)
+			}
+			site.Gateways = append(site.Gateways, oracle.GatewayRights(origin, g, n))
+		}
+		leaves = append(leaves, site)
+	}
+	return broker.Authorization(rightsOf(origin, names, n), oracles, leaves)
+}

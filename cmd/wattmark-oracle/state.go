@@ -1,0 +1,163 @@
+package main
+
+import (
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"wattmark/ledger/block"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/store"
+	"wattmark/oracle"
+	"wattmark/oracle/founding"
+	"wattmark/signer"
+	"wattmark/signer/keyfile"
+)
+
+// stateDir is an oracle's directory: its keys, what was agreed at the founding, the
+// ledger with its vault and, where the broker is embedded, streams and authority.
+type stateDir string
+
+// Files of the state directory.
+const (
+	requestFile    = "request"    // this oracle's own, as it was signed
+	foundingFile   = "founding"   // the charter that it was accepted with
+	acceptanceFile = "acceptance" // this oracle's signature of the charter's hash
+	tlsKeyFile     = "tls-key.pem"
+)
+
+// maxFile bounds what is read of files from other members.
+const maxFile = founding.MaxProposal
+
+func (s stateDir) file(name string) string { return filepath.Join(string(s), name) }
+
+func (s stateDir) keys() (oracle.Keys, error) { return oracle.LoadKeys(s.file("keys")) }
+
+// tlsKey loads the key with which this oracle reaches the broker, or makes it.
+func (s stateDir) tlsKey() (spki []byte, err error) {
+	k, err := keyfile.LoadOrCreate(s.file(tlsKeyFile), signer.ES256)
+	if err != nil {
+		return nil, fmt.Errorf("the key for TLS with the broker: %w", err)
+	}
+	return k.Public().SPKI()
+}
+
+// read reads a file of bounded size.
+func read(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, fmt.Errorf("%s has %d bytes, over the limit of %d", path, info.Size(), maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// ownRequest reads what this oracle asked with.
+func (s stateDir) ownRequest() (*founding.Request, error) {
+	b, err := read(s.file(requestFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: this oracle has not asked to be one: run wattmark-oracle init", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return founding.OpenRequest(b)
+}
+
+// agreed is what an oracle runs on.
+type agreed struct {
+	keys    oracle.Keys
+	own     *founding.Request
+	place   int // in the charter
+	charter *entry.Charter
+	digest  block.Hash
+	policy  *block.Policy
+}
+
+// agreed reads what was agreed on, and checks it: this oracle's keys are in the charter,
+// this oracle has signed that very charter, and the ledger begins with it.
+func (s stateDir) agreed() (*agreed, error) {
+	var a agreed
+	var err error
+	if a.own, err = s.ownRequest(); err != nil {
+		return nil, err
+	}
+	b, err := read(s.file(foundingFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: no charter was accepted here: bring the others' requests together with wattmark-oracle init --charter, and accept what comes of it", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := founding.OpenProposal(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.file(foundingFile), err)
+	}
+	if a.place, err = p.Place(a.own); err != nil {
+		return nil, err
+	}
+	a.charter, a.digest = p.Charter, p.Digest()
+	if a.keys, err = s.keys(); err != nil {
+		return nil, err
+	}
+	if !samePublic(a.keys.Public(a.own.Oracle.Name, a.charter.Origin), a.own.Oracle) {
+		return nil, fmt.Errorf("the keys in %s are not those that oracle %q asked with: bring the right ones back from the backup", s.file("keys"), a.own.Oracle.Name)
+	}
+	said, err := read(s.file(acceptanceFile))
+	if err == nil {
+		err = founding.OpenAcceptance(said, &a.own.Oracle, a.charter.Origin, a.digest)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: this oracle runs only on the charter that it has accepted: wattmark-oracle init --accept FILE", err)
+	}
+	a.policy, err = oracle.PolicyOf(a.charter)
+	return &a, err
+}
+
+func samePublic(a, b entry.OracleKeys) bool {
+	return a.Name == b.Name && string(a.Key) == string(b.Key) && a.Log == b.Log && a.Cosigner == b.Cosigner
+}
+
+// founded returns the hash of the ledger's leaf 0; ok is false where there is no ledger.
+func (s stateDir) founded() (digest block.Hash, ok bool, err error) {
+	if _, err := os.Stat(s.file("leaves")); errors.Is(err, fs.ErrNotExist) {
+		return digest, false, nil
+	}
+	r, _, err := store.OpenReader(string(s))
+	if err != nil {
+		return digest, false, err
+	}
+	defer r.Close()
+	if r.Size() == 0 {
+		return digest, false, nil
+	}
+	leaf, err := r.Leaf(0)
+	if err != nil {
+		return digest, false, err
+	}
+	return block.LeafHash(leaf), true, nil
+}
+
+// writePEM writes a certificate.
+func writePEM(path string, der []byte) error {
+	return writeFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644)
+}
+
+// writeFile writes a file so that it is there whole or not at all, also after a power cut.
+func writeFile(path string, content []byte, mode fs.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name())
+	_, err = f.Write(content)
+	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("writing %s: %w", path, err)
+	}
+	return os.Rename(f.Name(), path)
+}

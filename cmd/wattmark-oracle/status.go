@@ -1,0 +1,178 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"wattmark/ledger/store"
+)
+
+// statusSocket is where a running oracle says how it is, in the state directory.
+const statusSocket = "status.sock"
+
+// status is what status prints.
+type status struct {
+	Running bool   `json:"running"`
+	Oracle  string `json:"oracle"`
+	Ledger  string `json:"ledger"`
+	Version string `json:"version,omitempty"` // of the one that runs
+	Oracles int    `json:"oracles"`
+	Quorum  uint64 `json:"quorum"`
+	Height  uint64 `json:"height"` // of the last block that is durable here
+	Leaves  uint64 `json:"leaves"`
+	// Time is that of the last block; FinalHeight is the newest that is final, if one is
+	// known.
+	Time        string  `json:"time"`
+	FinalHeight *uint64 `json:"final_height,omitempty"`
+	CaughtUp    bool    `json:"caught_up"`
+	Gateways    int     `json:"gateways"`
+	Broker      string  `json:"broker,omitempty"`
+	Connected   bool    `json:"connected"`
+	Halted      string  `json:"halted,omitempty"`
+}
+
+func newStatus() *cobra.Command {
+	var asJSON bool
+	c := &cobra.Command{
+		Use:   "status",
+		Short: "Say how this oracle is",
+		Long: `Status asks the oracle that runs on this machine, and where none does it reads
+the ledger in the state directory.
+
+Exit status: 0 it runs and has not halted, 1 otherwise, 2 wrong usage.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			name, err := cmd.Flags().GetString("config")
+			if err != nil {
+				return err
+			}
+			f, err := readFile(name)
+			if err != nil {
+				return &failure{err}
+			}
+			s, err := f.state().status(cmd.Context())
+			if err != nil {
+				return failed(err)
+			}
+			if asJSON {
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
+			} else {
+				err = s.print(cmd.OutOrStdout())
+			}
+			switch {
+			case err != nil:
+			case s.Halted != "":
+				err = fmt.Errorf("it has halted: %s", s.Halted)
+			case !s.Running:
+				err = errors.New("it does not run")
+			}
+			return failed(err)
+		},
+	}
+	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
+	return c
+}
+
+// maxStatus bounds an answer, in bytes.
+const maxStatus = 64 << 10
+
+// status asks the running oracle, or reads what it has left.
+func (s stateDir) status(ctx context.Context) (*status, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	client := http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", s.file(statusSocket))
+	}}}
+	defer client.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://oracle/status", nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := client.Do(req)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED) {
+		return s.left()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("asking the oracle: %w", err)
+	}
+	defer res.Body.Close()
+	var st status
+	if err := json.NewDecoder(io.LimitReader(res.Body, maxStatus)).Decode(&st); err != nil {
+		return nil, fmt.Errorf("asking the oracle: %w", err)
+	}
+	return &st, nil
+}
+
+// left is the status of an oracle that does not run.
+func (s stateDir) left() (*status, error) {
+	a, err := s.agreed()
+	if err != nil {
+		return nil, err
+	}
+	st := &status{Oracle: a.own.Oracle.Name, Ledger: a.charter.Origin, Oracles: len(a.charter.Oracles), Quorum: a.charter.Quorum}
+	r, _, err := store.OpenReader(string(s))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	if last, ok := r.Last(); ok {
+		st.Height, st.Leaves = last.Height, last.Size
+	}
+	if _, height, ok, err := r.Final(); err == nil && ok {
+		st.FinalHeight = &height
+	}
+	return st, nil
+}
+
+// serveStatus answers status.
+func (d *daemon) serveStatus(w http.ResponseWriter, _ *http.Request) {
+	h, cp, _ := d.node.Ledger().Last()
+	names, oracles := enrolled(d.node)
+	st := status{
+		Running: true, Oracle: d.agreed.own.Oracle.Name, Ledger: d.agreed.charter.Origin, Version: programVersion(),
+		Oracles: len(oracles), Quorum: d.agreed.charter.Quorum, Height: h.Height, Leaves: cp.Size,
+		Time: time.UnixMilli(h.Time).UTC().Format(time.RFC3339), CaughtUp: d.node.CaughtUp(), Gateways: len(names),
+		Broker: d.servers(), Connected: d.conns[0].IsConnected(),
+	}
+	if f := d.node.Final(); f != nil {
+		st.FinalHeight = &f.Height
+	}
+	if err := d.node.Halted(); err != nil {
+		st.Halted = err.Error()
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(st); err != nil {
+		d.log.Debug("did not say how it is", "error", err)
+	}
+}
+
+func (s *status) print(w io.Writer) error {
+	state := "does not run"
+	switch {
+	case s.Halted != "":
+		state = "HALTED: writes nothing, serves reads"
+	case s.Running && !s.Connected:
+		state = "runs, without the broker"
+	case s.Running && !s.CaughtUp:
+		state = "runs, and is catching up"
+	case s.Running:
+		state = "runs"
+	}
+	final := "none known"
+	if s.FinalHeight != nil {
+		final = fmt.Sprintf("block %d", *s.FinalHeight)
+	}
+	_, err := fmt.Fprintf(w, "%s\n  oracle    %s, one of %d; %d make a block final\n  ledger    %s\n  last      block %d, %d leaves, %s\n  final     %s\n  gateways  %d\n  broker    %s\n",
+		state, s.Oracle, s.Oracles, s.Quorum, s.Ledger, s.Height, s.Leaves, s.Time, final, s.Gateways, s.Broker)
+	return err
+}
