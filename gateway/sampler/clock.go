@@ -25,11 +25,12 @@ type kernel struct {
 	time      func() (synced bool, most time.Duration)
 	battery   func() bool
 	monotonic func() time.Duration
+	alarms    bool // it has timers that know the wall's time
 }
 
 // NewMachineClock returns the machine's clock.
 func NewMachineClock() *MachineClock {
-	return &MachineClock{kernel: kernel{kernelTime, setFromBattery, hardware.Monotonic}}
+	return &MachineClock{kernel: kernel{kernelTime, setFromBattery, hardware.Monotonic, true}}
 }
 
 // Now returns the wall's time in UTC.
@@ -41,7 +42,7 @@ func (c *MachineClock) Monotonic() time.Duration { return c.kernel.monotonic() }
 // After sends the time once d has passed.
 func (c *MachineClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// recheck is how long Every relies on a timer before it looks at the wall's clock,
+// recheck is how long Every relies on an ordinary timer before it looks at the wall's clock,
 // which somebody may have set.
 const recheck = 5 * time.Second
 
@@ -50,6 +51,11 @@ func (c *MachineClock) Every(ctx context.Context, period, offset time.Duration) 
 	ch := make(chan time.Time)
 	go func() {
 		defer close(ch)
+		bell := new(alarm)
+		if c.kernel.alarms {
+			bell = newAlarm(ctx)
+		}
+		defer bell.close()
 		next := nextDue(time.Now(), period, offset)
 		for {
 			now := time.Now()
@@ -59,7 +65,7 @@ func (c *MachineClock) Every(ctx context.Context, period, offset time.Duration) 
 				continue
 			}
 			if left > 0 {
-				if !sleep(ctx, min(left, recheck)) {
+				if !bell.sleep(ctx, next) {
 					return
 				}
 				continue

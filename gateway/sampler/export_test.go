@@ -18,5 +18,12 @@ var MassFlowOf = massFlow
 
 // KernelClock is a machine's clock that asks these functions.
 func KernelClock(ntp func() (bool, time.Duration), battery func() bool, monotonic func() time.Duration) *MachineClock {
-	return &MachineClock{kernel: kernel{ntp, battery, monotonic}}
+	return &MachineClock{kernel: kernel{ntp, battery, monotonic, false}}
+}
+
+// TimerClock returns the machine's clock with timers that synctest moves.
+func TimerClock() *MachineClock {
+	c := NewMachineClock()
+	c.kernel.alarms = false
+	return c
 }

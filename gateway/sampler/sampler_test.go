@@ -23,7 +23,7 @@ type clock struct {
 	shift time.Duration // by which the wall's clock was moved
 }
 
-func newClock() *clock { return &clock{sampler.NewMachineClock(), time.Now(), 0} }
+func newClock() *clock { return &clock{sampler.TimerClock(), time.Now(), 0} }
 
 func (c *clock) Now() time.Time           { return c.MachineClock.Now().Add(c.shift) }
 func (c *clock) Monotonic() time.Duration { return time.Since(c.start) }
@@ -523,5 +523,25 @@ func TestMachineClock(t *testing.T) {
 	}
 	if c.Monotonic() <= 0 || c.Uncertainty() < 0 {
 		t.Errorf("monotonic %s, uncertainty %s", c.Monotonic(), c.Uncertainty())
+	}
+}
+
+// The machine's clock rings at whole periods of the wall's clock, not before, and ends
+// with its context.
+func TestMachineClockRings(t *testing.T) {
+	c := sampler.NewMachineClock()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	times := c.Every(ctx, time.Second, 0)
+	before := c.Now()
+	for range 2 {
+		due := <-times
+		if now := c.Now(); due.Nanosecond() != 0 || now.Before(due) || !due.After(before) {
+			t.Errorf("at %s it rang for %s, after %s", now, due, before)
+		}
+		before = due
+	}
+	cancel()
+	for range times { // one may be on its way
 	}
 }
