@@ -33,7 +33,10 @@ type Body interface {
 
 // bodies makes an empty body of each kind of outcome that has one. A kind that is
 // not here is not known, and its leaves are refused.
-var bodies = map[string]func() Body{}
+var bodies = map[string]func() Body{
+	OutcomeCleared: func() Body { return new(Cleared) },
+	OutcomeSettled: func() Body { return new(Settled) },
+}
 
 // Bodied returns the outcome that says body. It returns an error if body is not
 // well-formed or too long.

@@ -161,6 +161,10 @@ func (r *Reference) check() error {
 // calibrationSuffix follows a channel's name in the record that names its calibration.
 const calibrationSuffix = ".calibration"
 
+// ReplacesName is the name, behind the base name, of the record by which a pack takes
+// the place of another: its text is [CalibrationText] of that statement's identity.
+const ReplacesName = "replaces"
+
 // CalibrationName is the name of the record that says which calibration a channel's
 // values were made with; its text is [CalibrationText] of the statement's identity.
 func CalibrationName(channel string) string { return channel + calibrationSuffix }

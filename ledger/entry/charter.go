@@ -11,6 +11,16 @@ const (
 
 	// ParamSnapshotBlocks is every how many blocks the state's digest enters the log.
 	ParamSnapshotBlocks = "snapshot_blocks"
+
+	// The calendar of the market, in seconds: see ledger/market.Calendar.
+	ParamMarketAhead    = "market_ahead_s"    // how long before an interval orders are taken
+	ParamMarketLead     = "market_lead_s"     // how long before it its gate closes
+	ParamMarketNotice   = "market_notice_s"   // how long before its first interval a tariff takes effect
+	ParamMarketR0       = "market_r0_s"       // deadlines of runs, from the start of the interval's UTC day
+	ParamMarketR1       = "market_r1_s"       //
+	ParamMarketRF       = "market_rf_s"       //
+	ParamMarketRegister = "market_register_s" // how long behind an interval's start a register is its own
+	ParamMarketRolling  = "market_rolling"    // 1: runs count from the interval itself
 )
 
 // Charter is what the members of a consortium agreed on before the first block:

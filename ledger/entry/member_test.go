@@ -2,7 +2,11 @@ package entry_test
 
 import (
 	"bytes"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -84,4 +88,22 @@ func FuzzParseMember(f *testing.F) {
 			}
 		}
 	})
+}
+
+// readSeeds returns the bytes of a file's vectors for fuzzing.
+func readSeeds(file string) (out [][]byte) {
+	b, err := os.ReadFile(filepath.Join("testdata", file))
+	if err != nil {
+		return nil
+	}
+	var list []vector
+	if json.Unmarshal(b, &list) != nil {
+		return nil
+	}
+	for _, v := range list {
+		if b, err := hex.DecodeString(v.CBOR); err == nil {
+			out = append(out, b)
+		}
+	}
+	return out
 }

@@ -34,6 +34,12 @@ const (
 	ReasonForgotten          Reason = "forgotten"
 	ReasonUnknownMotion      Reason = "unknown_motion"
 	ReasonOtherOracles       Reason = "other_oracles"
+	// Of the market. Their outcomes name the field at fault as detail.
+	ReasonUnknownZone   Reason = "unknown_zone"
+	ReasonGateClosed    Reason = "gate_closed"
+	ReasonWrongInterval Reason = "wrong_interval"
+	ReasonBadOrder      Reason = "bad_order"
+	ReasonUnknownLine   Reason = "unknown_line"
 )
 
 // Reasons lists every reason.
@@ -43,7 +49,8 @@ func Reasons() []Reason {
 		ReasonUnknownPoint, ReasonWrongMode, ReasonPackMissing, ReasonPackMismatch, ReasonBadPayload,
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting,
 		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable,
-		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles}
+		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles,
+		ReasonUnknownZone, ReasonGateClosed, ReasonWrongInterval, ReasonBadOrder, ReasonUnknownLine}
 }
 
 // Logged reports whether a refusal for this reason leaves an outcome in the
@@ -108,6 +115,16 @@ func (r Reason) Remedy() string {
 		return "no such motion waits for votes: look at wattmark ledger proposals"
 	case ReasonOtherOracles:
 		return "the oracle set that it would replace is not the one in force, or a key of it has another use: propose it again"
+	case ReasonUnknownZone:
+		return "the zone has no tariff, or is not the member's: look at wattmark member list"
+	case ReasonGateClosed:
+		return "orders for this interval are not taken now: look when its gate closes"
+	case ReasonWrongInterval:
+		return "it is too early or too late for this interval"
+	case ReasonBadOrder:
+		return "the field named is outside what the market takes"
+	case ReasonUnknownLine:
+		return "the member has no invoiced line for this interval"
 	}
 	return "ask the operator of the oracle"
 }

@@ -39,8 +39,9 @@ type Calendar struct {
 	Sealed bool
 	Reveal int64
 	// Runs are the deadlines of R0, R1 and RF, counted from the start of the
-	// interval's UTC day.
-	Runs [RF + 1]int64
+	// interval's UTC day, or where Rolling from the start of the interval itself.
+	Runs    [RF + 1]int64
+	Rolling bool
 }
 
 const day = unit.IntervalSeconds * unit.IntervalsPerDay
@@ -56,6 +57,9 @@ func DefaultCalendar() Calendar {
 func (c *Calendar) Check() error {
 	const most = 3653 * day
 	last := int64(day) // the last interval of the day must be over before R0
+	if c.Rolling {
+		last = unit.IntervalSeconds
+	}
 	for i, at := range c.Runs {
 		name := where{"runs", i}.String()
 		if err := within(top, name, at, last, most); err != nil {
@@ -82,7 +86,13 @@ func (c *Calendar) Beacon(i unit.Interval) int64 {
 }
 
 // Due returns the deadline of a run.
-func (c *Calendar) Due(i unit.Interval, r Run) int64 { return (i.Day().Start() + c.Runs[r]) * 1000 }
+func (c *Calendar) Due(i unit.Interval, r Run) int64 {
+	from := i.Day()
+	if c.Rolling {
+		from = i
+	}
+	return (from.Start() + c.Runs[r]) * 1000
+}
 
 // Takes returns a [*Fault] of the field interval unless a block of that time may hold
 // an order for the interval, or where orders are sealed, the seal of one.

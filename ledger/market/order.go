@@ -143,6 +143,16 @@ type Book struct {
 // side, or returns a [*Fault] and changes nothing. Whether the calendar takes it is
 // asked of [Calendar.Takes] or [Calendar.TakesOpened] before.
 func (b *Book) Place(o Order, p *Party) error {
+	if err := b.Check(&o, p); err != nil {
+		return err
+	}
+	b.Restore(o)
+	return nil
+}
+
+// Check returns the [*Fault] for which Place would refuse the order, and changes
+// nothing.
+func (b *Book) Check(o *Order, p *Party) error {
 	switch {
 	case o.Zone != b.Zone:
 		return top.fault("zone", "%q is not the book's, %q", o.Zone, b.Zone)
@@ -161,19 +171,26 @@ func (b *Book) Place(o Order, p *Party) error {
 	if err := o.check(p); err != nil {
 		return err
 	}
-	if err := b.checkCrossing(&o); err != nil {
+	if err := b.checkCrossing(o); err != nil {
 		return err
 	}
 	if n := b.steps[o.Side] - replaced + len(o.Steps); n > MaxOrders {
 		return top.fault("steps", "the book holds %d on this side, and takes at most %d", b.steps[o.Side]-replaced, MaxOrders)
 	}
-	b.steps[o.Side] += len(o.Steps) - replaced
-	if there {
-		b.orders[at] = o
-	} else {
-		b.orders = slices.Insert(b.orders, at, o)
-	}
 	return nil
+}
+
+// Restore puts an order into the book that was checked before: one of [Book.Orders] of
+// the same book, in any order of them.
+func (b *Book) Restore(o Order) {
+	at, there := b.find(o.Member, o.Side)
+	b.steps[o.Side] += len(o.Steps)
+	if there {
+		b.steps[o.Side] -= len(b.orders[at].Steps)
+		b.orders[at] = o
+		return
+	}
+	b.orders = slices.Insert(b.orders, at, o)
 }
 
 func (b *Book) find(member string, side Side) (int, bool) {

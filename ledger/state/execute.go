@@ -93,7 +93,7 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []m
 		}
 		if r.Reasons[i] != "" {
 			if r.Reasons[i].Logged() {
-				r.Refusals = append(r.Refusals, refusal(&inputs[i], r.Reasons[i]))
+				r.Refusals = append(r.Refusals, refusal(&inputs[i], r.Reasons[i], p.fault))
 			}
 			continue
 		}
@@ -114,8 +114,8 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []m
 	return r, due, nil
 }
 
-func refusal(in *Input, reason entry.Reason) []byte {
-	o := entry.Outcome{Kind: entry.OutcomeRefused, Hash: in.Hash, Code: string(reason)}
+func refusal(in *Input, reason entry.Reason, fault string) []byte {
+	o := entry.Outcome{Kind: entry.OutcomeRefused, Hash: in.Hash, Code: string(reason), Detail: fault}
 	if !in.Opened.IsZero() {
 		o.Hash = in.Opened.Message().Hash()
 	}
@@ -211,8 +211,15 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 			s.admitMember(p, leaf)
 		}
 		return out
-	case entry.TypeRelease:
-		s.publish(p, leaf)
+	case entry.TypeOrder:
+		s.number(p, leaf, r)
+		s.placeOrder(p)
+	case entry.TypeStanding:
+		s.number(p, leaf, r)
+		s.stand(p)
+	case entry.TypeDispute:
+		s.number(p, leaf, r)
+		s.openDispute(p, leaf)
 	case entry.TypeVote:
 		return s.vote(p)
 	case entry.TypeMotion, entry.TypeConsent:

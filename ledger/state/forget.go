@@ -35,6 +35,7 @@ func (s *State) enactForget(m *entry.Motion, leaf uint64) {
 		pt.Series[i] = series{Channel: pt.Series[i].Channel}
 	}
 	s.touch(pt)
+	s.forgetMetered(f.Subject)
 	s.forgotten = append(s.forgotten, f.Subject)
 }
 

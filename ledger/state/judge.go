@@ -28,7 +28,11 @@ type plan struct {
 	pack        *entry.Pack
 	calibration *entry.Calibration
 	member      *request.Member
-	release     *entry.Release
+	preimage    []byte // of a committed pack
+	order       *entry.Order
+	standing    *entry.Standing
+	dispute     *entry.Dispute
+	fault       string // the field at fault, of an entry of the market
 	opaque      bool
 	governed    bool     // takes effect when enough oracles have stated the same
 	shared      [32]byte // what they have in common: the SHA-256 of the payload
@@ -141,8 +145,12 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeRevocation(p)
 	case entry.TypeMember:
 		return s.judgeMember(p)
-	case entry.TypeRelease:
-		return s.judgeRelease(p)
+	case entry.TypeOrder:
+		return s.judgeOrder(p, now)
+	case entry.TypeStanding:
+		return s.judgeStanding(p, now)
+	case entry.TypeDispute:
+		return s.judgeDispute(p, now)
 	case entry.TypeVote:
 		return s.judgeVote(p)
 	case entry.TypeMotion:
@@ -225,7 +233,7 @@ func (s *State) readPack(p *plan, in *Input, replay bool) entry.Reason {
 	if in.pack.Base != p.claims.Subject+"/" {
 		return entry.ReasonBadPayload
 	}
-	p.pack = in.pack
+	p.pack, p.preimage = in.pack, in.Pack
 	return ""
 }
 

@@ -5,28 +5,43 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"wattmark/ledger/entry"
 	"wattmark/ledger/request"
+	"wattmark/ledger/unit"
 	"wattmark/signer"
 )
 
 // member is a member of a zone's market, as its newest admission has it.
 type member struct {
-	Member      string             `cbor:"1,keyasint"`
-	Zone        string             `cbor:"2,keyasint"`
-	Power       int64              `cbor:"3,keyasint"`
-	Renewable   bool               `cbor:"4,keyasint"`
-	Connections []entry.Connection `cbor:"5,keyasint"`
-	Admitted    uint64             `cbor:"6,keyasint"` // leaf of the newest admission
+	Member    string        `cbor:"1,keyasint"`
+	Zone      string        `cbor:"2,keyasint"`
+	Power     int64         `cbor:"3,keyasint"`
+	Renewable bool          `cbor:"4,keyasint"`
+	Metered   []metered     `cbor:"5,keyasint"` // by subject, then by time
+	Admitted  uint64        `cbor:"6,keyasint"` // leaf of the newest admission
+	From      unit.Interval `cbor:"7,keyasint"` // the first that it takes part in
+	Until     unit.Interval `cbor:"8,keyasint"` // the first that it does not any more, 0 for none
 }
+
+// metered is a metering point that settles a member for a time.
+type metered struct {
+	Subject string        `cbor:"1,keyasint"`
+	Import  string        `cbor:"2,keyasint"`
+	Export  string        `cbor:"3,keyasint,omitempty"`
+	From    unit.Interval `cbor:"4,keyasint"`
+	Until   unit.Interval `cbor:"5,keyasint,omitempty"` // 0 for one that is the member's now
+}
+
+func (c *metered) during(i unit.Interval) bool { return c.From <= i && (c.Until == 0 || i < c.Until) }
 
 func (m *member) storeKey() string { return "u" + m.Member }
 
 // connection is where a metering point's registers go.
 type connection struct {
 	member *member
-	index  int // in the member's connections
+	index  int // in Metered
 }
 
 // judgeMember lets one oracle admit a member that is new in all it has: its id, its
@@ -98,36 +113,65 @@ func (s *State) judgeConnection(c *entry.Connection) entry.Reason {
 func (s *State) admitMember(p *plan, leaf uint64) {
 	r := p.member
 	s.admitParty(RoleMember, r.Member, p.newKey, leaf)
+	from := s.nextInterval()
 	for i := range r.Connections {
-		if c, ok := s.connections[r.Connections[i].Subject]; ok && c.member.Member != r.Member {
-			s.disconnect(c)
+		if c, ok := s.connections[r.Connections[i].Subject]; ok {
+			s.disconnect(c, from)
 		}
 	}
-	if old := s.members[r.Member]; old != nil {
-		for i := range old.Connections {
-			delete(s.connections, old.Connections[i].Subject)
+	m := s.members[r.Member]
+	if m == nil {
+		m = &member{Member: r.Member}
+		s.members[m.Member] = m
+	}
+	for i := range m.Metered { // what it had and does not name any more
+		if c := &m.Metered[i]; c.Until == 0 {
+			s.disconnect(connection{m, i}, from)
 		}
 	}
-	m := &member{Member: r.Member, Zone: r.Zone, Power: r.Power, Renewable: r.Renewable, Connections: r.Connections, Admitted: leaf}
-	s.members[m.Member] = m
+	m.Zone, m.Power, m.Renewable, m.Admitted, m.From, m.Until = r.Zone, r.Power, r.Renewable, leaf, from, 0
+	for _, c := range r.Connections {
+		m.Metered = append(m.Metered, metered{Subject: c.Subject, Import: c.Import, Export: c.Export, From: from})
+	}
+	slices.SortStableFunc(m.Metered, func(a, b metered) int { return strings.Compare(a.Subject, b.Subject) })
 	s.connect(m)
 	s.touch(m)
 }
 
-// disconnect takes a metering point away from the member that had it.
-func (s *State) disconnect(c connection) {
-	m := *c.member
-	subject := m.Connections[c.index].Subject
-	m.Connections = slices.Delete(slices.Clone(m.Connections), c.index, c.index+1)
-	delete(s.connections, subject)
-	s.members[m.Member] = &m
-	s.connect(&m)
-	s.touch(&m)
+// nextInterval is the first interval that begins at or behind the block's time.
+func (s *State) nextInterval() unit.Interval {
+	at, err := unit.IntervalAt((s.meta.Time + 999) / 1000)
+	if err != nil {
+		return unit.LastInterval
+	}
+	if at.StartMilli() < s.meta.Time {
+		if at, err = at.Plus(1); err != nil {
+			return unit.LastInterval
+		}
+	}
+	return at
+}
+
+// disconnect ends a metering point's part in a member.
+func (s *State) disconnect(c connection, until unit.Interval) {
+	c.member.Metered[c.index].Until = until
+	delete(s.connections, c.member.Metered[c.index].Subject)
+	s.touch(c.member)
 }
 
 func (s *State) connect(m *member) {
-	for i := range m.Connections {
-		s.connections[m.Connections[i].Subject] = connection{m, i}
+	for i := range m.Metered {
+		if m.Metered[i].Until == 0 {
+			s.connections[m.Metered[i].Subject] = connection{m, i}
+		}
+	}
+}
+
+// leave ends a member's part in its zone: its key has ended.
+func (s *State) leave(id string) {
+	if m := s.members[id]; m != nil {
+		m.Until = s.nextInterval()
+		s.touch(m)
 	}
 }
 
@@ -148,13 +192,13 @@ func (s *State) checkMembers() error {
 		if s.partyNow(RoleMember, id) == nil {
 			return fmt.Errorf("member %q has no key", id)
 		}
-		for i := range m.Connections {
-			subject := m.Connections[i].Subject
-			if c, ok := s.connections[subject]; ok {
-				return fmt.Errorf("metering point %q is of the members %q and %q", subject, c.member.Member, id)
+		for i := range m.Metered {
+			subject := m.Metered[i].Subject
+			if s.points[subject] == nil {
+				return fmt.Errorf("member %q is metered by %q, which is not enrolled", id, subject)
 			}
-			if s.judgeConnection(&m.Connections[i]) != "" {
-				return fmt.Errorf("member %q is metered by %q, which is not enrolled so", id, subject)
+			if c, ok := s.connections[subject]; ok && m.Metered[i].Until == 0 {
+				return fmt.Errorf("metering point %q is of the members %q and %q", subject, c.member.Member, id)
 			}
 		}
 		s.connect(m)
@@ -181,7 +225,13 @@ func (s *State) Member(id string) (MemberInfo, bool) {
 		return MemberInfo{}, false
 	}
 	a := s.partyNow(RoleMember, id)
-	return MemberInfo{m.Member, m.Zone, m.Power, m.Renewable, m.Connections, a.public, m.Admitted, a.Revoked}, true
+	var now []entry.Connection
+	for i := range m.Metered {
+		if c := &m.Metered[i]; c.Until == 0 {
+			now = append(now, entry.Connection{Subject: c.Subject, Import: c.Import, Export: c.Export})
+		}
+	}
+	return MemberInfo{m.Member, m.Zone, m.Power, m.Renewable, now, a.public, m.Admitted, a.Revoked}, true
 }
 
 // Members returns all members by id as bytes.

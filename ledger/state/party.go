@@ -118,6 +118,9 @@ func (s *State) endParty(p *plan, leaf uint64) [][]byte {
 	if effective {
 		p.party.Revoked = leaf
 		s.touch(p.party)
+		if p.party.Role == RoleMember {
+			s.leave(p.party.Name)
+		}
 	}
 	return out
 }

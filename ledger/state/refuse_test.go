@@ -327,6 +327,8 @@ func TestRefusals(t *testing.T) {
 		entry.ReasonTooManyHoles: true, // TestTooManyHoles
 		entry.ReasonNotClaimable: true, // TestRequestsAreJudged
 		entry.ReasonForgotten:    true, // TestForget
+		// TestMarketRefusals has those of the market.
+		entry.ReasonUnknownZone: true, entry.ReasonGateClosed: true, entry.ReasonWrongInterval: true, entry.ReasonBadOrder: true, entry.ReasonUnknownLine: true,
 	}
 	for _, tt := range refusals {
 		seen[tt.reason] = true

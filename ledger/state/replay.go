@@ -55,11 +55,16 @@ func (s *State) ReplayInputs(header *block.Header, leaves [][]byte, inputs []Inp
 		return fail("it has fewer leaves than statements")
 	}
 	c := comparison{header, inputs, leaves, len(inputs), r.Opaque > 0}
-	for i, want := range r.Leaves[len(inputs):] {
-		if i < len(due) && due[i].like != nil && c.at < len(leaves) && due[i].like(leaves[c.at]) {
-			r.Leaves[len(inputs)+i] = leaves[c.at]
-			c.at++
-			continue
+	follow := r.Leaves[len(inputs):]
+	r.Leaves = r.Leaves[:len(inputs):len(inputs)]
+	for i, want := range follow {
+		if i < len(due) && due[i].like != nil {
+			switch {
+			case c.at < len(leaves) && due[i].like(leaves[c.at]):
+				want = leaves[c.at] // it stands as it is
+			case due[i].maybe:
+				continue
+			}
 		}
 		if i >= len(due) {
 			c.skipOpaque()
@@ -67,6 +72,7 @@ func (s *State) ReplayInputs(header *block.Header, leaves [][]byte, inputs []Inp
 		if c.at >= len(leaves) || !bytes.Equal(leaves[c.at], want) {
 			return fail("leaf %d is not the outcome that the rules make", header.First+uint64(c.at))
 		}
+		r.Leaves = append(r.Leaves, want)
 		c.at++
 	}
 	c.skipOpaque()

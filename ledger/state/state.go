@@ -13,6 +13,7 @@ import (
 	"wattmark/ledger/account"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/market"
 	"wattmark/signer"
 )
 
@@ -38,8 +39,15 @@ type State struct {
 	parties     map[signer.KeyID]*party
 	named       map[partyName]signer.KeyID // role and name to the newest key
 	members     map[string]*member
-	releases    map[string]*release   // by origin and board
 	connections map[string]connection // metering point to the member whom it settles
+	zones       map[string]*zone
+	days        map[dayID]*day
+	books       map[spotID]*market.Book // orders that wait for their gate
+	intervals   map[spotID]*interval
+	standings   map[string]*standings
+	disputes    map[disputeID]*dispute
+	loaded      []entry.Order // while loading
+	posted      bool          // whether the block has moved money
 	book        account.Book
 	prev        block.Hash // leaf hash of the last block's header, while a block is executed
 }
@@ -135,6 +143,14 @@ var defaults = []entry.Parameter{
 // where a charter or a vote set them, so that ledgers without them keep their state.
 // What is 0 here is off.
 var laterDefaults = []entry.Parameter{
+	{Name: entry.ParamMarketAhead, Value: 7 * 24 * 3600},
+	{Name: entry.ParamMarketLead, Value: 900},
+	{Name: entry.ParamMarketNotice, Value: 7 * 24 * 3600},
+	{Name: entry.ParamMarketR0, Value: 36 * 3600},
+	{Name: entry.ParamMarketR1, Value: 7*24*3600 + 12*3600},
+	{Name: entry.ParamMarketRegister, Value: 60},
+	{Name: entry.ParamMarketRF, Value: 90*24*3600 + 12*3600},
+	{Name: entry.ParamMarketRolling, Value: 0},
 	{Name: entry.ParamSnapshotBlocks, Value: 0},
 }
 
@@ -156,8 +172,13 @@ func New(charter *entry.Charter) (*State, error) {
 		parties:     make(map[signer.KeyID]*party),
 		named:       make(map[partyName]signer.KeyID),
 		members:     make(map[string]*member),
-		releases:    make(map[string]*release),
 		connections: make(map[string]connection),
+		zones:       make(map[string]*zone),
+		days:        make(map[dayID]*day),
+		books:       make(map[spotID]*market.Book),
+		intervals:   make(map[spotID]*interval),
+		standings:   make(map[string]*standings),
+		disputes:    make(map[disputeID]*dispute),
 	}
 	first, err := readSet(charter.Origin, charter.OracleSet())
 	if err != nil {
@@ -225,7 +246,13 @@ func (s *State) checkLoaded() error {
 	if err := s.book.Check(); err != nil {
 		return err
 	}
-	return s.checkMembers()
+	if err := s.checkMembers(); err != nil {
+		return err
+	}
+	if err := s.checkMarket(); err != nil {
+		return err
+	}
+	return s.restoreBooks()
 }
 
 // installLoaded puts in force, one after the other, the sets that were loaded, which
@@ -298,8 +325,18 @@ func (s *State) load(k, v []byte) error {
 		return s.loadParty(v)
 	case 'u':
 		return s.loadMember(v)
-	case releasePrefix:
-		return s.loadRelease(v)
+	case 'z':
+		return s.loadZone(v)
+	case 'y':
+		return s.loadDay(v)
+	case 'x':
+		return s.loadOrder(v)
+	case 'i':
+		return s.loadInterval(v)
+	case 's':
+		return s.loadStandings(v)
+	case 'd':
+		return s.loadDispute(v)
 	case bookPrefix:
 		return s.book.Load(k[1:], v)
 	default:
@@ -352,9 +389,7 @@ func (s *State) Export() []Change {
 	for _, id := range slices.Sorted(maps.Keys(s.members)) {
 		all[s.members[id].storeKey()] = s.members[id]
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.releases)) {
-		all[s.releases[name].storeKey()] = s.releases[name]
-	}
+	s.exportMarket(all)
 	for _, o := range s.sets[1:] {
 		all[o.storeKey()] = o
 	}
