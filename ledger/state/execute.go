@@ -220,6 +220,8 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 	case entry.TypeDispute:
 		s.number(p, leaf, r)
 		s.openDispute(p, leaf)
+	case entry.TypeRelease:
+		s.publish(p, leaf)
 	case entry.TypeVote:
 		return s.vote(p)
 	case entry.TypeMotion, entry.TypeConsent:

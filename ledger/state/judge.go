@@ -28,6 +28,7 @@ type plan struct {
 	pack        *entry.Pack
 	calibration *entry.Calibration
 	member      *request.Member
+	release     *entry.Release
 	preimage    []byte // of a committed pack
 	order       *entry.Order
 	standing    *entry.Standing
@@ -151,6 +152,8 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeStanding(p, now)
 	case entry.TypeDispute:
 		return s.judgeDispute(p, now)
+	case entry.TypeRelease:
+		return s.judgeRelease(p)
 	case entry.TypeVote:
 		return s.judgeVote(p)
 	case entry.TypeMotion:

@@ -40,6 +40,7 @@ type State struct {
 	named       map[partyName]signer.KeyID // role and name to the newest key
 	members     map[string]*member
 	connections map[string]connection // metering point to the member whom it settles
+	releases    map[string]*release   // by origin and board
 	zones       map[string]*zone
 	days        map[dayID]*day
 	books       map[spotID]*market.Book // orders that wait for their gate
@@ -173,6 +174,7 @@ func New(charter *entry.Charter) (*State, error) {
 		named:       make(map[partyName]signer.KeyID),
 		members:     make(map[string]*member),
 		connections: make(map[string]connection),
+		releases:    make(map[string]*release),
 		zones:       make(map[string]*zone),
 		days:        make(map[dayID]*day),
 		books:       make(map[spotID]*market.Book),
@@ -337,6 +339,8 @@ func (s *State) load(k, v []byte) error {
 		return s.loadStandings(v)
 	case 'd':
 		return s.loadDispute(v)
+	case releasePrefix:
+		return s.loadRelease(v)
 	case bookPrefix:
 		return s.book.Load(k[1:], v)
 	default:
@@ -388,6 +392,9 @@ func (s *State) Export() []Change {
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.members)) {
 		all[s.members[id].storeKey()] = s.members[id]
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.releases)) {
+		all[s.releases[name].storeKey()] = s.releases[name]
 	}
 	s.exportMarket(all)
 	for _, o := range s.sets[1:] {
