@@ -77,7 +77,7 @@ const (
 	taken   = ".taken"
 	answer  = ".answer"
 	// look is how often whoever asks looks for the answer, and idle how often a gateway
-	// looks for a request: each time wakes a program that sleeps nearly always.
+	// that nobody tells looks for a request.
 	look = 200 * time.Millisecond
 	idle = 2 * time.Second
 	// grace is how long a gateway that took a request has for it once nobody wants to
@@ -207,17 +207,16 @@ func (t Tray) Serve(ctx context.Context, do func(ctx context.Context, r *Request
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	news, every, wait := watch(ctx, t.dir)
+	defer wait()
+	defer cancel()
 	if err := t.clear(); err != nil {
 		return err
 	}
-	tick := time.NewTicker(idle)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
 		names, err := t.list(request)
 		if err != nil {
 			return err
@@ -229,6 +228,12 @@ func (t Tray) Serve(ctx context.Context, do func(ctx context.Context, r *Request
 			if err := t.serve(ctx, name, do); err != nil {
 				return err
 			}
+		}
+		select {
+		case <-news:
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
 		}
 	}
 }
