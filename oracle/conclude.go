@@ -87,6 +87,11 @@ func (n *Node) conclude(ctx context.Context, begin end) error {
 			for _, v := range c.tally.Pending() {
 				n.send(v)
 			}
+			n.askHandovers(c)
+			var f *finality.Final
+			if f, err = c.tally.Recount(); err == nil {
+				err = n.finish(c, f)
+			}
 		}
 		if err != nil {
 			return err
@@ -157,6 +162,9 @@ func (n *Node) send(v *finality.Vote) {
 func (n *Node) receive(c *concluding, b []byte) error {
 	if isNote(b, n.origin) {
 		return n.takeHandover(c, b)
+	}
+	if n.answersHandover(b) {
+		return nil
 	}
 	v, err := finality.ParseVote(b, n.origin)
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strconv"
 
 	"wattmark/ledger"
 	"wattmark/ledger/audit"
@@ -223,6 +224,32 @@ func (n *Node) giveHandover(height uint64) {
 	if err != nil {
 		n.cfg.Log.Warn("did not give a handover", "height", height, "error", err)
 	}
+}
+
+// asksHandover is how a message on the votes' subject begins that asks for the handover
+// of a height. An oracle that has a vote there asks with it instead.
+const asksHandover = "handover "
+
+// askHandovers asks for those that are held and at which this oracle had no vote.
+func (n *Node) askHandovers(c *concluding) {
+	for _, h := range c.tally.Held() {
+		if err := n.cfg.Conn.Publish(n.subjects.Vote(), fmt.Appendf(nil, "%s%d", asksHandover, h)); err != nil {
+			n.cfg.Log.Warn("did not ask for a handover", "height", h, "error", err)
+		}
+	}
+}
+
+// answersHandover answers a message that asks for a handover, and reports whether it
+// is one.
+func (n *Node) answersHandover(b []byte) bool {
+	text, ok := bytes.CutPrefix(b, []byte(asksHandover))
+	if !ok {
+		return false
+	}
+	if h, err := strconv.ParseUint(string(text), 10, 64); err == nil {
+		n.giveHandover(h)
+	}
+	return true
 }
 
 // isNote tells a signed checkpoint of the ledger from a vote, which is CBOR.

@@ -49,6 +49,8 @@ type street struct {
 	// order and packs, if set, come between a node and the broker.
 	order func(i int, o orderer.Orderer) orderer.Orderer
 	packs func(i int, p oracle.Packs) oracle.Packs
+	// configure, if set, changes how a node is opened.
+	configure func(i int, cfg *oracle.Config)
 	// saw, if set, is told what a node observes, from its own goroutine.
 	saw   func(i int, e oracle.Event)
 	nodes []*node
@@ -59,6 +61,7 @@ type street struct {
 	events  []event
 	votes   map[promise]block.Checkpoint
 	liars   map[signer.KeyID]bool // whose votes are not looked at
+	later   []*block.Policy       // of oracle sets that come into force after the charter's
 	// restarted are those of whom a vote was heard since they were started last.
 	restarted map[signer.KeyID]bool
 }
@@ -188,6 +191,9 @@ func (s *street) start(list ...int) {
 		}
 		if s.packs != nil {
 			cfg.Packs = s.packs(i, packs)
+		}
+		if s.configure != nil {
+			s.configure(i, &cfg)
 		}
 		if n.Node, _, err = oracle.Open(cfg); err != nil {
 			s.t.Fatal(err)
@@ -373,6 +379,8 @@ type gateway struct {
 	s    *street
 	name string
 	conn *nats.Conn
+	// waiting are frames that were published once and may have no receipts yet.
+	waiting [][]byte
 
 	// guarded by the street's mu
 	sent     map[uint64][]byte // statements by their counts
@@ -405,6 +413,9 @@ func (g *gateway) receipt(m *nats.Msg) {
 		return
 	}
 	a, err := r.Accept(g.s.Policy)
+	for i := 0; err != nil && i < len(g.s.later); i++ {
+		a, err = r.Accept(g.s.later[i])
+	}
 	if err != nil {
 		g.s.t.Errorf("receipts for %s: %v", g.name, err)
 		return

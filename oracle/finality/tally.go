@@ -363,6 +363,16 @@ func (t *Tally) Take(height uint64, note []byte) (*Final, error) {
 	return f, nil
 }
 
+// Recount counts the votes at this oracle's newest height once more: they may have been
+// complete while a height below was held.
+func (t *Tally) Recount() (*Final, error) {
+	r := t.rounds[t.own]
+	if r == nil || r.at == nil {
+		return nil, nil
+	}
+	return t.count(t.own, r)
+}
+
 // Pending returns this oracle's own votes that are to be sent once more, asking,
 // since votes can be lost, its own and others': at heights that are held, and at its
 // newest height while that is not final.
