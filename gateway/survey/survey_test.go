@@ -177,6 +177,7 @@ func TestAlone(t *testing.T) {
 	}{
 		{emulated.NewP1(50), "115200 8N1", "dsmr 0 115200 8N1"},
 		{emulated.NewP1(22), "9600 7E1", "dsmr|iec62056 0 9600 7E1"},
+		{emulated.NewP1(22), "2400 7E1", "dsmr|iec62056 0 2400 7E1"}, // as a head of mode D speaks
 		{emulated.NewSMLMeter("EMH", 4711), "9600 8N1", "sml 0 9600 8N1"},
 		{emulated.NewPMS(), "9600 8N1", "pms5003|pms7003 0 9600 8N1"},
 		{emulated.NewIECMeter(""), "300 7E1", "iec62056 0 300 7E1"},
