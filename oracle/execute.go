@@ -10,7 +10,6 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/state"
 	"wattmark/oracle/wire"
-	"wattmark/signer"
 )
 
 // sealed is a block that is durable and waits for this oracle's vote, with what
@@ -28,26 +27,9 @@ type answer struct {
 	index    uint64
 }
 
-// collecting is the block being collected. Only execute touches it.
-type collecting struct {
-	items  []item
-	bytes  int
-	work   bool                  // holds more than clocks
-	clocks map[signer.KeyID]bool // the oracles whose clock for this height it holds
-}
-
-// execute closes blocks where the order says so: after a message that fills the
-// block, or with which it holds the clocks of a quorum of oracles for its height.
-// Every oracle closes at the same message, since nothing but the order decides.
-//
-// A quorum, and not the first clock: block time is the median of the oracles' last
-// clocks, and after a quiet hour the first one alone would close a block at the
-// time of an hour ago, to which honest statements lie in the future. Where a quorum
-// is missing nothing can become final either.
+// execute closes blocks where the order says so.
 func (n *Node) execute(ctx context.Context) error {
-	c := collecting{clocks: make(map[signer.KeyID]bool)}
-	var limits cutLimits
-	n.height.Store(n.readLimits(&limits))
+	c := n.begin()
 	_, _, last := n.ledger.Last()
 	caughtUp := n.catchUp(last.Sequence, false)
 	for {
@@ -55,24 +37,10 @@ func (n *Node) execute(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case d := <-n.delivered:
-			for i := range d.items {
-				it := &d.items[i]
-				c.bytes += it.size
-				if it.message != nil && it.message.Type == entry.TypeClock {
-					// Whether a clock counts must not depend on how early this oracle
-					// looked its key up: a new oracle's is known from one block on.
-					n.late(d.items[i : i+1])
-				}
-				height, counts, is := n.clockOf(it)
-				if counts && height == n.height.Load() {
-					c.clocks[it.input.Opened.Key().ID()] = true
-				}
-				c.work = c.work || !is
-			}
-			cut := len(c.clocks) >= limits.quorum
-			c.items = append(c.items, d.items...)
+			ends := false
+			n.ledger.View(func(s *state.State) { ends = c.take(s, d.items) })
 			caughtUp = n.catchUp(d.seq, caughtUp)
-			if len(c.items) < limits.leaves && c.bytes < limits.bytes && !cut {
+			if !ends {
 				if c.work && n.waiting.Load() == 0 {
 					n.waiting.Store(time.Now().UnixNano())
 				}
@@ -84,16 +52,15 @@ func (n *Node) execute(ctx context.Context) error {
 				}
 				continue
 			}
-			b, err := n.close(ctx, &c, ledger.Order{Sequence: d.seq, Digest: d.digest})
+			b, err := n.close(ctx, c, ledger.Order{Sequence: d.seq, Digest: d.digest})
 			if ctx.Err() != nil {
 				return nil
 			}
 			if err != nil {
-				return fmt.Errorf("%w: block %d could not be executed: %w", ErrHalted, n.height.Load(), err)
+				return fmt.Errorf("%w: block %d could not be executed: %w", ErrHalted, c.height, err)
 			}
-			c = collecting{clocks: make(map[signer.KeyID]bool)}
 			n.waiting.Store(0)
-			n.height.Store(n.readLimits(&limits))
+			c = n.begin()
 			select {
 			case n.executed <- b:
 			case <-ctx.Done():
@@ -103,17 +70,11 @@ func (n *Node) execute(ctx context.Context) error {
 	}
 }
 
-// cutLimits are what closes a block: statements, bytes, and clocks of so many oracles.
-type cutLimits struct{ leaves, bytes, quorum int }
-
-func (n *Node) readLimits(l *cutLimits) (height uint64) {
-	n.ledger.View(func(s *state.State) {
-		l.leaves = int(min(s.Setting(entry.ParamCutLeaves), entry.MostCutLeaves))
-		l.bytes = int(min(s.Setting(entry.ParamCutBytes), entry.MostCutBytes))
-		l.quorum = int(s.Oracles().Quorum)
-		height = s.Height()
-	})
-	return height
+// begin begins a block.
+func (n *Node) begin() (c *cutter) {
+	n.ledger.View(func(s *state.State) { c = newCutter(s) })
+	n.height.Store(c.height)
+	return c
 }
 
 // catchUp has gateways listened to once everything is there that was in the order
@@ -123,30 +84,6 @@ func (n *Node) catchUp(seq uint64, already bool) bool {
 		close(n.caughtUp)
 	}
 	return seq >= n.behind
-}
-
-// clockOf reports whether a verified statement is an oracle's clock, and for which
-// height it counts: what the rules would not take does not count for block time, and
-// must not close a block.
-func (n *Node) clockOf(it *item) (height uint64, counts, is bool) {
-	if it.input.Opened.IsZero() {
-		return 0, false, false
-	}
-	m := it.input.Opened.Message()
-	if m.Type != entry.TypeClock {
-		return 0, false, false
-	}
-	// Between two blocks the state is the same for every oracle, and a clock is judged
-	// by nothing else.
-	n.ledger.View(func(s *state.State) {
-		if _, is = s.Oracle(m.KeyID); is {
-			counts = s.Judge(&it.input, 0) == ""
-		}
-	})
-	if c, err := entry.ParseClock(m.Payload); err == nil {
-		height = c.Height
-	}
-	return height, counts, is
 }
 
 // executed is a block that is not durable yet, with the inputs it was made of, their
@@ -159,16 +96,27 @@ type executed struct {
 }
 
 // close executes the block.
-func (n *Node) close(ctx context.Context, c *collecting, order ledger.Order) (*executed, error) {
-	n.late(c.items)
+func (n *Node) close(ctx context.Context, c *cutter, order ledger.Order) (*executed, error) {
+	n.ledger.View(func(s *state.State) {
+		for i := range c.items {
+			c.items[i].late(s)
+		}
+	})
 	if err := n.fetchPacks(ctx, c.items); err != nil {
 		return nil, err
 	}
-	items, answers, err := n.unrepeated(c.items)
+	var numbers []bool
+	n.ledger.View(func(s *state.State) { numbers = used(s, c.items) })
+	items, copies, err := unrepeated(c.items, numbers, n.ledger.Logged)
 	if err != nil {
 		return nil, err
 	}
-	b := &executed{inputs: make([]state.Input, len(items)), hashes: make([]block.Hash, len(items)), answers: answers}
+	b := &executed{inputs: make([]state.Input, len(items)), hashes: make([]block.Hash, len(items))}
+	for _, it := range copies { // of those that this oracle took in it owes receipts
+		if f, ok := n.ingest.Take(it.leaf); ok {
+			b.answers = append(b.answers, answer{f.Gateway, it.sequence, it.index})
+		}
+	}
 	for i := range items {
 		b.inputs[i], b.hashes[i] = items[i].input, items[i].leaf
 	}
@@ -215,52 +163,6 @@ func (n *Node) index(ctx context.Context) error {
 			}
 		}
 	}
-}
-
-// unrepeated leaves out copies of statements that are on the ledger, or in the same
-// block before: a gateway that waited for its receipt for too long sent them again,
-// to another oracle, and nobody is to blame. The rules would refuse them, and the
-// ledger say of one statement that it was accepted and refused. Of copies that this
-// oracle took in it returns the receipts owed; of those in the same block settle
-// does.
-func (n *Node) unrepeated(items []item) ([]item, []answer, error) {
-	used := make([]bool, len(items))
-	n.ledger.View(func(s *state.State) {
-		for i := range items {
-			if in := &items[i].input; !in.Opened.IsZero() {
-				in.Read() // those that late opened were not
-				used[i] = s.Used(in.Opened.Key().ID(), in.Sequence())
-			}
-		}
-	})
-	var answers []answer
-	out := items[:0]
-	here := make(map[block.Hash]bool, len(items))
-	for i := range items {
-		it := items[i]
-		q := it.input.Sequence()
-		if used[i] {
-			id := it.input.Opened.Key().ID()
-			at, leaf, ok := n.ledger.Logged(id, q)
-			if !ok { // going on would make another block than the other oracles make
-				return nil, nil, fmt.Errorf("the leaf of key %v with sequence number %v, which is used, cannot be read", id, q)
-			}
-			if block.LeafHash(leaf) == it.leaf {
-				if f, ok := n.ingest.Take(it.leaf); ok {
-					answers = append(answers, answer{f.Gateway, q, at})
-				}
-				continue
-			}
-		}
-		if q.Count > 0 {
-			if here[it.leaf] {
-				continue
-			}
-			here[it.leaf] = true
-		}
-		out = append(out, it)
-	}
-	return out, answers, nil
 }
 
 // settle finds what this oracle owes its gateways for a block.

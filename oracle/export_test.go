@@ -1,12 +1,17 @@
 package oracle
 
-import "wattmark/ledger/entry"
+import (
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
+)
 
 // Limits returns where the node cuts its next block, in leaves and in bytes.
 func (n *Node) Limits() (leaves, bytes int) {
-	var l cutLimits
-	n.readLimits(&l)
-	return l.leaves, l.bytes
+	n.ledger.View(func(s *state.State) {
+		c := newCutter(s)
+		leaves, bytes = c.leaves, c.most
+	})
+	return leaves, bytes
 }
 
 // MaxOwed bounds the receipts that are owed.

@@ -170,27 +170,3 @@ func (n *Node) verify(ds []*delivery) {
 		it.input.Opened = jobs[i].Opened
 	}
 }
-
-// late verifies the statements whose key was not known when they came, now that
-// the blocks before are executed.
-func (n *Node) late(items []item) {
-	n.ledger.View(func(s *state.State) {
-		for i := range items {
-			it := &items[i]
-			if it.message == nil {
-				continue
-			}
-			k, ok := s.PublicKey(it.message.KeyID)
-			if !ok {
-				it.input = state.Input{Refused: entry.ReasonUnknownKey, Hash: it.message.Hash()}
-				continue
-			}
-			o, err := signer.Verify(it.message, k)
-			if err != nil {
-				it.input = state.Input{Refused: entry.ReasonBadSignature, Hash: it.message.Hash()}
-				continue
-			}
-			it.input.Opened = o
-		}
-	})
-}
