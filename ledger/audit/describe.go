@@ -113,6 +113,9 @@ func (d *Description) outcome(leaf []byte) error {
 	case entry.OutcomeRefused:
 		d.add("statement", hex.EncodeToString(o.Hash[:]))
 		d.add("remedy", entry.Reason(o.Code).Remedy())
+	case entry.OutcomeQuarantined:
+		d.add("payload of the conflict", hex.EncodeToString(o.Hash[:]))
+		d.add("means", "statements of this key are refused from the next block on, until the oracles restore it")
 	default: // adopted: a proposal, or the payload of an enrolment or a revocation
 		d.add("what was agreed on", hex.EncodeToString(o.Hash[:]))
 	}
@@ -196,6 +199,12 @@ func (d *Description) payload(m *signer.Message) error {
 		d.add("root", fmt.Sprintf("%x, %d bytes", r.Root, r.Size))
 		d.add("commit", r.Commit)
 		d.add("kernel", r.Kernel)
+	case entry.TypeConflict:
+		return d.conflict(m.Payload)
+	case entry.TypeMotion:
+		if k, err := entry.ParseMotion(m.Payload); err == nil && k.Kind == entry.MotionRestore {
+			return d.restoration(k)
+		}
 	case entry.TypeVote:
 		v, err := entry.ParseVote(m.Payload)
 		if err != nil {

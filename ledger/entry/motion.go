@@ -21,6 +21,7 @@ const (
 	MotionParameter = "parameter" // Body a Parameter
 	MotionRules     = "rules"     // Body a RuleVersion
 	MotionForget    = "forget"    // Body a Forgetting
+	MotionRestore   = "restore"   // Body a Restoration
 )
 
 // Consent is one more oracle's agreement to a motion that is on the ledger.

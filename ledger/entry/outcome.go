@@ -33,6 +33,9 @@ const (
 	// OutcomeSnapshot says what the state is after the block before: Hash of its
 	// records, Code SnapshotState, Detail how far in the order it is (SnapshotOrder).
 	OutcomeSnapshot = "snapshot"
+	// OutcomeQuarantined is of a key that is proven to have signed two things of which an
+	// honest holder signs one: Hash of the Conflict, Code what they are, Detail whose.
+	OutcomeQuarantined = "quarantined"
 )
 
 // What oracles adopt: the codes of OutcomeAdopted.
@@ -41,6 +44,12 @@ const (
 	AdoptedEnrolment  = "enrolment"  // Hash of the payload, Detail the gateway
 	AdoptedRevocation = "revocation" // Hash of the payload, Detail the gateway whose key ended
 	AdoptedMember     = "member"     // Hash of the payload, Detail the member
+)
+
+// What a key is quarantined for: the codes of OutcomeQuarantined.
+const (
+	QuarantinedPromises = "promises" // two checkpoints of one height
+	QuarantinedSequence = "sequence" // two statements with one sequence number
 )
 
 // Flags of readings, and of one calibration, that are recorded and doubted.
@@ -54,6 +63,8 @@ const (
 	// FlagCalibrationGap is of a calibration: it starts from other factors than the one
 	// before it ended with.
 	FlagCalibrationGap = "calibration_gap"
+	// FlagSpared is of a conflict: its oracle is not quarantined, as too few would be left.
+	FlagSpared = "spared"
 )
 
 type wireOutcome struct {
@@ -99,7 +110,7 @@ func ParseOutcome(b []byte) (*Outcome, error) {
 		return nil, fmt.Errorf("%w: an outcome's code has %d and its detail %d bytes, over the limits of 64 and 255", ErrForm, len(w.Code), len(w.Detail))
 	case w.Kind == OutcomeFlagged && w.Leaf != nil && w.Hash == nil:
 		o.Leaf = *w.Leaf
-	case (w.Kind == OutcomeRefused || w.Kind == OutcomeAdopted || w.Kind == OutcomeVoid || w.Kind == OutcomeSnapshot) && w.Leaf == nil && w.Hash != nil:
+	case (w.Kind == OutcomeRefused || w.Kind == OutcomeAdopted || w.Kind == OutcomeVoid || w.Kind == OutcomeSnapshot || w.Kind == OutcomeQuarantined) && w.Leaf == nil && w.Hash != nil:
 		o.Hash = *w.Hash
 	default:
 		return nil, fmt.Errorf("%w: an outcome of kind %q with these fields is not known", ErrForm, w.Kind)

@@ -34,6 +34,7 @@ const (
 	ReasonForgotten          Reason = "forgotten"
 	ReasonUnknownMotion      Reason = "unknown_motion"
 	ReasonOtherOracles       Reason = "other_oracles"
+	ReasonQuarantinedKey     Reason = "quarantined_key"
 	// Of the market. Their outcomes name the field at fault as detail.
 	ReasonUnknownZone   Reason = "unknown_zone"
 	ReasonGateClosed    Reason = "gate_closed"
@@ -49,7 +50,7 @@ func Reasons() []Reason {
 		ReasonUnknownPoint, ReasonWrongMode, ReasonPackMissing, ReasonPackMismatch, ReasonBadPayload,
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting,
 		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable,
-		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles,
+		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles, ReasonQuarantinedKey,
 		ReasonUnknownZone, ReasonGateClosed, ReasonWrongInterval, ReasonBadOrder, ReasonUnknownLine}
 }
 
@@ -113,6 +114,8 @@ func (r Reason) Remedy() string {
 		return "the metering point was closed and forgotten: enrol another one under a new pseudonym"
 	case ReasonUnknownMotion:
 		return "no such motion waits for votes: look at wattmark ledger proposals"
+	case ReasonQuarantinedKey:
+		return "this key is proven to have signed two things of which it may sign one: find out where else it is in use; the oracles restore it, or end it for a new one"
 	case ReasonOtherOracles:
 		return "the oracle set that it would replace is not the one in force, or a key of it has another use: propose it again"
 	case ReasonUnknownZone:

@@ -148,7 +148,13 @@ func (s *State) hear(p *plan, spoken spokenClocks) {
 func (s *State) medianClock(spoken spokenClocks) int64 {
 	c := slices.Sorted(maps.Values(spoken))
 	if uint64(len(c)) < s.current().Set.Quorum {
-		c = slices.Sorted(slices.Values(s.meta.Clocks))
+		c = c[:0]
+		for i, k := range s.current().keys {
+			if !s.Quarantined(k.ID()) {
+				c = append(c, s.meta.Clocks[i])
+			}
+		}
+		slices.Sort(c)
 	}
 	return c[(len(c)-1)/2]
 }
@@ -224,6 +230,8 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 		s.publish(p, leaf)
 	case entry.TypeVote:
 		return s.vote(p)
+	case entry.TypeConflict:
+		return s.quarantine(p, leaf)
 	case entry.TypeMotion, entry.TypeConsent:
 		return s.agree(p, leaf)
 	}

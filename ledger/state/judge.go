@@ -24,6 +24,7 @@ type plan struct {
 	proven      bool // the new key has signed for itself
 	vote        *entry.Vote
 	motion      *motion // that the oracle agrees to
+	proof       *proof  // of what a key has done
 	point       *point
 	pack        *entry.Pack
 	calibration *entry.Calibration
@@ -73,6 +74,9 @@ func (s *State) prepare(in *Input) (plan, entry.Reason) {
 	p.claims = in.claims
 	if p.claims.Audience != s.charter.Origin {
 		return p, entry.ReasonWrongLedger
+	}
+	if s.Quarantined(id) {
+		return p, entry.ReasonQuarantinedKey
 	}
 	if p.kind == entry.TypeClock {
 		return p, s.prepareClock(&p)
@@ -160,6 +164,8 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeMotion(p)
 	case entry.TypeConsent:
 		return s.judgeConsent(p)
+	case entry.TypeConflict:
+		return s.judgeConflict(p)
 	}
 	return entry.ReasonWrongType
 }

@@ -44,6 +44,8 @@ func kindOf(kind string) (motionKind, bool) {
 		return motionKind{(*State).judgeRules, (*State).enactRules}, true
 	case entry.MotionForget:
 		return motionKind{(*State).judgeForget, (*State).enactForget}, true
+	case entry.MotionRestore:
+		return motionKind{(*State).judgeRestore, (*State).enactRestore}, true
 	case entry.MotionTariff:
 		return motionKind{(*State).judgeTariff, (*State).enactTariff}, true
 	case entry.MotionDecision:

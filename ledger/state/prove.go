@@ -46,6 +46,8 @@ func (s *State) judgeRotation(p *plan, r *request.Request) entry.Reason {
 		return entry.ReasonUnknownKey
 	case old.Revoked != 0:
 		return entry.ReasonRevokedKey
+	case s.Quarantined(signer.KeyID(r.Replaces)): // its consent counts no more than the rest
+		return entry.ReasonQuarantinedKey
 	case old.Gateway != r.Gateway:
 		return entry.ReasonNotAuthorised
 	case r.Consented(old.public) != nil:

@@ -329,6 +329,8 @@ func TestRefusals(t *testing.T) {
 		entry.ReasonForgotten:    true, // TestForget
 		// TestMarketRefusals has those of the market.
 		entry.ReasonUnknownZone: true, entry.ReasonGateClosed: true, entry.ReasonWrongInterval: true, entry.ReasonBadOrder: true, entry.ReasonUnknownLine: true,
+		// TestTwoPromises and TestOneNumberTwice have that of a key.
+		entry.ReasonQuarantinedKey: true,
 	}
 	for _, tt := range refusals {
 		seen[tt.reason] = true

@@ -37,6 +37,7 @@ type State struct {
 	forgotten []string // points that this block forgot
 
 	parties     map[signer.KeyID]*party
+	quarantines map[signer.KeyID]*quarantine
 	named       map[partyName]signer.KeyID // role and name to the newest key
 	members     map[string]*member
 	connections map[string]connection // metering point to the member whom it settles
@@ -171,6 +172,7 @@ func New(charter *entry.Charter) (*State, error) {
 		dirty:   make(map[string]record),
 
 		parties:     make(map[signer.KeyID]*party),
+		quarantines: make(map[signer.KeyID]*quarantine),
 		named:       make(map[partyName]signer.KeyID),
 		members:     make(map[string]*member),
 		connections: make(map[string]connection),
@@ -323,6 +325,8 @@ func (s *State) load(k, v []byte) error {
 		}
 		q.hash = q.Motion.Hash()
 		s.motions[q.hash] = &q
+	case quarantinePrefix:
+		return s.loadQuarantine(v)
 	case 'a':
 		return s.loadParty(v)
 	case 'u':
@@ -397,6 +401,7 @@ func (s *State) Export() []Change {
 		all[s.releases[name].storeKey()] = s.releases[name]
 	}
 	s.exportMarket(all)
+	s.exportQuarantines(all)
 	for _, o := range s.sets[1:] {
 		all[o.storeKey()] = o
 	}
