@@ -1,0 +1,89 @@
+// Command bench is what a lab image has in the place of a meter cupboard: a meter that
+// is not there, on a serial line that is none, and the way to the host for a gateway
+// whose certificates are for the loopback. It is in no image that is released.
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+
+	"wattmark/hardware/emulated"
+)
+
+const (
+	// port is the serial line that a lab's configuration names.
+	port = "/tmp/meter"
+	unit = 1
+	// host is where QEMU forwards what it is told to.
+	host = "10.0.2.100"
+)
+
+// forwarded are ports of the loopback that lead to the same ones of the host.
+var forwarded = []string{"8883", "8443"}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		log.Fatal(err)
+	}
+}
+
+func run(ctx context.Context) error {
+	line, err := emulated.OpenLine()
+	if err != nil {
+		return err
+	}
+	defer line.Close()
+	m := emulated.NewMeter("sdm120", 12345678)
+	m.SetPower(1200)
+	m.SetEnergy(512_345, 0)
+	line.Attach(unit, m)
+	if err := os.Remove(port); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := os.Symlink(line.Path(), port); err != nil {
+		return err
+	}
+	var servers sync.WaitGroup
+	defer servers.Wait()
+	for _, p := range forwarded {
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", p))
+		if err != nil {
+			return err
+		}
+		context.AfterFunc(ctx, func() { l.Close() })
+		servers.Go(func() { forward(l, net.JoinHostPort(host, p)) })
+	}
+	return line.Run(ctx)
+}
+
+// forward joins each connection with one to the host, until l is closed.
+func forward(l net.Listener, to string) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			far, err := net.Dial("tcp", to)
+			if err != nil {
+				return // as a host that is not there
+			}
+			defer far.Close()
+			go func() {
+				_, _ = io.Copy(far, c)
+				_ = far.Close()
+			}()
+			_, _ = io.Copy(c, far)
+		}()
+	}
+}
