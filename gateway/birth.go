@@ -26,6 +26,9 @@ type Birth struct {
 	Config  string `json:"configuration"` // SHA-256 of the file in force, in hex
 	Boot    uint64 `json:"boot_count"`
 	Last    string `json:"last_sequence,omitempty"` // of the last statement, "boot-count"
+	// Firmware is the image that it runs from, nil for none, with what became of the last
+	// update.
+	Firmware *Firmware `json:"firmware,omitempty"`
 }
 
 // ErrBirth is wrapped by the errors of OpenBirth.
@@ -67,6 +70,9 @@ func (g *Gateway) birth(ctx context.Context) (b []byte, err error) {
 		about.Boot = g.boot
 		if n, _, ok := g.outbox.Last(); ok {
 			about.Last = n.String()
+		}
+		if g.cfg.Firmware != nil {
+			about.Firmware = g.cfg.Firmware()
 		}
 		payload, err := json.Marshal(about)
 		if err != nil {

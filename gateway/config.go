@@ -103,6 +103,12 @@ type Config struct {
 	Resend, Reconnect uplink.Backoff
 	MaxRate           int
 
+	// Root is the SHA-256 of the root file system that the machine runs from, which each
+	// statement names; nil where it does not run from an image.
+	Root []byte
+	// Firmware, if set, tells of the image in the birth.
+	Firmware func() *Firmware
+
 	// What follows is only told, in the status and the birth. Digest is that of the configuration
 	// file, KeyBackend where the key is, CertificateEnds when the client certificate
 	// does, ClockWarn the uncertainty from which the status warns, 0 for never.

@@ -266,7 +266,7 @@ func (g *Gateway) claims(subject string, boot, seq uint64, skipped *outbox.Range
 	c := entry.Claims{
 		Issuer: "urn:wattmark:gateway:" + g.cfg.Name, Subject: subject, Audience: g.cfg.Origin,
 		IssuedAt: g.cfg.Clock.Now().Unix(), Uptime: uint64(mono / time.Second),
-		Sequence: entry.Sequence{Boot: boot, Count: seq},
+		Sequence: entry.Sequence{Boot: boot, Count: seq}, Firmware: g.cfg.Root,
 		Time: &entry.TimeQuality{
 			Quality: g.cfg.Clock.Quality(), Uncertainty: uint64(g.cfg.Clock.Uncertainty()), Monotonic: uint64(mono),
 		},

@@ -51,6 +51,9 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 				runtime.GOMAXPROCS(1)
 			}
 			d := &daemon{name: name, log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
+			if d.image, err = openImage(imageFile); err != nil {
+				return failed(err)
+			}
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)

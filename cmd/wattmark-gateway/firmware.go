@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"wattmark/firmware/manifest"
+	updates "wattmark/firmware/update"
+	"wattmark/gateway"
+	"wattmark/gateway/sampler"
+)
+
+// imageFile says in an image what it is. Where it is missing the machine runs no image.
+const imageFile = "/etc/wattmark/image.json"
+
+// runningImage is the image that the machine runs from.
+type runningImage struct {
+	machine updates.Machine
+
+	mu   sync.Mutex // guards last
+	last *updates.Outcome
+}
+
+// openImage measures the root that runs, nil where the machine runs no image.
+func openImage(path string) (*runningImage, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var said struct {
+		Board   string `json:"board"`
+		Version uint64 `json:"version"`
+		Commit  string `json:"commit"`
+	}
+	if err := json.Unmarshal(b, &said); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	m, err := updates.OpenMachine(updates.Image{Board: said.Board, Version: said.Version, Commit: said.Commit})
+	if err != nil {
+		return nil, fmt.Errorf("measuring the image that this machine runs: %w", err)
+	}
+	return &runningImage{machine: *m}, nil
+}
+
+// name has each statement name the root.
+func (r *runningImage) name(c *gateway.Config) {
+	if r == nil {
+		return
+	}
+	c.Root = r.machine.Image.Root[:]
+	c.Firmware = r.firmware
+}
+
+func (r *runningImage) firmware() *gateway.Firmware {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := &r.machine.Image
+	return &gateway.Firmware{Board: i.Board, Version: i.Version, Commit: i.Commit, Root: hex.EncodeToString(i.Root[:]), Update: r.last}
+}
+
+// trialJournal is the journal's name in the state directory.
+const trialJournal = "update.json"
+
+// takeUpdates judges an update that is on trial, and then looks for others, until ctx
+// ends. What goes wrong is logged: a gateway works without updates.
+func (d *daemon) takeUpdates(ctx context.Context, now configured, g *gateway.Gateway) {
+	if d.image == nil {
+		return
+	}
+	log := d.log.With("part", "update")
+	var trust manifest.Trust
+	trust.Policy = now.cfg.Policy
+	if keys := now.file.Update.Keys; keys != "" {
+		b, err := os.ReadFile(now.file.Path(keys))
+		if err == nil {
+			trust.Keys, err = manifest.ParseKeys(b)
+		}
+		if err != nil {
+			log.Error("no release is taken", "error", err)
+		}
+	}
+	source, err := now.file.UpdateSource()
+	if err != nil {
+		log.Error("no release is looked for", "error", err)
+	}
+	if len(trust.Keys) == 0 {
+		source = nil
+	}
+	c := updates.Config{
+		Disk: d.image.machine.Disk, Store: updates.File(filepath.Join(now.cfg.Dir, trialJournal)), Image: d.image.machine.Image, Trust: trust,
+		Gateway: now.cfg.Name, Now: time.Now,
+	}
+	agent, err := updates.Open(c)
+	if errors.Is(err, updates.ErrJournal) {
+		log.Warn("began a new journal", "error", err)
+		agent, err = updates.Forget(c)
+	}
+	if err != nil {
+		log.Error("no update is taken", "error", err)
+		return
+	}
+	settle := func() {
+		d.image.mu.Lock()
+		defer d.image.mu.Unlock()
+		d.image.last = agent.Last()
+	}
+	settle()
+	log.Info("runs from an image", "board", c.Image.Board, "version", c.Image.Version, "root_sha256", hex.EncodeToString(c.Image.Root[:]), "slot", int(c.Disk.Running))
+	r := updates.Runner{
+		Agent: agent, Source: source, Look: g.Health, Restart: updates.Restart, Board: c.Image.Board,
+		Every: now.file.Update.Every, Within: now.file.Update.Within, Clock: sampler.NewMachineClock(), Log: log, Settled: settle,
+	}
+	if err := r.Run(ctx); err != nil {
+		log.Error("ended looking for updates", "error", err)
+	}
+}
