@@ -110,6 +110,7 @@ pkcs11: ## the tests of keys in PKCS #11 tokens, with their build tag (cgo, Soft
 	@command -v "$$($(GO) env CC)" >/dev/null || { echo "make pkcs11 needs a C compiler: install gcc" >&2; exit 1; }
 	CGO_ENABLED=1 $(GO) vet -tags pkcs11 ./signer/pkcs11
 	CGO_ENABLED=1 $(GO) test -tags pkcs11 -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./signer/pkcs11
+	CGO_ENABLED=1 $(GO) test -tags pkcs11 -timeout $(TEST_TIMEOUT) $(TESTFLAGS) -run Token ./gateway
 
 .PHONY: check
 check: lint test floorplan cross ## everything a commit must pass

@@ -29,11 +29,8 @@ func (f *File) OpenOrMakeKey() (key signer.Signer, made bool, err error) {
 		return key, false, err
 	}
 	if f.Key.Backend == "pkcs11" {
-		k, err := pkcs11.Create(pkcs11.Config{Module: f.Key.Module, Token: f.Key.Token, Label: f.Key.Label, PINFile: f.Path(f.Key.PINFile)})
-		if err != nil {
-			return nil, false, err
-		}
-		return k, true, nil
+		key, err := inToken(pkcs11.Create(f.token(f.Key.Label)))
+		return key, err == nil, err
 	}
 	key, err = f.makeKey(f.KeyFile())
 	return key, err == nil, err
@@ -49,8 +46,14 @@ func (f *File) NextKey() (signer.Signer, error) {
 		key, err = keyfile.Load(path)
 	case "tpm":
 		key, err = opened(tpm.Open(f.Key.Device, path))
+	case "pkcs11":
+		key, err = inToken(pkcs11.Open(f.token(f.Key.Label + nextKey)))
+		if errors.Is(err, pkcs11.ErrAbsent) {
+			return inToken(pkcs11.Create(f.token(f.Key.Label + nextKey)))
+		}
+		return key, err
 	default:
-		return nil, fmt.Errorf("a key in the backend %q is not rotated: have it revoked, set another label in [key] and enrol anew", f.Key.Backend)
+		return nil, fmt.Errorf("there is no key backend %q", f.Key.Backend)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return f.makeKey(path)
@@ -78,9 +81,21 @@ func opened(k *tpm.Key, err error) (signer.Signer, error) {
 	return k, nil
 }
 
+// inToken makes no interface of a nil pointer.
+func inToken(k *pkcs11.Key, err error) (signer.Signer, error) {
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
 // AdvanceKey puts the next key in the place of the gateway's, whose file is kept
-// beside it. At every moment there is a key.
+// beside it: at every moment there is a key. In a token the two get other labels, and
+// what was cut short there is finished when the key is opened.
 func (f *File) AdvanceKey() error {
+	if f.Key.Backend == "pkcs11" {
+		return pkcs11.Advance(f.token(f.Key.Label), f.Key.Label+nextKey, f.Key.Label+replacedKey)
+	}
 	path := f.KeyFile()
 	if err := os.Remove(path + replacedKey); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("replacing the key: %w", err)

@@ -253,3 +253,95 @@ func TestATokenThatIsPulled(t *testing.T) {
 	}
 	signertest.Check(t, k, []byte("back"))
 }
+
+// A key is replaced by another, which is replaced in turn; those that are open go on.
+func TestAdvance(t *testing.T) {
+	cfg := newToken(t, "advance")
+	named := func(label string) pkcs11.Config {
+		c := cfg
+		c.Label = label
+		return c
+	}
+	const next, replaced = "gateway.next", "gateway.replaced"
+	holds := func(when, label string, want signer.PublicKey) {
+		t.Helper()
+		k, err := pkcs11.Open(named(label))
+		if want.IsZero() {
+			if !errors.Is(err, pkcs11.ErrAbsent) {
+				t.Errorf("%s: opening %q: %v, want none", when, label, err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("%s: opening %q: %v", when, label, err)
+		}
+		defer k.Close()
+		message := []byte(when)
+		sig, err := k.Sign(message)
+		if err != nil || k.Public() != want || !signer.VerifyRaw(want, message, sig) {
+			t.Errorf("%s: %q is %v, want %v: %v", when, label, k.Public().ID(), want.ID(), err)
+		}
+	}
+	none := signer.PublicKey{}
+
+	first := create(t, cfg)
+	if err := pkcs11.Advance(cfg, next, replaced); !errors.Is(err, pkcs11.ErrAbsent) {
+		t.Errorf("without a next key: %v", err)
+	}
+	holds("nothing to replace it", "gateway", first.Public())
+
+	second := create(t, named(next))
+	if err := pkcs11.Advance(cfg, next, replaced); err != nil {
+		t.Fatal(err)
+	}
+	holds("first rotation", "gateway", second.Public())
+	holds("first rotation", replaced, first.Public())
+	holds("first rotation", next, none)
+	if sig, err := first.Sign([]byte("open")); err != nil || !signer.VerifyRaw(first.Public(), []byte("open"), sig) {
+		t.Errorf("the first, which is open: %v", err)
+	}
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	third := create(t, named(next))
+	if err := third.Close(); err != nil { // nobody holds the module meanwhile
+		t.Fatal(err)
+	}
+	if err := pkcs11.Advance(cfg, next, replaced); err != nil {
+		t.Fatal(err)
+	}
+	holds("second rotation", "gateway", third.Public())
+	holds("second rotation", replaced, second.Public())
+	holds("second rotation", next, none)
+}
+
+// What was cut short between its two steps is finished.
+func TestAdvanceThatWasCutShort(t *testing.T) {
+	cfg := newToken(t, "cut")
+	next := cfg
+	next.Label = "gateway.next"
+	old := cfg
+	old.Label = "gateway.replaced"
+	create(t, old)
+	coming := create(t, next)
+	if err := pkcs11.Advance(cfg, next.Label, old.Label); err != nil {
+		t.Fatal(err)
+	}
+	k, err := pkcs11.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	if k.Public() != coming.Public() {
+		t.Errorf("the key is %v, want %v", k.Public().ID(), coming.Public().ID())
+	}
+	if _, err := pkcs11.Open(next); !errors.Is(err, pkcs11.ErrAbsent) {
+		t.Errorf("the next key is still there: %v", err)
+	}
+
+	cfg.PINFile = filepath.Join(t.TempDir(), "none")
+	if err := pkcs11.Advance(cfg, next.Label, old.Label); err == nil {
+		t.Error("advanced without a PIN")
+	}
+}

@@ -21,6 +21,10 @@ func Create(Config) (*Key, error) { return nil, errWithout }
 // built without PKCS #11.
 func Open(Config) (*Key, error) { return nil, errWithout }
 
+// Advance puts a key in another's place in the token; here it returns an error, as the
+// program was built without PKCS #11.
+func Advance(cfg Config, next, replaced string) error { return errWithout }
+
 // Public returns no key.
 func (*Key) Public() signer.PublicKey { return signer.PublicKey{} }
 

@@ -16,4 +16,7 @@ func TestAProgramWithoutPKCS11SaysSo(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, k, err)
 		}
 	}
+	if err := pkcs11.Advance(cfg, "next", "replaced"); err == nil || !strings.Contains(err.Error(), "-tags pkcs11") {
+		t.Errorf("advance: %v", err)
+	}
 }
