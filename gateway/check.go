@@ -81,6 +81,9 @@ func (f *File) checkGateway() {
 	if g.Board != "" {
 		f.among("gateway.board", g.Board, board.Names()...)
 	}
+	if _, port, err := net.SplitHostPort(g.Page); g.Page != noPage && (err != nil || port == "") {
+		f.mistake("gateway.page", `take "127.0.0.1:8480" for this machine alone, an address of its own with a port for others, or "off"`, "gateway.page: %q is no address with a port", g.Page)
+	}
 	f.positive("time.warn_above", f.Time.WarnAbove)
 	f.positive("outbox.flush_after", f.Outbox.FlushAfter)
 	f.among("outbox.fsync", f.Outbox.Fsync, "group", "each")

@@ -25,7 +25,6 @@ type File struct {
 	Uplink        UplinkTable        `toml:"uplink"`
 	Metrics       MetricsTable       `toml:"metrics"`
 	HomeAssistant HomeAssistantTable `toml:"home_assistant"`
-	Update        UpdateTable        `toml:"update"`
 	Buses         []BusTable         `toml:"bus"`
 	Derived       []DerivedTable     `toml:"derived"`
 	Devices       []DeviceTable      `toml:"-"` // [[device]]; their keys depend on the model
@@ -43,6 +42,7 @@ type GatewayTable struct {
 	Point      string        `toml:"point"`
 	Mode       string        `toml:"mode"`
 	Console    string        `toml:"console"` // the socket that status and read ask
+	Page       string        `toml:"page"`    // where the page listens; "off" for nowhere
 	PackMaxAge time.Duration `toml:"pack_max_age"`
 	Board      string        `toml:"board"` // one of package board's; empty is the machine's own
 }
@@ -176,7 +176,7 @@ func (d *DeviceTable) place() uint16 { return max(d.Unit, d.Address) }
 // defaults returns a configuration before its file is read.
 func defaults() File {
 	return File{
-		Gateway: GatewayTable{State: "/var/lib/wattmark", Mode: "committed", Console: "/run/wattmark/console.sock", PackMaxAge: time.Minute},
+		Gateway: GatewayTable{State: "/var/lib/wattmark", Mode: "committed", Console: "/run/wattmark/console.sock", Page: "127.0.0.1:8480", PackMaxAge: time.Minute},
 		Time:    TimeTable{WarnAbove: time.Second},
 		Key:     KeyTable{Backend: "file", Device: tpm.Device, Label: "wattmark"},
 		Outbox:  OutboxTable{MaxBytes: 256 << 20, FlushAfter: defaultFlushAfter, Fsync: "group"},
@@ -185,7 +185,6 @@ func defaults() File {
 			ReconnectAfter: time.Second, ReconnectMost: 5 * time.Minute,
 		},
 		HomeAssistant: HomeAssistantTable{Prefix: "homeassistant"},
-		Update:        defaultUpdate(),
 	}
 }
 
@@ -276,6 +275,17 @@ func (f *File) MetricsAddress() string {
 	}
 	return f.Metrics.Listen
 }
+
+// PageAddress is where the page listens, empty for nowhere.
+func (f *File) PageAddress() string {
+	if f.Gateway.Page == noPage {
+		return ""
+	}
+	return f.Gateway.Page
+}
+
+// noPage stands in a file for no page.
+const noPage = "off"
 
 // Effective lists what the configuration comes to, with the line of each value that
 // the file gives.

@@ -15,6 +15,7 @@ import (
 	"wattmark/hardware/bus"
 	"wattmark/ledger/entry"
 	"wattmark/signer"
+	"wattmark/signer/words"
 )
 
 var _ console.Source = (*Gateway)(nil)
@@ -35,7 +36,7 @@ const (
 // Status tells how the gateway fares.
 func (g *Gateway) Status() console.Status {
 	now := time.Now().UTC()
-	stats := g.Stats()
+	stats, keyID := g.Stats(), g.cfg.Key.Public().ID()
 	s := console.Status{
 		Version: console.Version, Time: now,
 		Gateway: console.Gateway{
@@ -43,9 +44,9 @@ func (g *Gateway) Status() console.Status {
 		},
 		Ledger: console.Ledger{Origin: g.cfg.Origin, Points: slices.Sorted(maps.Keys(g.modes))},
 		Key: console.Key{
-			Backend: g.cfg.KeyBackend, Algorithm: g.cfg.Key.Public().Algorithm().String(), ID: g.cfg.Key.Public().ID().String(),
+			Backend: g.cfg.KeyBackend, Algorithm: g.cfg.Key.Public().Algorithm().String(), ID: keyID.String(),
 			Signed: stats.Sign.Signed, Failures: stats.Sign.Failures, Failure: stats.Sign.Failure,
-			SignS: stats.Sign.Took.Seconds(),
+			Words: words.Of(keyID[:]), SignS: stats.Sign.Took.Seconds(),
 		},
 		Clock: console.Clock{
 			Quality: g.cfg.Clock.Quality(), UncertaintyMS: g.cfg.Clock.Uncertainty().Milliseconds(),

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,6 +68,7 @@ func meter(t *testing.T) (port string) {
 // consortium of one oracle and its broker at the other end of the line.
 type site struct {
 	dir, config string
+	page        string // where its page listens
 	key         *signer.PrivateKey
 	policy      string
 }
@@ -80,6 +82,10 @@ func newSite(t *testing.T, port string) *site {
 		}
 	}
 	s := &site{dir: t.TempDir()}
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	must(err)
+	s.page = free.Addr().String()
+	must(free.Close())
 	at := func(name string) string { return filepath.Join(s.dir, name) }
 	far := oracletest.New(t, origin, name)
 	s.policy = far.Policy.String()
@@ -98,6 +104,7 @@ func newSite(t *testing.T, port string) *site {
 name = %q
 state = "."
 console = "console.sock"
+page = %q
 point = %q
 pack_max_age = "1s"
 
@@ -129,7 +136,7 @@ model = "sdm120"
 bus = "rs485"
 unit = %d
 period = "1s"
-`, name, subject, origin, strings.Replace(far.MQTTURL(), "tls://", "mqtts://", 1), files.Certificate, files.Key, files.Roots, port, unit))
+`, name, s.page, subject, origin, strings.Replace(far.MQTTURL(), "tls://", "mqtts://", 1), files.Certificate, files.Key, files.Roots, port, unit))
 	return s
 }
 

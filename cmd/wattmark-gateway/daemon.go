@@ -21,8 +21,6 @@ import (
 type daemon struct {
 	name string // of the configuration file
 	log  *slog.Logger
-	// image is what the machine runs from, nil for no image.
-	image *runningImage
 }
 
 // configured is a configuration that was found to be right.
@@ -49,7 +47,6 @@ func (d *daemon) run(ctx context.Context, now configured, hup <-chan os.Signal) 
 	var old *configured // which is tried again if the new one does not open
 	for {
 		now.cfg.Log = d.log
-		d.image.name(&now.cfg)
 		g, report, err := gateway.Open(now.cfg)
 		switch {
 		case err != nil && old == nil:
@@ -85,7 +82,6 @@ func (d *daemon) live(ctx context.Context, now configured, g *gateway.Gateway, h
 	beside.Go(func() { d.serve(ctx, now.file, g) })
 	beside.Go(func() { d.watchdog(ctx, g) })
 	beside.Go(func() { d.takeCalibrations(ctx, now.file, g) })
-	beside.Go(func() { d.takeUpdates(ctx, now, g) })
 	defer beside.Wait()
 	defer cancel()
 	ended := make(chan error, 1)
@@ -168,7 +164,7 @@ func (d *daemon) watchdog(ctx context.Context, g *gateway.Gateway) {
 	}
 }
 
-// serve answers on the console's socket and for the metrics until ctx ends. What
+// serve answers on the console's socket, for the metrics and with the page until ctx ends. What
 // cannot be served is logged: a gateway works without being looked at.
 func (d *daemon) serve(ctx context.Context, f *gateway.File, g *gateway.Gateway) {
 	metrics := gateway.Metrics(g)
@@ -190,6 +186,14 @@ func (d *daemon) serve(ctx context.Context, f *gateway.File, g *gateway.Gateway)
 			continue
 		}
 		servers.Go(func() { d.answer(ctx, l, s.handler) })
+	}
+	if address := f.PageAddress(); address != "" {
+		l, page, err := openPage(f, g)
+		if err != nil {
+			d.log.Warn("there is no page", "address", address, "error", err)
+			return
+		}
+		servers.Go(func() { d.answer(ctx, l, page) })
 	}
 }
 

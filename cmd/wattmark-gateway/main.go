@@ -101,6 +101,6 @@ func newRoot() *cobra.Command {
 	root.SetUsageFunc(command.Usage)
 	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.PersistentFlags().String("config", gateway.DefaultFile, "the configuration `FILE`")
-	root.AddCommand(newRun(), newEnrol(), newDecode(), newDoctor(), newStatus(), newBundle(), newScan(), newRead(), newCalibrate(), newVersion())
+	root.AddCommand(newRun(), newEnrol(), newDecode(), newDoctor(), newStatus(), newConsole(), newBundle(), newScan(), newRead(), newCalibrate(), newVersion())
 	return root
 }

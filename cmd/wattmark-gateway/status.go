@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"math"
 	"strings"
 	"time"
 
@@ -251,44 +250,13 @@ func fitting(blocks [][]string, room int) []string {
 	return out
 }
 
-// counted is a number of things.
-func counted(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
-	}
-	return fmt.Sprintf("%d %ss", n, thing)
-}
-
-// span is a span of time for people: "42 s", "17 min", "3.5 h", "12 days".
-func span(seconds float64) string {
-	switch {
-	case seconds < 1 && seconds > 0:
-		return fmt.Sprintf("%.0f ms", seconds*1000)
-	case seconds < 120:
-		return fmt.Sprintf("%.0f s", max(seconds, 0))
-	case seconds < 2*3600:
-		return fmt.Sprintf("%.0f min", seconds/60)
-	case seconds < 48*3600:
-		return fmt.Sprintf("%.1f h", seconds/3600)
-	}
-	return fmt.Sprintf("%.0f days", seconds/86400)
-}
-
-// age is a span of which less than a second says nothing.
-func age(seconds float64) string { return span(math.Round(seconds)) }
-
-// bytesText is a size for people, in the units of the configuration.
-func bytesText(n int64) string {
-	switch {
-	case n < 1000:
-		return fmt.Sprintf("%d B", n)
-	case n < 1_000_000:
-		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
-	case n < 1_000_000_000:
-		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
-	}
-	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
-}
+// What the page says in the same words.
+var (
+	counted   = console.Counted
+	span      = console.Span
+	age       = console.Age
+	bytesText = console.Bytes
+)
 
 // cut shortens a line to n columns, and shows that.
 func cut(text string, n int) string {

@@ -48,9 +48,11 @@ type Key struct {
 	Backend   string `json:"backend,omitempty"`
 	Algorithm string `json:"algorithm"`
 	ID        string `json:"id"`
-	Signed    uint64 `json:"signed"`   // statements since the start
-	Failures  uint64 `json:"failures"` // attempts without a signature
-	Failure   string `json:"failure,omitempty"`
+	// Words are what people compare the key by.
+	Words    []string `json:"words,omitempty"`
+	Signed   uint64   `json:"signed"`   // statements since the start
+	Failures uint64   `json:"failures"` // attempts without a signature
+	Failure  string   `json:"failure,omitempty"`
 	// SignS is how long the key was at work since the start, in seconds.
 	SignS float64 `json:"sign_s"`
 }
