@@ -209,17 +209,16 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	writing, stop := context.WithCancel(ctx)
 	defer stop()
 	n.stop = stop
-	if err := n.checkOrder(ctx); err != nil {
-		if !errors.Is(err, ErrHalted) {
-			return err
-		}
+	last, err := n.askOrder(ctx)
+	switch {
+	case errors.Is(err, ErrHalted):
 		n.halt(err)
 		<-ctx.Done()
 		return nil
-	}
-	_, last, err := n.cfg.Order.Bounds(ctx)
-	if err != nil {
-		return fmt.Errorf("asking how far the order reaches: %w", err)
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
 	}
 	n.behind = last
 	votes, err := n.cfg.Conn.Subscribe(n.subjects.Vote(), func(m *nats.Msg) {
@@ -304,6 +303,34 @@ func (n *Node) halt(err error) {
 	n.cfg.Log.Error("halted: writing has stopped, reads go on", "oracle", n.cfg.Name, "error", err,
 		"remedy", "compare this oracle's last block with the others' before anything else; do not delete the ledger")
 	n.observe(Event{Halted: err})
+}
+
+// askWithin is how long the order may be out of reach at the start: the servers of a
+// cluster choose who leads first.
+const askWithin = time.Minute
+
+// askOrder checks the order and asks how far it reaches, again and again while it cannot
+// be asked.
+func (n *Node) askOrder(ctx context.Context) (last uint64, err error) {
+	again := time.NewTicker(time.Second)
+	defer again.Stop()
+	for begin := time.Now(); ; {
+		if err = n.checkOrder(ctx); err == nil {
+			if _, last, err = n.cfg.Order.Bounds(ctx); err == nil {
+				return last, nil
+			}
+			err = fmt.Errorf("asking how far the order reaches: %w", err)
+		}
+		if errors.Is(err, ErrHalted) || time.Since(begin) > askWithin {
+			return 0, err
+		}
+		n.cfg.Log.Warn("the order cannot be asked yet", "error", err)
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-again.C:
+		}
+	}
 }
 
 // checkOrder compares the last message that the chain rests on with the order's.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -72,8 +73,24 @@ func (o *Orderer) Bounds(ctx context.Context) (first, last uint64, err error) {
 	return state.FirstSeq, state.LastSeq, nil
 }
 
-// At returns the message at seq; see orderer.Orderer.
+// At returns the message at seq; see orderer.Orderer. With replicas it asks again, for as long as a server that has just begun to lead
+// may know less than it holds, before it says that the order ends too early or has a hole.
 func (o *Orderer) At(ctx context.Context, seq uint64) ([]byte, error) {
+	for begin := time.Now(); ; {
+		data, err := o.at(ctx, seq)
+		missing := errors.Is(err, orderer.ErrBeyond) || errors.Is(err, orderer.ErrDiverged)
+		if !missing || o.cfg.Replicas == 1 || time.Since(begin) > settle {
+			return data, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(settle / 10):
+		}
+	}
+}
+
+func (o *Orderer) at(ctx context.Context, seq uint64) ([]byte, error) {
 	if seq == 0 {
 		return nil, errors.New("sequence 0: an order begins at 1")
 	}
