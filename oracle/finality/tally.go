@@ -42,6 +42,8 @@ type Tally struct {
 	began  bool
 	final  *Final
 	held   []uint64 // heights that must be final before any above them is, ascending
+	asked  *Rules   // nil where votes need no promises
+	sealed *Final   // newest that enough oracles have signed
 
 	conflicts []*Conflict // found and not taken yet
 }
@@ -54,6 +56,8 @@ type round struct {
 	at    *block.Checkpoint // this oracle's own, nil while it is not there
 	own   *Vote             // nil also where this oracle is not one of the height's
 	votes []*Vote           // verified, at most one of each oracle for each checkpoint
+	// outside are lines of witnesses that are no oracles, for this oracle's checkpoint.
+	outside map[signer.KeyID]string
 }
 
 // Conflict is two verified votes for different checkpoints of one height: the
@@ -145,6 +149,9 @@ func (t *Tally) Cast(height uint64, c block.Checkpoint, seconds uint64) (*Vote, 
 		if r.own, err = sign(k, height, c, seconds); err != nil {
 			return nil, nil, err
 		}
+		if err := t.promise(r.own); err != nil {
+			return nil, nil, err
+		}
 		for _, w := range r.votes { // of oracles that were here before
 			t.compare(w, r.own)
 		}
@@ -168,7 +175,7 @@ func sign(k *Keys, height uint64, c block.Checkpoint, seconds uint64) (*Vote, er
 	if err != nil {
 		return nil, err
 	}
-	return &Vote{height, c, log, cosigned, k.Cosigner.Public().ID(), receipts, false}, nil
+	return &Vote{Height: height, Checkpoint: c, Log: log, Cosigned: cosigned, KeyID: k.Cosigner.Public().ID(), Receipts: receipts}, nil
 }
 
 func (t *Tally) round(height uint64) *round {
@@ -218,6 +225,9 @@ func (t *Tally) Receive(v *Vote) (final *Final, again *Vote, err error) {
 			return nil, nil, fmt.Errorf("%w: %q voted for two checkpoints at height %d already", ErrVote, key.Name, v.Height)
 		}
 		if err := verify(policy, v, key); err != nil {
+			return nil, nil, err
+		}
+		if err := t.checkPromise(v, key.Name); err != nil {
 			return nil, nil, err
 		}
 		r = t.round(v.Height)
@@ -306,7 +316,7 @@ func (t *Tally) count(height uint64, r *round) (*Final, error) {
 	var lines []string
 	signed := make(map[signer.KeyID]bool)
 	for _, v := range r.votes {
-		if v.Checkpoint != *r.at {
+		if v.Checkpoint != *r.at || !t.counts(v) {
 			continue
 		}
 		if len(lines) == 0 {
@@ -318,8 +328,14 @@ func (t *Tally) count(height uint64, r *round) (*Final, error) {
 		lines = append(lines, v.Cosigned)
 		f.Receipts = append(f.Receipts, wire.ReceiptSignature{KeyID: v.KeyID, Signature: v.Receipts})
 		signed[v.KeyID] = true
-		if policy.Quorum(signed) == nil {
-			f.Note = noteOf(f.Checkpoint, lines)
+		if policy.OracleQuorum(signed) != nil {
+			continue
+		}
+		if t.sealed == nil || t.sealed.Height < height {
+			t.sealed = &Final{Height: height, Checkpoint: *r.at, Note: noteOf(f.Checkpoint, lines)}
+		}
+		if all, outside := r.with(policy, signed); policy.Quorum(all) == nil {
+			f.Note = noteOf(f.Checkpoint, append(lines, outside...))
 			break
 		}
 	}
@@ -331,6 +347,28 @@ func (t *Tally) count(height uint64, r *round) (*Final, error) {
 	}
 	t.settle(f)
 	return f, nil
+}
+
+// with adds the witnesses from outside to those who signed.
+func (r *round) with(policy *block.Policy, signed map[signer.KeyID]bool) (all map[signer.KeyID]bool, lines []string) {
+	if len(r.outside) == 0 {
+		return signed, nil
+	}
+	all = maps.Clone(signed)
+	for _, w := range policy.Witnesses() {
+		if line, ok := r.outside[w.Key.Key.ID()]; ok {
+			all[w.Key.Key.ID()] = true
+			lines = append(lines, line)
+		}
+	}
+	return all, lines
+}
+
+// heights are those that the Tally remembers, the newest first.
+func (t *Tally) heights() []uint64 {
+	h := slices.Sorted(maps.Keys(t.rounds))
+	slices.Reverse(h)
+	return h
 }
 
 func (t *Tally) settle(f *Final) {

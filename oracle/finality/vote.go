@@ -23,6 +23,9 @@ type Vote struct {
 	// sender: whoever has voted there sends that vote again. It is not signed, and
 	// all it can cause is such an answer, which does not ask.
 	Asking bool
+	// Promise is the statement by which the oracle says for which height it votes, nil
+	// where nobody asks for it (see Tally.Ask).
+	Promise []byte
 }
 
 // Note returns the checkpoint with the vote's two signature lines, as any tool for
@@ -40,7 +43,11 @@ type wireVote struct {
 	KeyID    signer.KeyID
 	Receipts []byte
 	Asking   bool
+	Promise  []byte
 }
+
+// voteVersion is that of the layout above. Version 1 had no promise.
+const voteVersion = 2
 
 var (
 	encMode = func() cbor.EncMode {
@@ -68,8 +75,8 @@ const maxVote = 4 << 10
 // Encode writes the vote.
 func (v *Vote) Encode() []byte {
 	b, err := encMode.Marshal(wireVote{
-		Version: 1, Height: v.Height, Size: v.Checkpoint.Size, Root: v.Checkpoint.Root,
-		Log: v.Log, Cosigned: v.Cosigned, KeyID: v.KeyID, Receipts: v.Receipts, Asking: v.Asking,
+		Version: voteVersion, Height: v.Height, Size: v.Checkpoint.Size, Root: v.Checkpoint.Root,
+		Log: v.Log, Cosigned: v.Cosigned, KeyID: v.KeyID, Receipts: v.Receipts, Asking: v.Asking, Promise: v.Promise,
 	})
 	if err != nil {
 		panic("internal error: " + err.Error())
@@ -87,10 +94,10 @@ func ParseVote(b []byte, origin string) (*Vote, error) {
 	if err := decMode.Unmarshal(b, &w); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrVote, err)
 	}
-	if w.Version != 1 {
+	if w.Version != voteVersion {
 		return nil, fmt.Errorf("%w: version %d", ErrVote, w.Version)
 	}
-	v := &Vote{w.Height, block.Checkpoint{Origin: origin, Size: w.Size, Root: w.Root}, w.Log, w.Cosigned, w.KeyID, w.Receipts, w.Asking}
+	v := &Vote{w.Height, block.Checkpoint{Origin: origin, Size: w.Size, Root: w.Root}, w.Log, w.Cosigned, w.KeyID, w.Receipts, w.Asking, w.Promise}
 	if !bytes.Equal(v.Encode(), b) {
 		return nil, fmt.Errorf("%w: not deterministic CBOR", ErrVote)
 	}

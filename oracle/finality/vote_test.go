@@ -20,7 +20,7 @@ func TestVoteRoundTrip(t *testing.T) {
 			Height:     rapid.Uint64().Draw(t, "height"),
 			Checkpoint: block.Checkpoint{Origin: ledgertest.Origin, Size: rapid.Uint64().Draw(t, "size"), Root: block.Hash(draw(t, 32))},
 			Log:        rapid.String().Draw(t, "log"), Cosigned: rapid.String().Draw(t, "cosigned"),
-			KeyID: signer.KeyID(draw(t, 16)), Receipts: draw(t, 64), Asking: rapid.Bool().Draw(t, "asking"),
+			KeyID: signer.KeyID(draw(t, 16)), Receipts: draw(t, 64), Asking: rapid.Bool().Draw(t, "asking"), Promise: draw(t, 200),
 		}
 		got, err := finality.ParseVote(want.Encode(), ledgertest.Origin)
 		if err != nil {
@@ -49,8 +49,8 @@ func TestParseVoteRefuses(t *testing.T) {
 		{"nothing", nil},
 		{"truncated", good[:len(good)-1]},
 		{"a byte more", append(bytes.Clone(good), 0)},
-		{"another version", append([]byte{good[0], 2}, good[2:]...)},
-		{"a version in two bytes", append([]byte{good[0], 0x18, 1}, good[2:]...)},
+		{"another version", append([]byte{good[0], 1}, good[2:]...)},
+		{"a version in two bytes", append([]byte{good[0], 0x18, 2}, good[2:]...)},
 		{"too large", large.Encode()},
 	} {
 		if _, err := finality.ParseVote(k.b, ledgertest.Origin); !errors.Is(err, finality.ErrVote) {
