@@ -14,7 +14,8 @@ import (
 )
 
 func newMarket() *cobra.Command {
-	return noun("market", "Clear an auction or settle an interval, from files", newMarketClear(), newMarketSettle())
+	return noun("market", "Trade energy: orders, intervals, and auctions from files",
+		newMarketClear(), newMarketSettle(), newMarketIntervals(), newMarketOrders(), newMarketOrder(), newMarketReplay(), newMarketTariff())
 }
 
 func newMarketClear() *cobra.Command {

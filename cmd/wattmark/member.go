@@ -24,8 +24,9 @@ import (
 )
 
 func newMember() *cobra.Command {
-	return noun("member", "Admit gateways to a ledger, and end their keys",
-		newMemberPending(), newMemberApprove(), newMemberRevoke(), newMemberSubmit())
+	return noun("member", "Admit gateways and members to a ledger, and see members' bills",
+		newMemberPending(), newMemberApprove(), newMemberRevoke(), newMemberSubmit(),
+		newMemberJoin(), newMemberAdmit(), newMemberList(), newMemberBill(), newMemberPrefs())
 }
 
 // member is an oracle's operator at work: the oracle's directory, and what is in it.

@@ -205,7 +205,11 @@ func search(r *store.Reader, msg *signer.Message, from, to uint64) (at *uint64, 
 		case entry.LeafOutcome:
 			o, err := entry.ParseOutcome(leaf)
 			if err == nil && o.Kind == entry.OutcomeRefused && o.Hash == identity && at == nil {
-				return fmt.Errorf("the ledger refused it: %s: %s", o.Code, entry.Reason(o.Code).Remedy())
+				field := ""
+				if o.Detail != "" {
+					field = " (" + o.Detail + ")"
+				}
+				return fmt.Errorf("the ledger refused it: %s%s: %s", o.Code, field, entry.Reason(o.Code).Remedy())
 			}
 		}
 		return nil

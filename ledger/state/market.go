@@ -255,3 +255,19 @@ func pathIn(leaves []block.Hash, index int) []block.Hash {
 	}
 	return append(pathIn(leaves[k:], index-k), rootOf(leaves[:k]))
 }
+
+// Parts returns the members' parts of an interval, by id, without those that were
+// forgotten.
+func (s *State) Parts(zone string, at unit.Interval) []entry.Line {
+	v := s.intervals[spotID{zone, at}]
+	if v == nil {
+		return nil
+	}
+	var out []entry.Line
+	for _, r := range v.rows() {
+		if r.Hash == nil {
+			out = append(out, r.Line)
+		}
+	}
+	return out
+}

@@ -42,7 +42,7 @@ func (s *State) restoreBooks() error {
 		if z == nil || z.tariff(o.Interval) == nil {
 			return errors.New("an order of a zone without tariff")
 		}
-		s.bookOf(z, o.Interval).Restore(marketOrder(o))
+		s.bookOf(z, o.Interval).Restore(MarketOrder(o))
 	}
 	s.loaded = nil
 	return nil
@@ -79,7 +79,8 @@ func (s *State) dropBook(id spotID) {
 	delete(s.books, id)
 }
 
-func marketOrder(o *entry.Order) market.Order {
+// MarketOrder returns an order as the rules of the market take it.
+func MarketOrder(o *entry.Order) market.Order {
 	out := market.Order{ID: o.ID(), Zone: o.Zone, Member: o.Member, Interval: o.Interval, Side: market.Side(o.Side), Nonce: o.Nonce}
 	for _, st := range o.Steps {
 		out.Steps = append(out.Steps, market.Step{
@@ -129,7 +130,7 @@ func (s *State) judgeOrder(p *plan, now int64) entry.Reason {
 	if book == nil {
 		book = s.newBook(z, o.Interval)
 	}
-	placed := marketOrder(o)
+	placed := MarketOrder(o)
 	if err := book.Check(&placed, &market.Party{Zone: m.Zone, Power: m.Power, Renewable: m.Renewable}); err != nil {
 		return faulty(p, entry.ReasonBadOrder, err)
 	}
@@ -138,7 +139,7 @@ func (s *State) judgeOrder(p *plan, now int64) entry.Reason {
 }
 
 func (s *State) placeOrder(p *plan) {
-	s.bookOf(s.zones[p.order.Zone], p.order.Interval).Restore(marketOrder(p.order))
+	s.bookOf(s.zones[p.order.Zone], p.order.Interval).Restore(MarketOrder(p.order))
 	s.touch(&storedOrder{*p.order})
 }
 
