@@ -24,8 +24,14 @@ const MaxRegisters = 1 << 17
 // Registers is a dump of a part's registers: words by table and address. The zero
 // value is empty and ready.
 type Registers struct {
-	digits int // hex digits of each value: 2 or 4; 0 while there is none
-	words  map[place]uint16
+	digits int // hex digits of the longest value: 2, 4, 6 or 10; 0 while none was parsed
+	words  map[place]word
+}
+
+// word is what a register holds.
+type word struct {
+	value  uint64
+	digits int // hex digits that it was written with; 0 for a word that was set
 }
 
 type place struct {
@@ -51,28 +57,42 @@ type RegisterDecoder interface {
 }
 
 // Set puts a word at an address of a table.
-func (r *Registers) Set(table string, address, word uint16) {
+func (r *Registers) Set(table string, address, value uint16) {
+	r.set(place{table, address}, word{value: uint64(value)})
+}
+
+func (r *Registers) set(p place, w word) {
 	if r.words == nil {
-		r.words = make(map[place]uint16)
+		r.words = make(map[place]word)
 	}
-	r.words[place{table, address}] = word
+	r.words[p] = w
 }
 
 // Word returns the word at an address of a table, and whether there is one. Words
 // given without a table count for TableInput and TableHolding too.
 func (r *Registers) Word(table string, address uint16) (uint16, bool) {
-	if w, ok := r.words[place{table, address}]; ok {
+	if w, ok := r.Exact(table, address); ok {
 		return w, true
 	}
-	w, ok := r.words[place{TableDefault, address}]
-	return w, ok
+	return r.Exact(TableDefault, address)
+}
+
+// Wide returns the word at an address of a part that has no tables, and how many hex
+// digits it was given with: parts have registers of 8, 16, 24 and 40 bits. It has none
+// where there is no such word.
+func (r *Registers) Wide(address uint16) (value uint64, digits int) {
+	w := r.words[place{TableDefault, address}]
+	return w.value, w.digits
 }
 
 // Exact returns the word that was given for an address of just that table, and whether
 // there is one.
 func (r *Registers) Exact(table string, address uint16) (uint16, bool) {
 	w, ok := r.words[place{table, address}]
-	return w, ok
+	if w.digits > 4 {
+		return 0, false
+	}
+	return uint16(w.value), ok
 }
 
 // Read appends count words from an address on to dst. It is false, and dst is
@@ -96,18 +116,15 @@ func (r *Registers) Read(dst []uint16, table string, address uint16, count int) 
 // Len returns how many words there are.
 func (r *Registers) Len() int { return len(r.words) }
 
-// Digits returns how many hex digits each value was written with, 2 or 4: a part's
-// registers have a width, and a dump of another width is of another part. It is 0 for
-// registers that were not parsed.
+// Digits returns how many hex digits the longest value was written with: a part's
+// registers have a width, and a dump of another width is of another part. With 2 and
+// with 4 all were, longer values may stand among shorter ones. It is 0 for registers
+// that were not parsed.
 func (r *Registers) Digits() int { return r.digits }
 
 // String returns r in the form that ParseRegisters reads, ordered.
 func (r *Registers) String() string {
 	var b strings.Builder
-	digits := r.digits
-	if digits == 0 {
-		digits = 4
-	}
 	var last place
 	for i, at := range slices.SortedFunc(maps.Keys(r.words), place.compare) {
 		switch {
@@ -121,7 +138,12 @@ func (r *Registers) String() string {
 			}
 			fmt.Fprintf(&b, "%#04x:", at.address)
 		}
-		fmt.Fprintf(&b, " %0*x", digits, r.words[at])
+		w := r.words[at]
+		digits := w.digits
+		if digits == 0 {
+			digits = 4
+		}
+		fmt.Fprintf(&b, " %0*x", digits, w.value)
 		last = at
 	}
 	if len(r.words) > 0 {
@@ -131,8 +153,8 @@ func (r *Registers) String() string {
 }
 
 // ParseRegisters reads lines "ADDRESS: VALUE VALUE ...", where the values stand at
-// consecutive addresses. An address is decimal, or hex after "0x"; values are hex,
-// all of two or all of four digits. A line may start with the name of a table, and
+// consecutive addresses. An address is decimal, or hex after "0x"; values are hex, of
+// as many digits as the register has: all of two, or each of four, six or ten. A line may start with the name of a table, and
 // "#" starts a comment. An address that is given twice is refused.
 func ParseRegisters(text []byte) (*Registers, error) {
 	r := new(Registers)
@@ -183,16 +205,19 @@ func (r *Registers) parse(line string) error {
 		return fmt.Errorf("no values at %s", fields[0])
 	}
 	for i, value := range values {
-		word, err := strconv.ParseUint(value, 16, 16)
-		if err != nil || len(value) != 2 && len(value) != 4 {
-			return fmt.Errorf("%q is not two or four hex digits", value)
+		number, err := strconv.ParseUint(value, 16, 40)
+		switch len(value) {
+		case 2, 4, 6, 10:
+		default:
+			err = strconv.ErrSyntax
 		}
-		if r.digits == 0 {
-			r.digits = len(value)
+		if err != nil {
+			return fmt.Errorf("%q is not two, four, six or ten hex digits", value)
 		}
-		if len(value) != r.digits {
-			return fmt.Errorf("%q has %d digits where the first value has %d", value, len(value), r.digits)
+		if r.digits != 0 && (r.digits == 2) != (len(value) == 2) {
+			return fmt.Errorf("%q has %d digits where a value before has %d", value, len(value), r.digits)
 		}
+		r.digits = max(r.digits, len(value))
 		at := start + uint64(i)
 		if at > 0xffff {
 			return fmt.Errorf("address %d is above 65535", at)
@@ -204,7 +229,7 @@ func (r *Registers) parse(line string) error {
 		if len(r.words) == MaxRegisters {
 			return fmt.Errorf("more than %d registers", MaxRegisters)
 		}
-		r.Set(table, p.address, uint16(word))
+		r.set(p, word{number, len(value)})
 	}
 	return nil
 }

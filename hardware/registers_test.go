@@ -43,6 +43,28 @@ func TestRegisters(t *testing.T) {
 	}
 }
 
+// Registers of some parts have different widths, and are told as wide as they are.
+func TestWideRegisters(t *testing.T) {
+	const text = "0x0000: 0010 fb6b\n0x0004: 0fa000\n0x0009: 00000000ff\n"
+	r, err := hardware.ParseRegisters([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := r.String(); got != text || r.Digits() != 10 {
+		t.Errorf("%d digits, came back as\n%s", r.Digits(), got)
+	}
+	for address, want := range map[uint16]struct {
+		value  uint64
+		digits int
+		word   bool
+	}{1: {0xfb6b, 4, true}, 4: {0x0fa000, 6, false}, 9: {0xff, 10, false}, 5: {}} {
+		value, digits := r.Wide(address)
+		if _, ok := r.Word(hardware.TableDefault, address); value != want.value || digits != want.digits || ok != want.word {
+			t.Errorf("%d: %#x of %d digits, a word: %v", address, value, digits, ok)
+		}
+	}
+}
+
 func TestRegistersRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"0x0000 1234":                  "no colon",
@@ -51,9 +73,12 @@ func TestRegistersRefused(t *testing.T) {
 		"65536: 1234":                  "0 to 65535",
 		"-1: 1234":                     "0 to 65535",
 		"1:":                           "no values",
-		"1: 123":                       "two or four hex digits",
-		"1: wxyz":                      "two or four hex digits",
+		"1: 123":                       "two, four, six or ten hex digits",
+		"1: wxyz":                      "two, four, six or ten hex digits",
 		"1: 12 1234":                   "4 digits",
+		"1: 123456 12":                 "2 digits",
+		"1: 12345678":                  "hex digits",
+		"input 1: 12345678901":         "hex digits",
 		"1: 1234\n0x1: 1234":           "twice",
 		"65535: 1234 1234":             "above 65535",
 		"\n\n1: 1234 12":               "line 3",
@@ -68,6 +93,7 @@ func TestRegistersRefused(t *testing.T) {
 func FuzzParseRegisters(f *testing.F) {
 	f.Add([]byte("input 0x0000: 4366 3333\nholding 12: 0001\n7: ffff"))
 	f.Add([]byte("0xfa: 12 34"))
+	f.Add([]byte("4: 0fa000 0ef9a0 0c80\n9: 0000000001"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		r, err := hardware.ParseRegisters(text)
 		if err != nil {

@@ -34,8 +34,8 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 // DecodeRegisters implements hardware.RegisterDecoder.
 func (d *Dev) DecodeRegisters(r *hardware.Registers, dst *hardware.Batch) error {
 	dst.ResetValues()
-	if r.Digits() == 2 {
-		return malformed(hardware.ErrMalformed, "the part's registers have four digits, not two")
+	if r.Digits() != 4 && r.Digits() != 0 {
+		return malformed(hardware.ErrMalformed, "the part's registers have four digits")
 	}
 	var i image
 	for a := range 256 {

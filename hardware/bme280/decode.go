@@ -53,8 +53,8 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 // DecodeRegisters implements hardware.RegisterDecoder: two digits a register.
 func (d *Dev) DecodeRegisters(r *hardware.Registers, dst *hardware.Batch) error {
 	dst.ResetValues()
-	if r.Digits() == 4 {
-		return malformed(hardware.ErrMalformed, "the part's registers have two digits, not four")
+	if r.Digits() > 2 {
+		return malformed(hardware.ErrMalformed, "the part's registers have two digits")
 	}
 	var i image
 	for a := range 256 {

@@ -1,7 +1,6 @@
 package ina2xx
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/bits"
@@ -54,18 +53,21 @@ func (d *Dev) Decode(t *hardware.Transcript, dst *hardware.Batch) error {
 	return nil
 }
 
-// DecodeRegisters implements hardware.RegisterDecoder for the parts whose registers all
-// have 16 bits.
+// DecodeRegisters implements hardware.RegisterDecoder. Each value has the width of its
+// register; the totals of the INA228 are not looked at.
 func (d *Dev) DecodeRegisters(r *hardware.Registers, dst *hardware.Batch) error {
 	dst.ResetValues()
-	if d.model.width(d.model.shunt.address) != 2 || r.Digits() == 2 {
-		return &hardware.Error{Class: hardware.ErrMalformed, Op: "reading a dump of registers", Err: errors.New("the part's registers have another width"),
-			Remedy: "give INA219 and INA226 four digits a register, INA228 as exchanges in hex"}
-	}
 	var i image
 	for a := range 256 {
-		if w, ok := r.Word(hardware.TableDefault, uint16(a)); ok && d.model.width(byte(a)) == 2 {
-			i.set(byte(a), uint32(w), true)
+		value, digits := r.Wide(uint16(a))
+		switch width := d.model.width(byte(a)); {
+		case width == 0 || digits == 0: // of none of its registers, or not given
+		case digits != 2*width:
+			return &hardware.Error{Class: hardware.ErrMalformed, Op: "reading a dump of registers",
+				Err:    fmt.Errorf("register %#02x has %d digits, and %d in an %s", a, digits, 2*width, d.model.part),
+				Remedy: "give each register as wide as the part has it, and check the model"}
+		case width < 4:
+			i.set(byte(a), uint32(value), true)
 		}
 	}
 	if err := d.convert(&i, dst); err != nil {

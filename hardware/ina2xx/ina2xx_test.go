@@ -362,9 +362,48 @@ func TestDecodeRegisters(t *testing.T) {
 			}
 		})
 	}
-	r, _ := hardware.ParseRegisters([]byte("4: 0000"))
-	if err := decoder(t, "ina228", "").DecodeRegisters(r, new(hardware.Batch)); !errors.Is(err, hardware.ErrMalformed) {
-		t.Errorf("four digits of an ina228: %v", err)
+}
+
+// A dump of an INA228 has values as wide as its registers, and gives what the exchanges
+// that read them do.
+func TestDecodeWideRegisters(t *testing.T) {
+	const dump = "0: 0000 fb6b 1000\n4: 0fa000 0ef9a0 0c80 0fa000\n9: 0000000001\n0x0b: 0003\n0x3e: 5449 2281"
+	d := decoder(t, "ina228", "0.002")
+	read := func(text string) (b hardware.Batch, err error) {
+		t.Helper()
+		r, err := hardware.ParseRegisters([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b, d.DecodeRegisters(r, &b)
+	}
+	b, err := read(dump)
+	want := []string{"shunt_voltage 0.0200000000 V gauge ok", "voltage_dc 11.9800781250 V gauge ok", "current_dc 10.000000 A gauge ok", "power_dc 119.800781 W gauge ok", "temperature 25.0000000 Cel gauge ok"}
+	if diff := cmp.Diff(want, hardwaretest.Rows(d.Describe(), &b)); err != nil || diff != "" {
+		t.Errorf("%v, values (-want +got):\n%s", err, diff)
+	}
+	if b.Identity.Model != d.Describe().Part {
+		t.Errorf("identity %+v", b.Identity)
+	}
+	var same hardware.Batch
+	var recording strings.Builder
+	for _, line := range []string{"00 0000", "01 fb6b", "02 1000", "04 0fa000", "05 0ef9a0", "06 0c80", "07 0fa000", "09 0000000001", "0b 0003", "3e 5449", "3f 2281"} {
+		address, word, _ := strings.Cut(line, " ")
+		fmt.Fprintf(&recording, "> %s\n< %s\n", address, word)
+	}
+	if err := d.Decode(hardwaretest.Recording(t, recording.String()), &same); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fmt.Sprint(same.Values, same.Warnings), fmt.Sprint(b.Values, b.Warnings)); diff != "" {
+		t.Errorf("dump differs from exchanges (-exchanges +dump):\n%s", diff)
+	}
+	for name, text := range map[string]string{"too narrow": "4: 0000", "too wide": "1: 0fa000", "energy too narrow": "9: 000000", "bytes": "4: 0f"} {
+		if b, err := read(text); !errors.Is(err, hardware.ErrMalformed) || len(b.Values) > 0 {
+			t.Errorf("%s: %v, %v", name, b.Values, err)
+		}
+	}
+	if _, err := read("0x3e: 5449 2260"); !errors.Is(err, hardware.ErrWrongDevice) {
+		t.Errorf("another part's number: %v", err)
 	}
 }
 
@@ -488,6 +527,7 @@ func FuzzDecode(f *testing.F) {
 
 func FuzzDecodeRegisters(f *testing.F) {
 	f.Add("ina219", []byte("0: 199f 07d0 5d9a 1766 2710 5000"))
+	f.Add("ina228", []byte("0: 0000 fb6b 1000\n4: 0fa000 0ef9a0 0c80 0fa000\n9: 0000000001\n0x3e: 5449 2281"))
 	f.Add("ina226", []byte("0: 4727 1f40 2570 12b8 2710 0a00 0008\n254: 5449 2260"))
 	f.Fuzz(func(t *testing.T, model string, text []byte) {
 		r, err := hardware.ParseRegisters(text)

@@ -95,8 +95,8 @@ func Dumped(r *hardware.Registers, bare Function) (Image, error) {
 	switch {
 	case r.Len() == 0:
 		return Image{}, refuse(hardware.ErrTruncated, "there are no registers in it")
-	case r.Digits() == 2:
-		return Image{}, refuse(hardware.ErrMalformed, "values of two digits, a Modbus register has four")
+	case r.Digits() != 4 && r.Digits() != 0:
+		return Image{}, refuse(hardware.ErrMalformed, "values of %d digits, a Modbus register has four", r.Digits())
 	}
 	return Image{dumped: r, bare: bare}, nil
 }
