@@ -74,3 +74,6 @@ func (g *Gateway) Health() update.Health {
 	}
 	return h
 }
+
+// Announce says again what the gateway is, with what became of the last update.
+func (g *Gateway) Announce() { g.uplink.Announce() }

@@ -111,9 +111,14 @@ func (d *daemon) takeUpdates(ctx context.Context, now configured, g *gateway.Gat
 		return
 	}
 	settle := func() {
+		last := agent.Last()
 		d.image.mu.Lock()
-		defer d.image.mu.Unlock()
-		d.image.last = agent.Last()
+		news := last != d.image.last
+		d.image.last = last
+		d.image.mu.Unlock()
+		if news {
+			g.Announce()
+		}
 	}
 	settle()
 	log.Info("runs from an image", "board", c.Image.Board, "version", c.Image.Version, "root_sha256", hex.EncodeToString(c.Image.Root[:]), "slot", int(c.Disk.Running))

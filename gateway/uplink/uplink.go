@@ -76,6 +76,7 @@ type Uplink struct {
 	firstOracle int
 	incoming    chan message
 	again       chan struct{} // holds one: there is something to send
+	news        chan struct{} // capacity 1; see Announce
 
 	// Owned by the goroutine of Run: everything up to live was sent once or lies
 	// behind in the backlog, which goes from backlog up to backlogEnd.
@@ -137,7 +138,7 @@ func New(cfg Config) (*Uplink, error) {
 	}
 	return &Uplink{
 		cfg: cfg, subjects: wire.For(cfg.Origin), firstOracle: int(cfg.Jitter() * float64(len(cfg.OracleKeys))),
-		incoming: make(chan message, 16), again: make(chan struct{}, 1),
+		incoming: make(chan message, 16), again: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		flights: newFlights(),
 		stats:   Stats{Broker: cfg.Transport.String(), Refusals: make(map[entry.Reason]uint64), Since: time.Now()},
 	}, nil
@@ -233,6 +234,8 @@ func (u *Uplink) session(ctx context.Context) error {
 		case <-timer.C:
 		case <-u.cfg.Outbox.Ready():
 		case <-u.again:
+		case <-u.news:
+			err = u.announce(ctx, conn)
 		case <-conn.Done():
 			err = conn.Err()
 		case <-ctx.Done():
@@ -260,6 +263,15 @@ func (u *Uplink) announce(ctx context.Context, conn Conn) error {
 		return fmt.Errorf("announcing the gateway: %w", err)
 	}
 	return nil
+}
+
+// Announce says again what this gateway is, as when that has changed; without a
+// connection nothing needs to be done, as the next one begins with it.
+func (u *Uplink) Announce() {
+	select {
+	case u.news <- struct{}{}:
+	default: // it is about to be said
+	}
 }
 
 // Resend makes a statement that was refused for good be sent again, as when the
