@@ -53,7 +53,7 @@ func newCluster(t *testing.T, gateways ...string) *cluster {
 	}
 	for i := range servers {
 		name := fmt.Sprintf("nats-%d", i+1)
-		files := c.certificate("node", name, "--host", "localhost")
+		files := c.nodes[0].certificate(t, "node", name, "--host", "localhost")
 		leaf := freePort(t)
 		c.leafs = append(c.leafs, fmt.Sprintf(`"tls://localhost:%d"`, leaf))
 		c.servers = append(c.servers, newProcess(t, name, natsServer, []string{
@@ -102,16 +102,6 @@ func (c *cluster) permit(sites ...string) {
 	}
 }
 
-func (c *cluster) certificate(args ...string) broker.Files {
-	c.t.Helper()
-	out := verb(c.t, append([]string{"--config", c.nodes[0].config, "certificate", "--json"}, args...)...)
-	var f certificateFiles
-	if err := json.Unmarshal([]byte(out), &f); err != nil {
-		c.t.Fatal(err)
-	}
-	return broker.Files(f)
-}
-
 // admit enrols a gateway and lets it connect.
 func (c *cluster) admit(name string) *meter {
 	c.t.Helper()
@@ -122,7 +112,7 @@ func (c *cluster) admit(name string) *meter {
 		until(c.t, n.name+" knows "+name, func() bool { s := n.status(c.t); return s != nil && s.Gateways > before })
 	}
 	c.permit()
-	files := c.certificate("gateway", name)
+	files := c.nodes[0].certificate(c.t, "gateway", name)
 	until(c.t, name+" connects", func() bool { return m.connect(strings.Join(c.urls, ","), files) == nil })
 	c.meters = append(c.meters, m)
 	return m
@@ -274,13 +264,13 @@ func TestSite(t *testing.T) {
 	c.nodes[0].enrol(t, m.name, m.key)
 	until(t, "the first oracle knows the gateway", func() bool { return c.nodes[0].status(t).Gateways == 1 })
 	c.permit("north=" + m.name)
-	files := c.certificate("site", "north", "--host", "localhost")
+	files := c.nodes[0].certificate(t, "site", "north", "--host", "localhost")
 	port := freePort(t)
 	newProcess(t, "site", natsServer, []string{
 		"WATTMARK_NODE=site-north", fmt.Sprintf("WATTMARK_NATS=127.0.0.1:%d", port), "WATTMARK_HUBS=[" + strings.Join(c.leafs, ", ") + "]",
 		"WATTMARK_CERTIFICATE=" + files.Certificate, "WATTMARK_CERTIFICATE_KEY=" + files.Key, "WATTMARK_ROOTS=" + files.Roots,
 	}, "--config", c.conf("leaf.conf"))
-	own := c.certificate("gateway", m.name)
+	own := c.nodes[0].certificate(t, "gateway", m.name)
 	until(t, "the gateway connects to its site", func() bool { return m.connect(fmt.Sprintf("tls://localhost:%d", port), own) == nil })
 	c.meters = append(c.meters, m)
 	m.publish(10)

@@ -236,3 +236,14 @@ func (m *node) policyFile(t *testing.T) []byte {
 	}
 	return b
 }
+
+// certificate has the oracle's operator make one.
+func (m *node) certificate(t *testing.T, args ...string) broker.Files {
+	t.Helper()
+	out := verb(t, append([]string{"--config", m.config, "certificate", "--json"}, args...)...)
+	var f certificateFiles
+	if err := json.Unmarshal([]byte(out), &f); err != nil {
+		t.Fatal(err)
+	}
+	return broker.Files(f)
+}

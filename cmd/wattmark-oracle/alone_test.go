@@ -1,0 +1,110 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"wattmark/ledger/store"
+)
+
+// TestAlone founds a ledger with no further set-up and runs it, with systemd's socket
+// listening. A gateway that is enrolled while it runs may connect at once; a kill loses
+// nothing; SIGTERM ends it with status 0.
+func TestAlone(t *testing.T) {
+	dir := t.TempDir()
+	m := &node{name: "alone.example/oracle", config: filepath.Join(dir, "oracle.toml"), state: stateDir(filepath.Join(dir, "state"))}
+	port := freePort(t)
+	text := fmt.Sprintf("[oracle]\nstate = \"state\"\ncut_after = \"20ms\"\n[broker]\nmqtt = \"127.0.0.1:0\"\nnats = \"127.0.0.1:%d\"\n[http]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n", port)
+	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verb(t, "--config", m.config, "init", "--origin", origin, "--name", m.name)
+	manager := listen(t)
+	m.process = newProcess(t, "alone", "wattmark-oracle", []string{"NOTIFY_SOCKET=" + manager.path, "WATCHDOG_USEC=200000"}, "--config", m.config, "run")
+	manager.expect("READY=1", "WATCHDOG=1", "WATCHDOG=1")
+
+	g := newMeter(t, "home-1", m.policyFile(t))
+	files := m.certificate(t, "gateway", g.name)
+	if err := g.connect(fmt.Sprintf("tls://127.0.0.1:%d", port), files); err == nil {
+		t.Error("a gateway connected that nobody has enrolled")
+	}
+	m.enrol(t, g.name, g.key)
+	until(t, "the gateway connects", func() bool { return g.connect(fmt.Sprintf("tls://127.0.0.1:%d", port), files) == nil })
+	g.publish(10)
+	g.settle(1)
+	m.kill()
+	m.start()
+	g.publish(10)
+	g.settle(1)
+	s := m.status(t)
+	if s == nil || !s.Running || !s.Connected || s.Gateways != 1 || s.FinalHeight == nil {
+		t.Errorf("status %+v", s)
+	}
+	manager.expect("READY=1")
+	m.end()
+	manager.expect("STOPPING=1")
+	r, _, err := store.OpenReader(string(m.state))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if last := g.leaves()[19]; last >= r.Size() {
+		t.Errorf("a receipt for leaf %d of %d", last, r.Size())
+	}
+	if s := m.status(t); s == nil || s.Running {
+		t.Errorf("ended, its status is %+v", s)
+	}
+}
+
+// manager is a service manager's socket.
+type manager struct {
+	t    *testing.T
+	path string
+	told chan string
+}
+
+func listen(t *testing.T) *manager {
+	t.Helper()
+	m := &manager{t: t, path: filepath.Join(t.TempDir(), "notify"), told: make(chan string, 1024)}
+	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: m.path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	go func() {
+		b := make([]byte, 4096)
+		for {
+			n, err := c.Read(b)
+			if err != nil {
+				return // closed
+			}
+			for line := range strings.SplitSeq(string(b[:n]), "\n") {
+				m.told <- line
+			}
+		}
+	}()
+	return m
+}
+
+// expect waits until it was told each of the lines, in this order.
+func (m *manager) expect(lines ...string) {
+	m.t.Helper()
+	for _, want := range lines {
+		until(m.t, "the service manager is told "+want, func() bool {
+			for {
+				select {
+				case got := <-m.told:
+					if got == want {
+						return true
+					}
+				default:
+					return false
+				}
+			}
+		})
+	}
+}
