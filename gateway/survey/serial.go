@@ -43,7 +43,7 @@ func Units() []byte { return []byte{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 247} }
 // windows are how serial heads are listened to: for longer than the longest pause
 // between two frames. SML meters speak each 4 s at most and particle sensors each 2.3 s;
 // P1 ports before version 5, and meters of mode D, each 10 s. Mode D is 2400 baud by the
-// standard (IEC 62056-21 clause 6.5), and 9600 with many meters.
+// standard (IEC 62056-21:2002 clause 6.4.4), and 9600 with many meters.
 var windows = []struct {
 	mode string
 	wait time.Duration

@@ -27,9 +27,10 @@ type Dev struct {
 }
 
 var (
-	_ hardware.Device  = (*Dev)(nil)
-	_ hardware.Decoder = (*Dev)(nil)
-	_ hardware.Prober  = (*Dev)(nil)
+	_ hardware.Device     = (*Dev)(nil)
+	_ hardware.Decoder    = (*Dev)(nil)
+	_ hardware.Prober     = (*Dev)(nil)
+	_ hardware.Continuous = (*Dev)(nil)
 )
 
 const (
@@ -81,6 +82,12 @@ func (d *Dev) Sense(ctx context.Context, dst *hardware.Batch) error {
 		return hardware.Locate(err, d.String(), "")
 	}
 	return nil
+}
+
+// SenseContinuous implements hardware.Continuous, with the telegrams that the meter sends
+// unasked.
+func (d *Dev) SenseContinuous(ctx context.Context, every time.Duration) (<-chan hardware.Batch, error) {
+	return push.Continuous(ctx, every, d.Sense)
 }
 
 // Probe waits for a telegram and returns what the meter says of itself. It sends

@@ -32,6 +32,7 @@ func Run(t *testing.T, factory Factory) {
 	inBubble(t, "obeys an ended context", factory, obeys)
 	inBubble(t, "probes without writing", factory, probes)
 	inBubble(t, "halts", factory, halts)
+	inBubble(t, "goes on by itself", factory, goesOn)
 	t.Run("halts after a running Sense", func(t *testing.T) { haltsAfter(t, factory) })
 	t.Run("ends with its context", func(t *testing.T) { endsWithContext(t, factory) })
 	t.Run("survives faults", func(t *testing.T) { survives(t, factory) })
@@ -63,6 +64,53 @@ func describes(t *testing.T, b *Bench) {
 	b.sample(t, "at first")
 	if diff := cmp.Diff(about, b.Device.Describe()); diff != "" || b.Device.String() != name {
 		t.Errorf("%s, now %s, changed (-before +after):\n%s", name, b.Device, diff)
+	}
+}
+
+// goesOn checks a device that speaks unasked: batches come by themselves, one that nobody
+// took makes the next one late, and the end of the context ends it.
+func goesOn(t *testing.T, b *Bench) {
+	c, ok := b.Device.(hardware.Continuous)
+	if !ok {
+		return
+	}
+	if _, err := c.SenseContinuous(t.Context(), -time.Second); err == nil {
+		t.Error("a batch every -1 s was promised")
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	batches, err := c.SenseContinuous(ctx, 0)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	about := b.Device.Describe()
+	take := func(late bool) hardware.Batch {
+		got, ok := <-batches
+		if !ok || len(got.Values) == 0 {
+			t.Fatalf("%d values, and it goes on: %v", len(got.Values), ok)
+		}
+		checkValues(t, &about, &got)
+		for _, v := range got.Values {
+			if marked := v.Quality&hardware.Late != 0; marked != late {
+				t.Errorf("%s is %s, want late: %v", about.Channels[v.Channel].Name, v.Quality, late)
+			}
+		}
+		return got
+	}
+	first := take(false)
+	if second := take(false); second.At <= first.At {
+		t.Errorf("one of %s came after one of %s", second.At, first.At)
+	}
+	time.Sleep(4*about.Settle + 10*time.Second) // several come meanwhile, and the newest stays
+	begin := b.now()
+	if kept := take(true); begin-kept.At > about.Settle+2*time.Second {
+		t.Errorf("the one that was kept is %s old", begin-kept.At)
+	}
+	cancel()
+	for range batches { // one may have come
 	}
 }
 

@@ -35,9 +35,10 @@ type Dev struct {
 }
 
 var (
-	_ hardware.Device  = (*Dev)(nil)
-	_ hardware.Decoder = (*Dev)(nil)
-	_ hardware.Prober  = (*Dev)(nil)
+	_ hardware.Device     = (*Dev)(nil)
+	_ hardware.Decoder    = (*Dev)(nil)
+	_ hardware.Prober     = (*Dev)(nil)
+	_ hardware.Continuous = (*Dev)(nil)
 )
 
 const (
@@ -195,6 +196,15 @@ func (d *Dev) setMode(mode string) (bool, error) {
 		return false, nil
 	}
 	return false, &hardware.Error{Class: hardware.ErrAbsent, Op: "setting the line to " + mode, Err: err, Remedy: "check the adapter and its plug"}
+}
+
+// SenseContinuous implements hardware.Continuous, with the messages that a meter of mode D
+// sends unasked. In mode C a meter is asked: errors.ErrUnsupported.
+func (d *Dev) SenseContinuous(ctx context.Context, every time.Duration) (<-chan hardware.Batch, error) {
+	if !d.push {
+		return nil, fmt.Errorf("%s: a meter of mode C is asked for each readout: %w", d, errors.ErrUnsupported)
+	}
+	return push.Continuous(ctx, every, d.Sense)
 }
 
 // Probe reads the meter out, or listens, and returns what it says of itself. Neither

@@ -50,9 +50,10 @@ type Dev struct {
 }
 
 var (
-	_ hardware.Device  = (*Dev)(nil)
-	_ hardware.Decoder = (*Dev)(nil)
-	_ hardware.Prober  = (*Dev)(nil)
+	_ hardware.Device     = (*Dev)(nil)
+	_ hardware.Decoder    = (*Dev)(nil)
+	_ hardware.Prober     = (*Dev)(nil)
+	_ hardware.Continuous = (*Dev)(nil)
 )
 
 // NewSerial returns the part on a serial line of its own at 9600 8N1, which it does not
@@ -122,6 +123,12 @@ func (d *Dev) received(dst *hardware.Batch) error {
 		d.doubt = hardware.WarmingUp
 	}
 	return d.Decode(&dst.Evidence, dst)
+}
+
+// SenseContinuous implements hardware.Continuous: the part sends a frame each second,
+// and each 200 to 800 ms while the air changes.
+func (d *Dev) SenseContinuous(ctx context.Context, every time.Duration) (<-chan hardware.Batch, error) {
+	return push.Continuous(ctx, every, d.Sense)
 }
 
 // Probe waits for a frame. It sends nothing.

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"wattmark/hardware"
 	"wattmark/hardware/emulated"
 	"wattmark/hardware/push"
@@ -120,4 +122,38 @@ func TestNothingIsTold(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A part that speaks each second is told of as often as is wanted, and again once its
+// line is back.
+func TestContinuous(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		begin, calls := time.Now(), 0
+		sense := func(ctx context.Context, dst *hardware.Batch) error {
+			calls++
+			if 5 < calls && calls <= 8 {
+				return hardware.ErrAbsent // at once, as a port that is gone
+			}
+			time.Sleep(time.Second)
+			at := time.Since(begin)
+			dst.Span(at, at)
+			return ctx.Err()
+		}
+		batches, err := push.Continuous(ctx, 2*time.Second, sense)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []time.Duration
+		for b := range batches {
+			if got = append(got, b.At); len(got) == 5 {
+				cancel()
+			}
+		}
+		want := []time.Duration{1 * time.Second, 3 * time.Second, 5 * time.Second, 9 * time.Second, 11 * time.Second}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("batches (-want +got):\n%s", diff)
+		}
+	})
 }
