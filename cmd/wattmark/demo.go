@@ -107,6 +107,7 @@ type demo struct {
 	pageURL string
 	screen  *screen
 	tally   tally
+	news    news
 	log     *slog.Logger
 }
 
@@ -197,7 +198,7 @@ func (d *demo) open(ctx context.Context) error {
 	d.screen.headline(d)
 	d.cluster, err = openCluster(ctx, clusterConfig{
 		dir: d.dir, oracles: d.oracles, gateways: names, listen: true, now: d.clock.Now, simulated: true,
-		parameters: []entry.Parameter{futureLimit(d.speed)},
+		parameters: append([]entry.Parameter{futureLimit(d.speed)}, marketParameters(d.speed)...),
 		observe:    d.observe, log: d.log,
 	})
 	if err != nil {
@@ -245,6 +246,10 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	lower.Go(func() { fail(d.street.Run(below)) })
 	lower.Go(func() { fail(d.cluster.run(below)) })
 	err := d.enrol(ctx)
+	var members []*trading
+	if err == nil {
+		members, err = d.openMarket(ctx)
+	}
 	if err == nil {
 		err = d.openGateways()
 	}
@@ -267,6 +272,7 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	}
 	upper.Go(func() { d.screen.run(running, d) })
 	upper.Go(func() { fail(d.tour(running)) })
+	upper.Go(func() { fail(d.trade(running, members)) })
 	d.waitEnd(ctx)
 	stopped := time.Now()
 	stop()
@@ -321,6 +327,9 @@ func (d *demo) observe(i int, e oracle.Event) {
 		d.screen.event(d, fmt.Sprintf("oracle %d has proof that oracles disagree: %v", i+1, e.Conflict))
 	case e.Refusal != nil:
 		d.screen.event(d, fmt.Sprintf("refused a statement in the name of %s: %s (%s)", e.Gateway, e.Refusal.Reason, e.Refusal.Reason.Remedy()))
+	}
+	if i == 0 && e.Block != nil {
+		d.marketNews(e.Block)
 	}
 	d.tellPage(i, e)
 }

@@ -25,9 +25,9 @@ const (
 	tourLeast  = 8 * time.Second // shorter runs have no time to catch up after an outage
 
 	atVerify = 15
-	atPull   = 25
-	atTamper = 35 // before the plug: catching up takes as long as it takes
-	atPlug   = 45
+	atTamper = 25 // before the plug: catching up takes as long as it takes
+	atPull   = 40 // over the end of an interval, whose reading then comes late
+	atPlug   = 60
 )
 
 // tour shows in the first minute what the street stands for: a receipt verified, a
@@ -49,7 +49,7 @@ func (d *demo) tour(ctx context.Context) error {
 		at  time.Duration
 		run func(context.Context) error
 	}{
-		{atVerify, d.verifyOne}, {atPull, d.pullOne}, {atTamper, d.tamperOne}, {atPlug, d.plugOne},
+		{atVerify, d.verifyOne}, {atTamper, d.tamperOne}, {atPull, d.pullOne}, {atPlug, d.plugOne},
 	} {
 		if length < tourLeast && station.at != atVerify && station.at != atTamper {
 			continue
