@@ -61,6 +61,7 @@ func (n *Node) conclude(ctx context.Context, begin end) error {
 		tally: finality.NewTally(n.PolicyAt, n.sealingKeys()...),
 		asked: make(map[answer]bool),
 	}
+	c.tally.Ask(n.voteRules())
 	if err := n.resumeHandovers(c, begin.height); err != nil {
 		return err
 	}
@@ -147,6 +148,11 @@ func (n *Node) report(c *concluding) {
 		if c.conflicts++; c.conflicts <= maxConflicts {
 			if err := n.keepConflict(conflict); err != nil {
 				n.cfg.Log.Warn("did not keep the votes of a conflict", "height", conflict.Height, "error", err)
+			}
+		}
+		if proof, ok := conflict.Proof(); ok {
+			if key, ok := n.promiser(conflict.Height, conflict.Vote.KeyID); ok {
+				n.suspect(key.ID(), proof)
 			}
 		}
 		n.observe(Event{Conflict: conflict})

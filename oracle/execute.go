@@ -174,6 +174,9 @@ func (n *Node) settle(b *ledger.Block, inputs []state.Input, hashes []block.Hash
 		if reason == "" {
 			index++
 		}
+		if reason == entry.ReasonSequenceUsed {
+			n.suspectNumber(inputs[i].Opened.Message(), inputs[i].Sequence())
+		}
 		f, ok := n.ingest.Take(hashes[i])
 		if !ok {
 			continue

@@ -529,5 +529,13 @@ func (s *street) vote(i int, height uint64, cp block.Checkpoint) *finality.Vote 
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	p := entry.Promise{Height: height, Size: cp.Size, Root: cp.Root}
+	claims, err := (&entry.Claims{Issuer: o.Name, Audience: ledgertest.Origin, IssuedAt: ledgertest.Start / 1000}).Encode()
+	if err == nil {
+		v.Promise, err = signer.Sign(o.Statement, signer.Header{Type: entry.TypePromise, ContentType: entry.ContentCBOR, Claims: claims}, p.Encode())
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
 	return v
 }

@@ -31,6 +31,7 @@ var (
 	haltedFlag      = figure("halted", "1 once this oracle has stopped writing because it cannot know which history is right.")
 	caughtUpFlag    = figure("caught_up", "1 once this oracle has executed what was in the order when it started.")
 	orderBehind     = figure("order_message", "Last message of the order that is in a block.")
+	quarantinedKeys = figure("quarantined_keys", "Keys whose statements are refused, as they are proven to have signed two stories.")
 	quorumSize      = figure("quorum", "Oracles that have to cosign a checkpoint.")
 	diskFree        = figure("disk_free_bytes", "Space that is left where the ledger lies.")
 )
@@ -77,7 +78,16 @@ func (n *Node) Collect(to chan<- prometheus.Metric) {
 	}
 	flag(haltedFlag, n.Halted() != nil)
 	flag(caughtUpFlag, n.CaughtUp())
-	n.ledger.View(func(s *state.State) { gauge(quorumSize, float64(s.Oracles().Quorum)) })
+	n.ledger.View(func(s *state.State) {
+		gauge(quorumSize, float64(s.Oracles().Quorum))
+		out := 0
+		for _, q := range s.Quarantines() {
+			if s.Quarantined(q.KeyID) {
+				out++
+			}
+		}
+		gauge(quarantinedKeys, float64(out))
+	})
 	if free, err := freeSpace(n.cfg.Dir); err == nil {
 		gauge(diskFree, float64(free))
 	}

@@ -99,8 +99,9 @@ type Node struct {
 	verifier *signer.Verifier
 	position int // of this oracle in the set that was in force when it started, behind all where it was not in it
 
-	policyMu sync.Mutex // guards policies
-	policies map[*entry.OracleSet]*block.Policy
+	policyMu  sync.Mutex // guards policies and promisers
+	policies  map[*entry.OracleSet]*block.Policy
+	promisers map[*entry.OracleSet]map[signer.KeyID]signer.PublicKey // statement keys by cosigners'
 
 	delivered chan *delivery
 	executed  chan *executed
@@ -120,6 +121,8 @@ type Node struct {
 	final  atomic.Pointer[finality.Final]
 	halted atomic.Pointer[haltError]
 	counts counts
+
+	accused chan *accusation // what is to be stated of keys
 
 	// behind is the last message of the order when Run began. From then on this
 	// oracle listens to gateways, which execute says by closing caughtUp: before,
@@ -157,7 +160,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 		cfg: cfg, ledger: l, verifier: signer.NewVerifier(),
 		delivered: make(chan *delivery, 8), sealed: make(chan *sealed, 64),
 		executed: make(chan *executed, 4), wish: make(chan struct{}, 1), due: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
-		caughtUp: make(chan struct{}),
+		caughtUp: make(chan struct{}), accused: make(chan *accusation, 64),
 	}
 	n.counts.init()
 	n.ledger.View(func(s *state.State) { n.height.Store(s.Height()) })
@@ -170,7 +173,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 	}
 	n.ingest = ingest.New(ingest.Config{
 		Ledger: l, Submit: cfg.Order.Submit, PutPack: cfg.Packs.Put, Now: cfg.Now,
-		Refuse: n.refuse, Again: n.answerAgain, Log: cfg.Log,
+		Refuse: n.refuse, Again: n.answerAgain, Used: n.suspectNumber, Log: cfg.Log,
 	})
 	return n, report, nil
 }
@@ -251,7 +254,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 			}
 		})
 	}
-	for _, part := range []func(context.Context) error{n.listen, n.ingest.Run, n.deliver, n.execute, n.seal, n.index, n.clock} {
+	for _, part := range []func(context.Context) error{n.listen, n.ingest.Run, n.deliver, n.execute, n.seal, n.index, n.clock, n.accuse} {
 		run(writing, part)
 	}
 	run(ctx, func(ctx context.Context) error { return n.conclude(ctx, begin) })
@@ -395,10 +398,14 @@ func (n *Node) Submit(ctx context.Context, statement []byte) error {
 
 // Sign signs an entry of the given type by this oracle's statement key.
 func (n *Node) Sign(typ string, payload []byte) ([]byte, error) {
+	return n.signBy(n.statementKey(), typ, payload)
+}
+
+func (n *Node) signBy(key signer.Signer, typ string, payload []byte) ([]byte, error) {
 	c := entry.Claims{Issuer: n.issuer(), Audience: n.origin, IssuedAt: n.cfg.Now().Unix()}
 	claims, err := c.Encode()
 	if err != nil {
 		return nil, err
 	}
-	return signer.Sign(n.statementKey(), signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
+	return signer.Sign(key, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
 }

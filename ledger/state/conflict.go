@@ -66,6 +66,17 @@ func (s *State) Quarantined(id signer.KeyID) bool {
 	return q != nil && q.at(s.meta.Height)
 }
 
+// QuarantinedAt is Quarantined for a block that was made or is being made: who counts
+// signatures asks for that block's height.
+func (s *State) QuarantinedAt(height uint64, id signer.KeyID) bool {
+	q := s.quarantines[id]
+	return q != nil && q.at(height)
+}
+
+// Proven reports whether the ledger knows what the key has done, and has not restored
+// it: nobody need state it again.
+func (s *State) Proven(id signer.KeyID) bool { return s.quarantines[id].open() }
+
 // at reports whether it holds for the block of a height.
 func (q *quarantine) at(height uint64) bool {
 	return !q.Spared && q.From <= height && (q.Until == 0 || height < q.Until)

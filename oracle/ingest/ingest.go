@@ -28,7 +28,7 @@ type Ledger interface {
 	Logged(id signer.KeyID, q entry.Sequence) (index uint64, leaf []byte, ok bool)
 }
 
-// Config is what an Ingest works with. All fields are required.
+// Config is what an Ingest works with. All fields but Used are required.
 type Config struct {
 	Ledger Ledger
 	// Submit puts a bundle into the order and returns when it is durable there. It
@@ -42,7 +42,10 @@ type Config struct {
 	Refuse func(gateway string, r wire.Refusal)
 	// Again answers a gateway that sent what is on the ledger already.
 	Again func(gateway string, q entry.Sequence, index uint64)
-	Log   *slog.Logger
+	// Used, if set, is told of a verified statement whose sequence number another one has
+	// used. It must not keep the message, and returns at once.
+	Used func(m *signer.Message, q entry.Sequence)
+	Log  *slog.Logger
 }
 
 // Sizes of queues and batches.
@@ -473,6 +476,9 @@ func (g *Ingest) judge(in []*opening) []*opening {
 				g.duplicates.Add(1)
 				g.Again(o.Gateway, q, index)
 				continue
+			}
+			if g.Used != nil {
+				g.Used(o.message, q)
 			}
 		}
 		g.refuse(o, reasons[i])
