@@ -38,5 +38,8 @@ func (d *descriptor) repeat(until time.Time, writing bool, try func(fd uintptr) 
 	return d.raw.Read(try)
 }
 
+// pause does not wait: here a reader is woken for each piece.
+func (d *descriptor) pause(time.Time) error { return nil }
+
 // Close ends what waits, and closes the port.
 func (d *descriptor) Close() error { return d.file.Close() }

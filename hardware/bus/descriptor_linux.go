@@ -119,6 +119,20 @@ func (d *descriptor) repeat(until time.Time, writing bool, try func(fd uintptr) 
 	return d.err
 }
 
+// pause waits until a time, whatever arrives.
+func (d *descriptor) pause(until time.Time) error {
+	if err := d.watch(0); err != nil {
+		return err
+	}
+	err := d.repeat(until, false, never)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = nil
+	}
+	return errors.Join(err, d.watch(unix.EPOLLIN))
+}
+
+func never(uintptr) bool { return false }
+
 // watch sets what of the port is waited for.
 func (d *descriptor) watch(events uint32) error {
 	var failed error

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -257,6 +258,17 @@ func TestSerialPortByItself(t *testing.T) {
 	}
 	if n, err := port.Discard(); n != len(noise)-1 || err != nil {
 		t.Errorf("dropped %d of %d, %v", n, len(noise)-1, err)
+	}
+	// What arrives in a pause does not end it, and is there after it.
+	if _, err := master.Write([]byte("early")); err != nil {
+		t.Fatal(err)
+	}
+	until := time.Now().Add(20 * time.Millisecond)
+	if err := opened.(modbus.Pauser).Pause(until); err != nil || runtime.GOOS == "linux" && time.Now().Before(until) {
+		t.Errorf("paused until %s: %v", until, err)
+	}
+	if n, err := port.Read(buffer); string(buffer[:n]) != "early" || err != nil {
+		t.Errorf("after the pause: %q, %v", buffer[:n], err)
 	}
 	if _, err := port.Write([]byte("hello")); err != nil {
 		t.Error(err)

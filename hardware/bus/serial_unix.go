@@ -168,6 +168,9 @@ func (p *serialPort) Discard() (total int, err error) {
 	return total, nil
 }
 
+// Pause implements modbus.Pauser.
+func (p *serialPort) Pause(until time.Time) error { return p.descriptor.pause(until) }
+
 // Write sends b. Mostly there is room for it at once.
 func (p *serialPort) Write(b []byte) (int, error) {
 	p.from, p.err = b, nil

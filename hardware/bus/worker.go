@@ -470,6 +470,16 @@ func (c *watchedDiscarder) Discard() (int, error) {
 	return c.timed(c.discarder.Discard)
 }
 
+// Pause implements modbus.Pauser. A port that cannot pause does not.
+func (c *watchedDiscarder) Pause(until time.Time) error {
+	p, ok := c.Conn.(modbus.Pauser)
+	if !ok {
+		return nil
+	}
+	_, err := c.timed(func() (int, error) { return 0, p.Pause(until) })
+	return err
+}
+
 // timed makes one transfer.
 func (c *watched) timed(transfer func() (int, error)) (int, error) {
 	if !c.worker.enter() {

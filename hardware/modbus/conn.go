@@ -32,6 +32,13 @@ type Discarder interface {
 	Discard() (n int, err error)
 }
 
+// Pauser is a Conn that can wait without being woken by what arrives meanwhile. Without
+// it the reader of a slow reply is woken for each of its pieces.
+type Pauser interface {
+	// Pause waits until a time. Its errors are those of Read.
+	Pause(until time.Time) error
+}
+
 // Connector is a Conn that connects when it is needed, as often as it is needed.
 type Connector interface {
 	// Connect does nothing while there is a connection, and returns within 50 ms of

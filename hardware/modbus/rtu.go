@@ -181,13 +181,33 @@ func (c *RTU) receive(ctx context.Context, r Request, deadline time.Time) (n int
 		case n == maxFrame || n > 2 && n >= c.expected(r, n):
 			return n, nil
 		case k > 0:
-			// Not whole yet.
+			if err := c.await(r, n, deadline); err != nil {
+				return n, err
+			}
 		case ctx.Err() != nil:
 			return n, ctx.Err()
 		case !time.Now().Before(deadline), n > 0 && time.Since(last) >= idle:
 			return n, nil
 		}
 	}
+}
+
+// await lets the rest of a reply come, of which n bytes have: it cannot be there before
+// the wire has carried it.
+func (c *RTU) await(r Request, n int, deadline time.Time) error {
+	p, ok := c.conn.(Pauser)
+	if !ok || n < 3 {
+		return nil
+	}
+	whole := c.expected(r, n)
+	if whole == maxFrame { // nothing says how long it will be
+		return nil
+	}
+	until := time.Now().Add(min(time.Duration(whole-n)*c.char, slice))
+	if deadline.Before(until) {
+		until = deadline
+	}
+	return p.Pause(until)
 }
 
 // expected returns how long the reply will be, seen its first n bytes. One that

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"net"
+	"os"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -252,4 +253,63 @@ func TestExchangeAllocatesNothing(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
+}
+
+// piecemeal is a Conn whose reply comes eight bytes at a time, as from the queue of a
+// UART. Its reads are counted.
+type piecemeal struct {
+	reply    []byte
+	char     time.Duration
+	asked    time.Time
+	taken    int
+	reads    int
+	deadline time.Time
+}
+
+func (p *piecemeal) Write(b []byte) (int, error) {
+	p.asked = time.Now()
+	return len(b), nil
+}
+
+func (p *piecemeal) Read(b []byte) (int, error) {
+	p.reads++
+	for {
+		come := int(time.Since(p.asked)/p.char) / 8 * 8
+		if come >= len(p.reply)/8*8 {
+			come = min(int(time.Since(p.asked)/p.char), len(p.reply))
+		}
+		if n := copy(b, p.reply[p.taken:max(p.taken, come)]); n > 0 {
+			p.taken += n
+			return n, nil
+		}
+		if !time.Now().Before(p.deadline) {
+			return 0, os.ErrDeadlineExceeded
+		}
+		time.Sleep(min(p.char, time.Until(p.deadline)))
+	}
+}
+
+func (p *piecemeal) SetDeadline(t time.Time) error { p.deadline = t; return nil }
+func (p *piecemeal) Discard() (int, error)         { return 0, nil }
+func (p *piecemeal) Pause(until time.Time) error   { time.Sleep(time.Until(until)); return nil }
+func (p *piecemeal) Close() error                  { return nil }
+
+// A reply that comes in pieces costs a read for the first, one for the rest of each
+// slice of time, and one for the silence: not one for each piece.
+func TestRepliesInPieces(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const baud = 9600
+		r := modbus.Request{Unit: 1, Function: modbus.ReadInput, Address: 0, Count: 30}
+		reply := append([]byte{1, 4, 60}, make([]byte, 60)...)
+		reply = binary.LittleEndian.AppendUint16(reply, modbus.CRC(reply))
+		conn := &piecemeal{reply: reply, char: 11 * time.Second / baud}
+		var record hardware.Transcript
+		data, err := modbus.NewRTU(conn, modbus.RTUOpts{Baud: baud}).Exchange(t.Context(), r, &record)
+		if err != nil || len(data) != 60 {
+			t.Fatalf("%d bytes, %v", len(data), err)
+		}
+		if conn.reads > 5 {
+			t.Errorf("%d reads of a reply in %d pieces", conn.reads, len(reply)/8+1)
+		}
+	})
 }
