@@ -19,6 +19,7 @@ import (
 	"wattmark/hardware"
 	"wattmark/hardware/bus"
 	"wattmark/hardware/emulated"
+	"wattmark/hardware/pms"
 )
 
 // crier says its number once every ten seconds and repeats what it hears.
@@ -349,4 +350,41 @@ func TestStreamOverAConverter(t *testing.T) {
 	}); err != nil {
 		t.Error(err)
 	}
+}
+
+// A part that speaks unasked goes on by itself within a job, and the bus is free for the
+// next one when that ends.
+func TestStreamGoesOnInAJob(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBus(t, func(c *bus.Config) { c.Open = bus.Given(emulated.NewCable(emulated.NewPMS()).Conn()) })
+		defer run(t, b)()
+		dev, err := pms.NewSerial(b.Stream(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = b.Do(t.Context(), func(ctx context.Context) error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			batches, err := dev.SenseContinuous(ctx, 0)
+			if err != nil {
+				return err
+			}
+			for got := 0; got < 3; got++ {
+				if batch, ok := <-batches; !ok || len(batch.Values) == 0 {
+					return fmt.Errorf("%d batches, then %v, and it goes on: %v", got, batch.Values, ok)
+				}
+			}
+			cancel()
+			for range batches { // one may have come; the line is let go when it is closed
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var batch hardware.Batch
+		if err := b.Sense(t.Context(), dev, &batch); err != nil || len(batch.Values) == 0 {
+			t.Errorf("after it: %v, %v", batch.Values, err)
+		}
+	})
 }
