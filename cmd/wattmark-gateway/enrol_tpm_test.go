@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"wattmark/gateway"
 	"wattmark/gateway/enrol"
 	"wattmark/ledger/ledgertest"
 	"wattmark/signer"
@@ -95,5 +96,42 @@ func TestAKeyInATPMAsks(t *testing.T) {
 	key, err := os.ReadFile(filepath.Join(dir, "state", "key.pem"))
 	if err != nil || !bytes.Contains(key, []byte("TSS2 PRIVATE KEY")) {
 		t.Errorf("the key file: %.40q, %v", key, err)
+	}
+}
+
+// TestAKeyInATPMIsRotated replaces a key in a TPM by another, as the ceremony does.
+func TestAKeyInATPMIsRotated(t *testing.T) {
+	f := new(gateway.File)
+	f.Key.Backend, f.Key.Device, f.Key.File = "tpm", startTPM(t), filepath.Join(t.TempDir(), "key.pem")
+	public := func(what string, key signer.Signer, err error) signer.PublicKey {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		message := []byte(what)
+		sig, err := key.Sign(message)
+		if err != nil || !signer.VerifyRaw(key.Public(), message, sig) {
+			t.Fatalf("%s: signing: %v", what, err)
+		}
+		closeKey(key)
+		return key.Public()
+	}
+	key, made, err := f.OpenOrMakeKey()
+	first := public("the first", key, err)
+	if !made {
+		t.Error("the first key was there before")
+	}
+	key, err = f.NextKey()
+	next := public("the next", key, err)
+	key, err = f.NextKey()
+	if again := public("the next, opened", key, err); again != next || next == first {
+		t.Errorf("the first is %v, the next %v, then %v", first.ID(), next.ID(), again.ID())
+	}
+	if err := f.AdvanceKey(); err != nil {
+		t.Fatal(err)
+	}
+	key, err = f.OpenKey()
+	if now := public("the new one", key, err); now != next {
+		t.Errorf("the key is %v, want %v", now.ID(), next.ID())
 	}
 }
