@@ -44,7 +44,7 @@ func TestApply(t *testing.T) {
 // TestApplyExactly compares with rational numbers.
 func TestApplyExactly(t *testing.T) {
 	decimal := rapid.Custom(func(t *rapid.T) entry.Decimal {
-		return entry.Decimal{Mantissa: rapid.Int64Range(-1e15, 1e15).Draw(t, "mantissa"), Exponent: int8(rapid.IntRange(-9, 4).Draw(t, "exponent"))}
+		return entry.Decimal{Mantissa: rapid.Int64Range(-1e15, 1e15).Draw(t, "mantissa"), Exponent: int8(rapid.IntRange(-9, 3).Draw(t, "exponent"))}
 	})
 	rat := func(d entry.Decimal) *big.Rat {
 		r, _ := new(big.Rat).SetString(d.String())
