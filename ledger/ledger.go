@@ -20,12 +20,14 @@ import (
 // Ledger is one oracle's ledger. One goroutine calls Execute and one Commit, or one
 // calls Append, which is both; everything else is safe for concurrent use.
 type Ledger struct {
+	dir   string
 	store *store.Store
 	vault *store.Vault
 
 	// The chain as it was executed, which Execute owns.
-	tree   store.Tree
-	prevID block.Hash // of the last header in it
+	tree    store.Tree
+	prevID  block.Hash          // of the last header in it
+	reached entry.OrderPosition // how far into the order it goes
 
 	mu    sync.RWMutex // guards the fields below
 	state *state.State
@@ -134,7 +136,7 @@ func Open(dir string, opts store.Options) (*Ledger, Report, error) {
 	if err != nil {
 		return nil, report, errors.Join(fmt.Errorf("opening ledger %s: %w", dir, err), s.Close())
 	}
-	l := &Ledger{store: s, vault: v}
+	l := &Ledger{dir: dir, store: s, vault: v}
 	if err := l.catchUp(); err != nil {
 		return nil, report, errors.Join(fmt.Errorf("opening ledger %s: %w", dir, err), l.Close())
 	}
@@ -191,6 +193,7 @@ func (l *Ledger) catchUp() error {
 		l.state = a.State()
 	}
 	l.prevID, l.last, l.tree = block.LeafHash(l.prev.Encode()), last, l.store.Tree()
+	l.reached = entry.OrderPosition{Sequence: last.Order, Digest: last.Digest}
 	if l.state.Height() != last.Height+1 {
 		return fmt.Errorf("the state is at height %d, the leaves end at %d", l.state.Height(), last.Height)
 	}
@@ -241,6 +244,7 @@ func (l *Ledger) Execute(inputs []state.Input, hashes []block.Hash, order Order)
 		return nil, stopped(l.broken)
 	}
 	height, origin := l.state.Height(), l.state.Charter().Origin
+	l.state.SetOrder(l.reached)
 	r, err := l.state.Execute(first, l.prevID, inputs)
 	if err != nil {
 		defer l.mu.Unlock()
@@ -273,6 +277,7 @@ func (l *Ledger) Execute(inputs []state.Input, hashes []block.Hash, order Order)
 	l.tree.Append(l.prevID, nil)
 	x.leaves, x.hashes = append(x.leaves, head), append(x.hashes, l.prevID)
 	x.commit = store.Commit{Height: height, Size: l.tree.Size(), Root: l.tree.Root(), Order: order.Sequence, Digest: order.Digest}
+	l.reached = entry.OrderPosition(order)
 	return x, nil
 }
 
@@ -306,6 +311,11 @@ func (l *Ledger) commit(x *Executed) (*Block, error) {
 	}
 	if err := l.apply(x.header, x.result); err != nil {
 		return nil, err
+	}
+	if s := x.result.Snapshot; s != nil {
+		if err := l.keepSnapshot(x.header.Height, s); err != nil {
+			return nil, err
+		}
 	}
 	l.mu.Lock()
 	l.prev, l.last = x.header, x.commit

@@ -136,6 +136,11 @@ func (n *Node) seal(ctx context.Context) error {
 				return fmt.Errorf("%w: a block could not be written: %w", ErrHalted, err)
 			}
 			n.observe(Event{Block: b})
+			if len(b.Result.Forgotten) > 0 {
+				if err := n.forgetNow(ctx, b.Result.Forgotten); err != nil && ctx.Err() == nil {
+					return err
+				}
+			}
 			select {
 			case n.sealed <- &sealed{b.Header.Height, b.Checkpoint, append(x.answers, n.settle(b, x.inputs, x.hashes)...)}:
 			case <-ctx.Done():

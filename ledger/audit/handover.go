@@ -181,6 +181,15 @@ func sameOracles(of, p *block.Policy, set *entry.OracleSet) bool {
 	return of.Origin() == p.Origin()
 }
 
+// Height is that of the first block of the next set, as the motion states it; 0 where
+// there is none.
+func (h *Handover) Height() uint64 {
+	if m, _ := h.motion(); m != nil {
+		return m.Height
+	}
+	return 0
+}
+
 // motion returns the motion in the file whose adoption is in it too, the last such one,
 // and its set.
 func (h *Handover) motion() (*entry.Motion, *entry.OracleSet) {

@@ -32,6 +32,8 @@ type Result struct {
 	// Forgotten are the metering points that the block closed: their packs, salts and
 	// all, must be deleted.
 	Forgotten []string
+	// Snapshot is the state after the block before, where this block states its digest.
+	Snapshot []byte
 }
 
 // SequenceAt says at which leaf a key's sequence number was used.
@@ -61,6 +63,7 @@ func (s *State) Execute(first uint64, prev block.Hash, inputs []Input) (*Result,
 // can only tell the kind.
 func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []made, error) {
 	r := &Result{Reasons: make([]entry.Reason, len(inputs)), Leaves: make([][]byte, 0, len(inputs))}
+	taken, stated := s.snapshot()
 	s.enact()
 	s.lapse()
 	s.lapseMotions()
@@ -82,6 +85,7 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []m
 	if err != nil {
 		return nil, nil, err
 	}
+	due = append(stated, due...)
 	outcomes := make([][]byte, len(due))
 	for i := range due {
 		outcomes[i] = due[i].leaf
@@ -107,6 +111,7 @@ func (s *State) execute(first uint64, inputs []Input, replay bool) (*Result, []m
 	outcomes = append(outcomes, s.takeEffect()...)
 	r.Leaves = append(r.Leaves, outcomes...)
 	r.Forgotten, s.forgotten = s.forgotten, nil
+	r.Snapshot = taken
 	if err := s.closing(); err != nil {
 		return nil, nil, err
 	}
@@ -179,6 +184,7 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 		s.number(p, leaf, r)
 		if p.opaque {
 			r.Opaque++
+			s.missed = true
 			if !p.point.Opaque {
 				p.point.Opaque = true
 				s.touch(p.point)

@@ -34,7 +34,9 @@ type State struct {
 	meta    meta
 	dirty   map[string]record // what this block changed, by store key; nil for a record that is dropped
 
-	forgotten []string // points that this block forgot
+	forgotten []string            // points that this block forgot
+	order     entry.OrderPosition // of the last block, for snapshots
+	missed    bool                // packs were not at hand in some replay
 
 	parties     map[signer.KeyID]*party
 	quarantines map[signer.KeyID]*quarantine

@@ -124,3 +124,32 @@ func (w *packWriter) reindex() error {
 	_, err := w.v.catchUpDay(w.day)
 	return err
 }
+
+// Of returns the digests of a subject's packs.
+func (v *Vault) Of(subject string) (digests [][32]byte, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.failed != nil {
+		return nil, v.failed
+	}
+	days, err := v.days()
+	if err != nil {
+		return nil, err
+	}
+	for _, day := range days {
+		f, salt, size, err := v.openDay(day)
+		if err != nil {
+			return nil, err
+		}
+		_, err = v.scanDay(f, day, salt, segmentHead, size, func(p Pack, _ int64) error {
+			if p.Subject == subject {
+				digests = append(digests, p.Digest)
+			}
+			return nil
+		}, noMore)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+	}
+	return digests, nil
+}

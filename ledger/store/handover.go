@@ -18,6 +18,8 @@ import (
 const (
 	handoverDir = "handover"
 	maxHandover = 16 << 20
+	// handoverIndex names them among the tiles, a height a line.
+	handoverIndex = "index"
 )
 
 // SetHandover keeps what shows that the set in force from a height on was agreed to
@@ -80,7 +82,9 @@ func (p *publication) publishHandovers() error {
 	if err := makeDir(p.disk, dir, publicDir); err != nil {
 		return err
 	}
+	var index []byte
 	for _, h := range heights {
+		index = fmt.Appendln(index, h)
 		b, err := p.r.Handover(h)
 		if err != nil {
 			return err
@@ -93,5 +97,9 @@ func (p *publication) publishHandovers() error {
 			return err
 		}
 	}
-	return nil
+	name := filepath.Join(dir, handoverIndex)
+	if was, err := os.ReadFile(name); err == nil && bytes.Equal(was, index) {
+		return nil
+	}
+	return replaceFile(p.disk, name, publicFile, index)
 }
