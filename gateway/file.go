@@ -25,6 +25,7 @@ type File struct {
 	Uplink        UplinkTable        `toml:"uplink"`
 	Metrics       MetricsTable       `toml:"metrics"`
 	HomeAssistant HomeAssistantTable `toml:"home_assistant"`
+	Update        UpdateTable        `toml:"update"`
 	Buses         []BusTable         `toml:"bus"`
 	Derived       []DerivedTable     `toml:"derived"`
 	Devices       []DeviceTable      `toml:"-"` // [[device]]; their keys depend on the model
@@ -185,6 +186,7 @@ func defaults() File {
 			ReconnectAfter: time.Second, ReconnectMost: 5 * time.Minute,
 		},
 		HomeAssistant: HomeAssistantTable{Prefix: "homeassistant"},
+		Update:        defaultUpdate(),
 	}
 }
 

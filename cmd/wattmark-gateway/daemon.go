@@ -21,6 +21,8 @@ import (
 type daemon struct {
 	name string // of the configuration file
 	log  *slog.Logger
+	// image is what the machine runs from, nil for no image.
+	image *runningImage
 }
 
 // configured is a configuration that was found to be right.
@@ -47,6 +49,7 @@ func (d *daemon) run(ctx context.Context, now configured, hup <-chan os.Signal) 
 	var old *configured // which is tried again if the new one does not open
 	for {
 		now.cfg.Log = d.log
+		d.image.name(&now.cfg)
 		g, report, err := gateway.Open(now.cfg)
 		switch {
 		case err != nil && old == nil:
@@ -82,6 +85,7 @@ func (d *daemon) live(ctx context.Context, now configured, g *gateway.Gateway, h
 	beside.Go(func() { d.serve(ctx, now.file, g) })
 	beside.Go(func() { d.watchdog(ctx, g) })
 	beside.Go(func() { d.takeCalibrations(ctx, now.file, g) })
+	beside.Go(func() { d.takeUpdates(ctx, now, g) })
 	defer beside.Wait()
 	defer cancel()
 	ended := make(chan error, 1)
