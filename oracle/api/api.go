@@ -53,7 +53,7 @@ type API struct {
 
 // Paths are what Handler serves, as patterns of a http.ServeMux, for whoever serves
 // something else beside it.
-var Paths = []string{"/checkpoint", "/tile/", "/policy", "/keys.jwks", "/api/v1/"}
+var Paths = []string{"/checkpoint", "/tile/", "/handover/", "/policy", "/keys.jwks", "/api/v1/"}
 
 // New returns the API of an oracle.
 func New(cfg Config) *API {
@@ -77,10 +77,11 @@ func New(cfg Config) *API {
 	proofs := newLimiter(cfg.Rates.Proofs, cfg.Rates.ProofBurst, cfg.Now)
 	m := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
-		"GET /checkpoint":     limited(reads, cfg.Client, a.serveCheckpoint),
-		"GET /tile/{path...}": limited(reads, cfg.Client, a.serveTile),
-		"GET /policy":         limited(reads, cfg.Client, a.servePolicy),
-		"GET /keys.jwks":      limited(reads, cfg.Client, a.serveKeys),
+		"GET /checkpoint":      limited(reads, cfg.Client, a.serveCheckpoint),
+		"GET /tile/{path...}":  limited(reads, cfg.Client, a.serveTile),
+		"GET /handover/{name}": limited(reads, cfg.Client, a.serveHandover),
+		"GET /policy":          limited(reads, cfg.Client, a.servePolicy),
+		"GET /keys.jwks":       limited(reads, cfg.Client, a.serveKeys),
 
 		"GET /api/v1/leaf/{file}":      limited(proofs, cfg.Client, a.serveLeaf),
 		"GET /api/v1/statement/{file}": limited(proofs, cfg.Client, a.serveStatement),

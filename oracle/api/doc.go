@@ -6,6 +6,7 @@
 //	/checkpoint                       signed checkpoint (C2SP tlog-checkpoint)
 //	/tile/<L>/<N>[.p/<W>]             hashes of the tree (C2SP tlog-tiles)
 //	/tile/entries/<N>[.p/<W>]         leaves, by 256
+//	/handover/index, /handover/<height>   how oracle sets followed one another
 //	/api/v1/leaf/<index>.<kind>       what is at a place
 //	/api/v1/statement/<hash>.<kind>   the leaf that has a leaf hash
 //	/api/v1/key/<kid>/<boot>-<count>.<kind>   the statement with a sequence number

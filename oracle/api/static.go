@@ -122,6 +122,34 @@ func (a *API) serveTile(w http.ResponseWriter, r *http.Request) {
 	a.write(w, r, answer{kind: "application/octet-stream", cache: forever, body: body, compress: t.L < 0})
 }
 
+// serveHandover serves what shows that one oracle set handed over to the next: by
+// height, and an index of the heights.
+func (a *API) serveHandover(w http.ResponseWriter, r *http.Request) {
+	name, cache, kind := r.PathValue("name"), forever, "application/cbor"
+	if name == handoverIndex {
+		cache, kind = soon, "text/plain; charset=utf-8"
+	} else if n, err := strconv.ParseUint(name, 10, 60); err != nil || strconv.FormatUint(n, 10) != name {
+		newProblem(problemForm, http.StatusBadRequest, "Not a handover", strconv.Quote(shorten(name))+" is neither a height nor \"index\".",
+			"Read /handover/index: it lists the heights, one a line.").serve(w)
+		return
+	}
+	body, err := os.ReadFile(filepath.Join(a.cfg.Tiles, handoverDir, name))
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		newProblem(problemTile, http.StatusNotFound, "No handover", "The oracles did not change at this height, or never did.",
+			"Read /handover/index, which is not there either while they never changed: the policy of the charter holds then.").serve(w)
+	case err != nil:
+		a.inside(w, "reading a handover", err)
+	default:
+		a.write(w, r, answer{kind: kind, cache: cache, body: body})
+	}
+}
+
+const (
+	handoverDir   = "handover"
+	handoverIndex = "index"
+)
+
 // tile returns a tile's bytes: from the file, if the published checkpoint covers it,
 // else from the store, if a final one does. A file beyond the checkpoint may be what a
 // crash has left of a publication, and nobody may keep it for ever.

@@ -251,6 +251,34 @@ func TestTilePathsHaveOneForm(t *testing.T) {
 	}
 }
 
+// TestHandovers serves what the store publishes beside the tiles, and nothing else.
+func TestHandovers(t *testing.T) {
+	s := newStreet(t, nil)
+	s.publish(t, s.final.Height)
+	if resp, _ := s.get(t, s.url+"/handover/index"); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("an index of none: %s", resp.Status)
+	}
+	dir := filepath.Join(s.tiles, "handover")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for name, content := range map[string]string{"index": "7\n", "7": "shown", "07": "hidden", "x": "hidden"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{"index": "7\n", "7": "shown"} {
+		if resp, b := s.get(t, s.url+"/handover/"+name); resp.StatusCode != http.StatusOK || string(b) != want {
+			t.Errorf("%s: %s: %q", name, resp.Status, b)
+		}
+	}
+	for name, want := range map[string]int{"07": 400, "x": 400, "8": 404, "..%2fcheckpoint": 400} {
+		if resp, b := s.get(t, s.url+"/handover/"+name); resp.StatusCode != want {
+			t.Errorf("%s: %s: %q", name, resp.Status, b)
+		}
+	}
+}
+
 func FuzzTilePath(f *testing.F) {
 	for _, s := range []string{"0/000", "0/x001/x234/067.p/7", "entries/000.p/255", "5/999", "data/000", "0/000.p/256"} {
 		f.Add(s)

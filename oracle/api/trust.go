@@ -43,7 +43,7 @@ func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
 func keysOf(s *state.State) ([]audit.KnownKey, error) {
 	var set []audit.KnownKey
 	for _, o := range s.Charter().Oracles {
-		keys, err := keysOfOracle(&o)
+		keys, err := OracleKeys(&o)
 		if err != nil {
 			return nil, fmt.Errorf("oracle %q: %w", o.Name, err)
 		}
@@ -55,7 +55,8 @@ func keysOf(s *state.State) ([]audit.KnownKey, error) {
 	return set, nil
 }
 
-func keysOfOracle(o *entry.OracleKeys) ([]audit.KnownKey, error) {
+// OracleKeys lists the keys of an oracle as a set of keys has them.
+func OracleKeys(o *entry.OracleKeys) ([]audit.KnownKey, error) {
 	k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key)
 	if err != nil {
 		return nil, err
