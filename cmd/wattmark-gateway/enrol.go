@@ -246,6 +246,10 @@ func (c *ceremony) newRequest(key signer.Signer) (*enrol.Request, error) {
 		return nil, err
 	}
 	ask.Model, ask.Serial = firmware("model"), firmware("serial-number")
+	if ask.TLS, err = c.file.TLSKey(); err != nil {
+		// The certificate can come another way, and the ceremony goes on without it.
+		fmt.Fprintln(c.err, err)
+	}
 	return enrol.NewRequest(key, origin, time.Now(), ask)
 }
 
@@ -287,6 +291,9 @@ func (c *ceremony) take(key signer.Signer) error {
 
 // accepted keeps an enrolment, and has its key in its place.
 func (c *ceremony) accepted(e *enrol.Enrolment, r *enrol.Request) error {
+	if err := c.file.SaveCertificate(e.Certificate, e.Roots); err != nil {
+		return err
+	}
 	if err := enrol.Save(c.dir, e, r); err != nil {
 		return err
 	}

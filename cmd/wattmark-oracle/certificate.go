@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,7 +26,8 @@ made before and is good for a month yet:
   site NAME     the leaf node at a site
   gateway NAME  a gateway that does not make its own key; others get theirs with
                 their approval (wattmark member approve)
-  bootstrap     the one that gateways share before they are approved
+  bootstrap     the one that gateways share before they are approved, with its
+                key in one file, for uplink.bootstrap
 
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -65,7 +67,10 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			case "gateway":
 				files, err = pki.Gateway(time.Now(), ledger, args[1])
 			case "bootstrap":
-				files, err = pki.Bootstrap(time.Now(), ledger)
+				if files, err = pki.Bootstrap(time.Now(), ledger); err == nil {
+					err = bundle(f.state().file("bootstrap.pem"), files)
+					files.Certificate, files.Key = f.state().file("bootstrap.pem"), f.state().file("bootstrap.pem")
+				}
 			default:
 				return fmt.Errorf("no certificate is made for a %q: it is node, site, gateway or bootstrap", args[0])
 			}
@@ -82,6 +87,19 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	c.Flags().StringArrayVar(&hosts, "host", nil, "`NAME` or address of a server, beside the loopback's")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
+}
+
+// bundle puts a certificate and its key into one file, as technicians carry it.
+func bundle(path string, files broker.Files) error {
+	certificate, err := os.ReadFile(files.Certificate)
+	if err != nil {
+		return err
+	}
+	key, err := os.ReadFile(files.Key)
+	if err != nil {
+		return err
+	}
+	return writeFile(path, append(certificate, key...), 0o600)
 }
 
 // certificateFiles is what certificate prints as JSON.

@@ -20,12 +20,13 @@ import (
 // meter is a gateway of a test: it signs readings, publishes them over NATS and sends
 // again what has no receipt, to one oracle after the other.
 type meter struct {
-	t      *testing.T
-	name   string
-	key    *signer.PrivateKey
-	policy *block.Policy
-	conn   *nats.Conn
-	sub    wire.Subjects
+	t       *testing.T
+	name    string
+	key     *signer.PrivateKey
+	policy  *block.Policy
+	conn    *nats.Conn
+	channel string
+	sub     wire.Subjects
 
 	mu       sync.Mutex // guards what follows
 	frames   [][]byte
@@ -44,7 +45,7 @@ func newMeter(t *testing.T, name string, policy []byte) *meter {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &meter{t: t, name: name, key: k, policy: p, sub: wire.For(origin), places: make(map[uint64]uint64)}
+	return &meter{t: t, name: name, key: k, policy: p, sub: wire.For(origin), channel: "active_energy_import", places: make(map[uint64]uint64)}
 }
 
 // connect connects with a certificate of files.
@@ -127,7 +128,7 @@ func (m *meter) sign(count uint64) ([]byte, error) {
 	now := time.Now()
 	base := "mp-" + m.name + "/"
 	p := entry.Pack{Base: base, Records: []entry.Record{{
-		Name: base + "active_energy_import", Unit: "Wh", Time: now.UnixMilli(), Value: entry.Decimal{Mantissa: int64(1000 + count)},
+		Name: base + m.channel, Unit: "Wh", Time: now.UnixMilli(), Value: entry.Decimal{Mantissa: int64(1000 + count)},
 	}}}
 	pack, err := p.Encode()
 	if err != nil {

@@ -15,9 +15,11 @@ import (
 	"golang.org/x/term"
 
 	"wattmark/ledger"
+	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/oracle"
+	"wattmark/oracle/api"
 	"wattmark/oracle/broker"
 	"wattmark/oracle/founding"
 	"wattmark/oracle/wire"
@@ -270,11 +272,30 @@ func (o *initOptions) found(s stateDir, p *founding.Proposal, own *founding.Requ
 			return err
 		}
 	}
+	keySet, err := keySetOf(p.Charter)
+	if err != nil {
+		return err
+	}
 	return errors.Join(
+		writeFile(s.file("keys.jwks"), keySet, 0o644),
 		writeFile(s.file("policy"), []byte(policy.String()), 0o644),
 		writeFile(s.file(foundingFile), b, 0o644),
 		writeFile(s.file(acceptanceFile), said, 0o600), // last: run wants it
 	)
+}
+
+// keySetOf are the oracles' public keys: with the policy, what gateways are given.
+func keySetOf(c *entry.Charter) ([]byte, error) {
+	var set []audit.KnownKey
+	for i := range c.Oracles {
+		keys, err := api.OracleKeys(&c.Oracles[i])
+		if err != nil {
+			return nil, err
+		}
+		set = append(set, keys...)
+	}
+	b, err := audit.EncodeKeys(set)
+	return append(b, '\n'), err
 }
 
 // show prints a charter for people.

@@ -246,5 +246,8 @@ func (m *member) approval(r *store.Reader, note []byte, cp block.Checkpoint, lea
 		return nil, err
 	}
 	a := enrol.Approval{Policy: m.policy, Charter: charter, Enrolment: enrolment}
+	if err := m.certify(&a); err != nil {
+		return nil, err
+	}
 	return a.Encode(), nil
 }

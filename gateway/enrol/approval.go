@@ -2,6 +2,8 @@ package enrol
 
 import (
 	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -19,6 +21,10 @@ type Approval struct {
 	// Charter proves leaf 0, Enrolment the leaf of the proven enrolment. Both hold
 	// their leaf, under a checkpoint that satisfies the policy.
 	Charter, Enrolment *block.LogProof
+	// Certificate is the gateway's for the broker, by the TLS key of its request, and Roots
+	// is the authority that it is of and that the broker's is of, both in DER; nil where
+	// there are none. What they are worth the broker says, so that nothing proves them.
+	Certificate, Roots []byte
 }
 
 // ErrApproval is wrapped where an approval is not one, or proves something else.
@@ -34,11 +40,28 @@ type wireApproval struct {
 	Enrolment []byte
 }
 
+// wireCertified is the form of an approval with a certificate.
+type wireCertified struct {
+	_           struct{} `cbor:",toarray"`
+	Kind        string
+	Version     uint64
+	Policy      []byte
+	Charter     []byte
+	Enrolment   []byte
+	Certificate []byte
+	Roots       []byte
+}
+
 const (
-	approvalKind    = "approval"
-	approvalVersion = 1
+	approvalKind     = "approval"
+	approvalVersion  = 1
+	certifiedVersion = 2
 	// maxApproval bounds an approval in bytes: a policy and two proofs of 256 KiB each.
-	maxApproval = 3<<18 + 64
+	maxApproval = 3<<18 + 64 + 2*maxCertificate
+	// maxCertificate bounds each of two certificates, in bytes.
+	maxCertificate = 4 << 10
+
+	arrayOf7 = 0x87 // the first byte of a CBOR array of seven
 )
 
 var (
@@ -58,6 +81,13 @@ func must[T any](v T, err error) T {
 
 // Encode writes the approval's file.
 func (a *Approval) Encode() []byte {
+	if a.Certificate != nil {
+		return must(encMode.Marshal(wireCertified{
+			Kind: approvalKind, Version: certifiedVersion,
+			Policy: []byte(a.Policy.String()), Charter: a.Charter.Encode(), Enrolment: a.Enrolment.Encode(),
+			Certificate: a.Certificate, Roots: a.Roots,
+		}))
+	}
 	return must(encMode.Marshal(wireApproval{
 		Kind: approvalKind, Version: approvalVersion,
 		Policy: []byte(a.Policy.String()), Charter: a.Charter.Encode(), Enrolment: a.Enrolment.Encode(),
@@ -69,15 +99,31 @@ func ParseApproval(b []byte) (*Approval, error) {
 	if len(b) > maxApproval {
 		return nil, fmt.Errorf("%w: %d bytes, over the limit of %d", ErrApproval, len(b), maxApproval)
 	}
-	var w wireApproval
-	if err := decMode.Unmarshal(b, &w); err != nil {
+	var w wireCertified
+	var err error
+	want := uint64(approvalVersion)
+	if len(b) > 0 && b[0] == arrayOf7 {
+		want = certifiedVersion
+		err = decMode.Unmarshal(b, &w)
+	} else {
+		var bare wireApproval
+		err = decMode.Unmarshal(b, &bare)
+		w = wireCertified{Kind: bare.Kind, Version: bare.Version, Policy: bare.Policy, Charter: bare.Charter, Enrolment: bare.Enrolment}
+	}
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
 	}
-	if w.Kind != approvalKind || w.Version != approvalVersion {
-		return nil, fmt.Errorf("%w: %q version %d, and this program reads %q version %d", ErrApproval, w.Kind, w.Version, approvalKind, approvalVersion)
+	if w.Kind != approvalKind || w.Version != want {
+		return nil, fmt.Errorf("%w: %q version %d, and this program reads %q version %d", ErrApproval, w.Kind, w.Version, approvalKind, want)
 	}
-	var a Approval
-	var err error
+	if want == certifiedVersion {
+		for _, der := range [][]byte{w.Certificate, w.Roots} {
+			if _, err := x509.ParseCertificate(der); err != nil || len(der) > maxCertificate {
+				return nil, fmt.Errorf("%w: a certificate of %d bytes: %w", ErrApproval, len(der), errors.Join(err))
+			}
+		}
+	}
+	a := Approval{Certificate: w.Certificate, Roots: w.Roots}
 	if a.Policy, err = block.ParsePolicy(w.Policy); err == nil {
 		if a.Charter, err = block.ParseLogProof(w.Charter); err == nil {
 			a.Enrolment, err = block.ParseLogProof(w.Enrolment)
@@ -103,6 +149,9 @@ type Enrolment struct {
 	Points []entry.Point
 	// Leaf is the index of the leaf that admitted the key.
 	Leaf uint64
+	// Certificate and Roots are what came with the approval for the TLS key of the request,
+	// in DER; nil where nothing did.
+	Certificate, Roots []byte
 
 	approval *Approval
 }
@@ -126,6 +175,12 @@ func Accept(a *Approval, r *Request, trusted *block.Policy, before *Enrolment) (
 	if !bytes.Equal(carried, r.Carried) {
 		return nil, fmt.Errorf("%w: it admits another request: bring back the approval of the newest one, or start again", ErrApproval)
 	}
+	if a.Certificate != nil {
+		if err := certifies(a.Certificate, r.TLS); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrApproval, err)
+		}
+		e.Certificate, e.Roots = a.Certificate, a.Roots
+	}
 	e.Points = r.Points
 	if r.Rotation {
 		old := signer.KeyID(r.Replaces)
@@ -135,6 +190,18 @@ func Accept(a *Approval, r *Request, trusted *block.Policy, before *Enrolment) (
 		e.Points = before.Points
 	}
 	return e, nil
+}
+
+// certifies reports whether a certificate is for the TLS key of a request.
+func certifies(der, key []byte) error {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return fmt.Errorf("its certificate: %w", err)
+	}
+	if k, ok := c.PublicKey.(ed25519.PublicKey); !ok || len(key) == 0 || !bytes.Equal(k, key) {
+		return errors.New("its certificate is for another TLS key than the request's")
+	}
+	return nil
 }
 
 // prove verifies both proofs and the oracle's statement, and returns the request

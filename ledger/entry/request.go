@@ -21,6 +21,9 @@ type EnrolmentRequest struct {
 	// Replaces is the id of the key of the same gateway that ends as this one begins,
 	// nil where there is none.
 	Replaces []byte `cbor:"8,keyasint,omitempty"`
+	// TLS is the raw Ed25519 public key with which the gateway reaches the broker, for
+	// whoever approves to certify; nil where it has a certificate. The rules do not read it.
+	TLS []byte `cbor:"9,keyasint,omitempty"`
 }
 
 // RequestDevice is a part that a gateway reads, as its request tells of it.
@@ -41,6 +44,7 @@ const MaxRequest = 60_000
 const (
 	maxRequestDevices = 64
 	maxLabel          = 64 // bytes of a model, a serial number or a place
+	tlsKey            = 32 // bytes of an Ed25519 public key (RFC 8032)
 )
 
 // Encode writes the payload of an enrolment request.
@@ -79,6 +83,9 @@ func (r *EnrolmentRequest) check() error {
 	}
 	if err := optional("serial number", r.Serial, maxLabel); err != nil {
 		return err
+	}
+	if len(r.TLS) != 0 && len(r.TLS) != tlsKey {
+		return fmt.Errorf("%w: a TLS key of %d bytes instead of %d", ErrForm, len(r.TLS), tlsKey)
 	}
 	if len(r.Devices) > maxRequestDevices {
 		return fmt.Errorf("%w: a request names %d devices, more than %d", ErrForm, len(r.Devices), maxRequestDevices)

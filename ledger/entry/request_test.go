@@ -56,6 +56,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		change func(*entry.EnrolmentRequest)
 		want   string
 	}{
+		"a short TLS key":       {func(r *entry.EnrolmentRequest) { r.TLS = make([]byte, 31) }, "31 bytes instead of 32"},
 		"no gateway":            {func(r *entry.EnrolmentRequest) { r.Gateway = "" }, "0 bytes"},
 		"no points":             {func(r *entry.EnrolmentRequest) { r.Points = nil }, "0 metering points"},
 		"point twice":           {func(r *entry.EnrolmentRequest) { r.Points[1].Subject = "mp-1" }, "stands twice"},
@@ -150,12 +151,16 @@ func TestRequestVectors(t *testing.T) {
 	rotation := &entry.Rotation{Request: askedNext}
 	consent := signed(t, keys[0], entry.TypeRotation, gateway, encoded(rotation.Encode()))
 	admitted, rotated := &entry.ProvenEnrolment{Request: asked}, &entry.ProvenEnrolment{Request: consent}
+	with := *first
+	with.TLS = bytes.Repeat([]byte{0xa5}, 32)
+	certified := &with
 	checkVectors(t, "requests.json", []example{
 		of("enrolment request", first, first.Encode, entry.ParseEnrolmentRequest),
 		of("enrolment request of a key that replaces another", next, next.Encode, entry.ParseEnrolmentRequest),
 		of("rotation", rotation, rotation.Encode, entry.ParseRotation),
 		of("proven enrolment", admitted, admitted.Encode, entry.ParseProvenEnrolment),
 		of("proven enrolment of a rotation", rotated, rotated.Encode, entry.ParseProvenEnrolment),
+		of("enrolment request with a TLS key", certified, certified.Encode, entry.ParseEnrolmentRequest),
 	})
 	var made []vector
 	for _, s := range []struct {
