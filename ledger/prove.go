@@ -76,6 +76,17 @@ func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs 
 	if err := closingHeader(src, cp.Size, index, want); err != nil {
 		return nil, err
 	}
+	made, err := assemble(src, note, cp, index, want)
+	if err != nil {
+		return nil, err
+	}
+	made.Disclosures = e.Disclosures
+	return made, nil
+}
+
+// assemble makes the evidence for a claim of the leaves that are wanted.
+func assemble(src Source, note []byte, cp block.Checkpoint, claim uint64, want map[uint64]bool) (*audit.Evidence, error) {
+	e := &audit.Evidence{Claim: claim, Checkpoint: note}
 	prover := block.NewProver(src, cp.Size)
 	for _, i := range slices.Sorted(maps.Keys(want)) {
 		l, err := src.Leaf(i)

@@ -232,6 +232,8 @@ func (d *demo) order(t *trading, at unit.Interval, now time.Time) *entry.Order {
 func (d *demo) state(ctx context.Context, t *trading, typ string, encode func() ([]byte, error)) {
 	payload, err := encode()
 	if err == nil {
+		// Whoever has the member's key may have signed besides: see 'wattmark market order'.
+		d.cluster.nodes[0].Ledger().View(func(s *state.State) { t.next = max(t.next, s.NextCount(t.key.Public().ID(), 1)) })
 		c := entry.Claims{Issuer: "urn:wattmark:member:" + t.id, Audience: d.cluster.charter.Origin, IssuedAt: d.clock.Now().Unix(),
 			Sequence: entry.Sequence{Boot: 1, Count: t.next}}
 		t.next++

@@ -7,6 +7,7 @@ import (
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/state"
+	"wattmark/ledger/store"
 )
 
 // replayed executes an oracle's ledger again up to its final checkpoint, with every
@@ -24,6 +25,23 @@ func replayed(ctx context.Context, dir string, p *block.Policy) (st *state.State
 		return nil, 0, err
 	}
 	defer closeVault()
+	a, s, err := execute(ctx, r, signed, packs)
+	if err != nil {
+		return nil, 0, err
+	}
+	return a.State(), s.Opaque, nil
+}
+
+// executed returns the state at a ledger's final checkpoint.
+func executed(ctx context.Context, r *store.Reader, signed *block.Signed, packs func([]byte) []byte) (*state.State, error) {
+	a, _, err := execute(ctx, r, signed, packs)
+	if err != nil {
+		return nil, err
+	}
+	return a.State(), nil
+}
+
+func execute(ctx context.Context, r *store.Reader, signed *block.Signed, packs func([]byte) []byte) (*audit.Auditor, *audit.Summary, error) {
 	a := audit.NewAuditor(packs)
 	a.Expect(signed.Checkpoint)
 	next := ledger.Leaves(r, 0, signed.Size)
@@ -33,8 +51,5 @@ func replayed(ctx context.Context, dir string, p *block.Policy) (st *state.State
 		}
 		return next()
 	})
-	if err != nil {
-		return nil, 0, err
-	}
-	return a.State(), s.Opaque, nil
+	return a, s, err
 }

@@ -41,6 +41,16 @@ func verifyEvidence(name string, b []byte, t Trust) *Report {
 // stands in it unsigned; as it holds nothing else, it cannot be made to be about
 // another leaf of the same file.
 func (r *Report) needed(e *Evidence) {
+	if s := e.settledClaim(); s != nil {
+		needed := e.neededForBill(s)
+		for i := range e.Leaves {
+			if !needed(&e.Leaves[i]) {
+				r.set(CheckInclusion, False, "leaf %d is in the file and the line that is shown does not rest on it", e.Leaves[i].Index)
+				return
+			}
+		}
+		return
+	}
 	at := e.Claim
 	if o, err := entry.ParseOutcome(e.leaf(at)); err == nil && o.Kind == entry.OutcomeFlagged {
 		at = o.Leaf

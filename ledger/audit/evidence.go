@@ -21,6 +21,9 @@ type Evidence struct {
 	Leaves []EvidenceLeaf
 	// Disclosures are preimages of committed packs.
 	Disclosures [][]byte
+	// Lines are those of a settlement that are shown: the totals and one member's. A file
+	// with lines has version 2.
+	Lines []Shown
 }
 
 // EvidenceLeaf is a leaf and its inclusion path.
@@ -37,12 +40,14 @@ type wireEvidence struct {
 	Checkpoint  []byte         `cbor:"3,keyasint"`
 	Leaves      []EvidenceLeaf `cbor:"4,keyasint"`
 	Disclosures [][]byte       `cbor:"5,keyasint,omitempty"`
+	Lines       []Shown        `cbor:"6,keyasint,omitempty"`
 }
 
 // Limits of an evidence file.
 const (
 	maxEvidence       = 256 << 20 // bytes
 	maxEvidenceLeaves = 1 << 17
+	maxLines          = 2 // totals, and one member's
 )
 
 var (
@@ -62,7 +67,11 @@ func must[T any](v T, err error) T {
 
 // Encode writes the evidence as deterministic CBOR.
 func (e *Evidence) Encode() []byte {
-	return must(encMode.Marshal(wireEvidence{1, e.Claim, e.Checkpoint, e.Leaves, e.Disclosures}))
+	version := uint64(1)
+	if len(e.Lines) > 0 {
+		version = 2
+	}
+	return must(encMode.Marshal(wireEvidence{version, e.Claim, e.Checkpoint, e.Leaves, e.Disclosures, e.Lines}))
 }
 
 // ParseEvidence reads what Encode wrote. Nothing in it is verified yet.
@@ -74,13 +83,16 @@ func ParseEvidence(b []byte) (*Evidence, error) {
 	if err := decMode.Unmarshal(b, &w); err != nil {
 		return nil, fmt.Errorf("evidence: %w: %w", block.ErrForm, err)
 	}
-	if w.Version != 1 {
+	if w.Version < 1 || w.Version > 2 || (w.Version == 2) != (len(w.Lines) > 0) {
 		return nil, fmt.Errorf("evidence: %w: version %d is not known", block.ErrForm, w.Version)
 	}
 	if !bytes.Equal(must(encMode.Marshal(w)), b) {
 		return nil, fmt.Errorf("evidence: %w: not deterministic CBOR", block.ErrForm)
 	}
-	e := &Evidence{w.Claim, w.Checkpoint, w.Leaves, w.Disclosures}
+	if len(w.Lines) > maxLines {
+		return nil, fmt.Errorf("evidence: %w: %d lines, over the limit of %d", block.ErrForm, len(w.Lines), maxLines)
+	}
+	e := &Evidence{w.Claim, w.Checkpoint, w.Leaves, w.Disclosures, w.Lines}
 	for i := range e.Leaves {
 		if i > 0 && e.Leaves[i].Index <= e.Leaves[i-1].Index {
 			return nil, fmt.Errorf("evidence: %w: leaves are not in order of their indices", block.ErrForm)

@@ -202,6 +202,10 @@ func (r *Report) leaf(leaf []byte, index uint64, t Trust, e *Evidence) {
 		}
 		r.Subject = fmt.Sprintf("outcome %s: %s %s", o.Kind, o.Code, o.Detail)
 		r.set(CheckRerun, Unchecked, "re-running a rule needs the blocks before it: wattmark ledger audit does it")
+		if s := e.settledClaim(); s != nil {
+			r.bill(s, t, e)
+			return
+		}
 		if statement := e.leaf(o.Leaf); o.Kind == entry.OutcomeFlagged && statement != nil {
 			r.statement(statement, o.Leaf, t, e)
 			r.Subject = fmt.Sprintf("flag %s %s of %s", o.Code, o.Detail, r.Subject)

@@ -160,3 +160,22 @@ func (d *Decimal) UnmarshalCBOR(b []byte) error {
 	*d = in.decimal()
 	return in.end()
 }
+
+// Whole returns a number that is not negative as an integer, rounded down, and false for
+// a negative one or one that does not fit: what a register counts in Wh.
+func (d Decimal) Whole() (int64, bool) {
+	if d.Mantissa < 0 {
+		return 0, false
+	}
+	v := d.Mantissa
+	for e := d.Exponent; e < 0; e++ {
+		v /= 10
+	}
+	for e := d.Exponent; e > 0; e-- {
+		if v > (1<<63-1)/10 {
+			return 0, false
+		}
+		v *= 10
+	}
+	return v, true
+}

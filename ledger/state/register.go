@@ -119,7 +119,7 @@ func (s *State) meter(p *plan, leaf uint64, doubted []flag) {
 			continue
 		}
 		at, err := unit.IntervalAt(r.Time / 1000)
-		value, whole := wattHours(r.Value)
+		value, whole := r.Value.Whole()
 		if err != nil || r.Time-at.StartMilli() > within || !whole || r.Time > s.meta.Time+s.Setting(entry.ParamFutureLimit)*1000 ||
 			slices.ContainsFunc(doubted, func(f flag) bool {
 				return f.channel == channel && (f.code == entry.FlagRange || f.code == entry.FlagRate)
@@ -141,24 +141,6 @@ func replaced(p *entry.Pack) []byte {
 		}
 	}
 	return nil
-}
-
-// wattHours returns a register in whole Wh, rounded down.
-func wattHours(d entry.Decimal) (int64, bool) {
-	if d.Mantissa < 0 {
-		return 0, false
-	}
-	v := d.Mantissa
-	for e := d.Exponent; e < 0; e++ {
-		v /= 10
-	}
-	for e := d.Exponent; e > 0; e-- {
-		if v > 1<<58 {
-			return 0, false
-		}
-		v *= 10
-	}
-	return v, true
 }
 
 // place puts a register's value at a boundary, if it counts.
