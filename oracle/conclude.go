@@ -1,6 +1,7 @@
 package oracle
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,6 +85,8 @@ func (n *Node) conclude(ctx context.Context, begin end) error {
 			err = n.receive(c, b)
 		case a := <-n.again:
 			n.takeAgain(c, a)
+		case w := <-n.cosigned:
+			err = n.witnessed(c, w)
 		case <-resend.C:
 			for _, v := range c.tally.Pending() {
 				n.send(v)
@@ -167,6 +170,9 @@ func (n *Node) send(v *finality.Vote) {
 
 func (n *Node) receive(c *concluding, b []byte) error {
 	if isNote(b, n.origin) {
+		if taken, err := n.takeCosignature(c, b); taken || err != nil {
+			return err
+		}
 		return n.takeHandover(c, b)
 	}
 	if n.answersHandover(b) {
@@ -197,6 +203,7 @@ func (n *Node) receive(c *concluding, b []byte) error {
 
 // finish takes note of a final checkpoint and answers for what it covers.
 func (n *Node) finish(c *concluding, f *finality.Final) error {
+	n.tellSealed(c)
 	if f == nil {
 		return nil
 	}
@@ -261,7 +268,7 @@ func (n *Node) sendReceipts(gateway string, r *wire.Receipts) {
 func (n *Node) publish(ctx context.Context) error {
 	tick := time.NewTicker(publishTiles)
 	defer tick.Stop()
-	published := uint64(0)
+	var published []byte // checkpoint
 	for ended := false; !ended; {
 		select {
 		case <-ctx.Done():
@@ -269,18 +276,22 @@ func (n *Node) publish(ctx context.Context) error {
 		case <-tick.C:
 		}
 		f := n.final.Load()
-		if f == nil || f.Size == published {
+		if f == nil {
 			continue
 		}
-		if err := n.ledger.Store().SetFinal(f.Note, f.Height); err != nil {
+		note := n.withOutside(f)
+		if bytes.Equal(note, published) {
+			continue
+		}
+		if err := n.ledger.Store().SetFinal(note, f.Height); err != nil {
 			n.cfg.Log.Warn("did not keep the final checkpoint", "size", f.Size, "error", err)
 			continue
 		}
-		if err := n.ledger.Store().PublishTiles(n.cfg.Tiles, f.Size, f.Note); err != nil {
+		if err := n.ledger.Store().PublishTiles(n.cfg.Tiles, f.Size, note); err != nil {
 			n.cfg.Log.Warn("did not publish tiles", "size", f.Size, "error", err)
 			continue
 		}
-		published = f.Size
+		published = note
 	}
 	return nil
 }

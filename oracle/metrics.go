@@ -33,6 +33,8 @@ var (
 	orderBehind     = figure("order_message", "Last message of the order that is in a block.")
 	quarantinedKeys = figure("quarantined_keys", "Keys whose statements are refused, as they are proven to have signed two stories.")
 	quorumSize      = figure("quorum", "Oracles that have to cosign a checkpoint.")
+	witnessSize     = figure("witness_leaves", "Leaves of the last checkpoint that a witness has cosigned for this oracle.", "witness")
+	witnessFailures = figure("witness_failures_total", "Requests to a witness that failed or were refused.", "witness")
 	diskFree        = figure("disk_free_bytes", "Space that is left where the ledger lies.")
 )
 
@@ -92,6 +94,11 @@ func (n *Node) Collect(to chan<- prometheus.Metric) {
 		gauge(diskFree, float64(free))
 	}
 
+	for _, o := range n.outside {
+		size, failed := o.state()
+		gauge(witnessSize, float64(size), o.client.Key().Name)
+		counter(witnessFailures, failed, o.client.Key().Name)
+	}
 	s := n.ingest.Stats()
 	counter(statementsTotal, s.Accepted, "accepted", "")
 	counter(statementsTotal, s.Duplicates, "duplicate", "")

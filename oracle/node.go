@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -66,6 +67,8 @@ type Config struct {
 	// Policy says when a checkpoint of the charter's oracles is final. Those of later
 	// oracle sets are made final as the sets say.
 	Policy *block.Policy
+	// Web, if set, asks the witnesses to which Policy gives a URL.
+	Web *http.Client
 	// Now is the clock that the oracle states and judges by.
 	Now func() time.Time
 	// CutAfter is how long statements wait for company before this oracle wishes
@@ -124,6 +127,10 @@ type Node struct {
 
 	accused chan *accusation // what is to be stated of keys
 
+	outside  []*outsider                    // witnesses that are asked
+	agreed   atomic.Pointer[finality.Final] // what oracles have signed last, and witnesses may
+	cosigned chan cosignature
+
 	// behind is the last message of the order when Run began. From then on this
 	// oracle listens to gateways, which execute says by closing caughtUp: before,
 	// it would judge statements by a state of long ago.
@@ -160,11 +167,14 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 		cfg: cfg, ledger: l, verifier: signer.NewVerifier(),
 		delivered: make(chan *delivery, 8), sealed: make(chan *sealed, 64),
 		executed: make(chan *executed, 4), wish: make(chan struct{}, 1), due: make(chan struct{}, 1), votes: make(chan []byte, 1024), again: make(chan answer, 4096),
-		caughtUp: make(chan struct{}), accused: make(chan *accusation, 64),
+		caughtUp: make(chan struct{}), accused: make(chan *accusation, 64), cosigned: make(chan cosignature, 64),
 	}
 	n.counts.init()
 	n.ledger.View(func(s *state.State) { n.height.Store(s.Height()) })
 	if err := n.checkKeys(); err != nil {
+		return nil, report, errors.Join(err, l.Close())
+	}
+	if n.outside, err = outsidersOf(cfg.Policy, cfg.Web); err != nil {
 		return nil, report, errors.Join(err, l.Close())
 	}
 	n.subjects = wire.For(n.origin)
@@ -259,6 +269,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	run(ctx, func(ctx context.Context) error { return n.conclude(ctx, begin) })
 	run(ctx, n.publish)
+	for _, o := range n.outside {
+		run(writing, func(ctx context.Context) error { return n.witness(ctx, o) })
+	}
 	run(ctx, n.hearRequests)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
