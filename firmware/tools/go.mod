@@ -4,10 +4,6 @@ go 1.26.0
 
 tool github.com/gokrazy/tools/cmd/gok
 
-replace wattmark => ../..
-
-require wattmark v0.0.0
-
 require (
 	github.com/antihax/optional v1.0.0 // indirect
 	github.com/donovanhide/eventsource v0.0.0-20210830082556-c59027999da0 // indirect

@@ -1,6 +1,7 @@
 // Command bench is what a lab image has in the place of a meter cupboard: a meter that
-// is not there, on a serial line that is none, and the way to the host for a gateway
-// whose certificates are for the loopback. It is in no image that is released.
+// is not there, on a serial line that is none, the way to the host for a gateway whose
+// certificates are for the loopback, and the gateway's log on the console. It is in no
+// image that is released.
 package main
 
 import (
@@ -9,10 +10,12 @@ import (
 	"io"
 	"log"
 	"net"
+	"net/http"
 	"os"
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 
 	"wattmark/hardware/emulated"
 )
@@ -62,7 +65,36 @@ func run(ctx context.Context) error {
 		context.AfterFunc(ctx, func() { l.Close() })
 		servers.Go(func() { forward(l, net.JoinHostPort(host, p)) })
 	}
+	servers.Go(func() { show(ctx, "/user/wattmark-gateway") })
 	return line.Run(ctx)
+}
+
+// show copies the log of a service, which gokrazy's init keeps, to the console.
+func show(ctx context.Context, service string) {
+	init := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", "/run/gokrazy-http.sock")
+	}}}
+	console, err := os.OpenFile("/dev/console", os.O_WRONLY, 0)
+	if err != nil {
+		log.Print(err)
+		return
+	}
+	defer console.Close()
+	for ctx.Err() == nil {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://init/log?stream=stderr&path="+service, nil)
+		if err != nil {
+			log.Print(err)
+			return
+		}
+		if resp, err := init.Do(req); err == nil {
+			_, _ = io.Copy(console, resp.Body)
+			_ = resp.Body.Close()
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
 }
 
 // forward joins each connection with one to the host, until l is closed.

@@ -15,8 +15,8 @@ import (
 const tools = "github.com/gokrazy/tools"
 
 // buildGok builds gok so that what it writes depends on what it is given alone: gok
-// stamps the time of day into the image, and takes certificates and the time zone from
-// the machine that it runs on. The changes are made to a copy of the module's pinned
+// stamps the time of day and the path of its configuration into the image, and takes
+// certificates and the time zone from the machine that it runs on. The changes are made to a copy of the module's pinned
 // source that lives as long as the build; a version where they do not fit is an error.
 func buildGok(ctx context.Context, dir string, at time.Time) (gok string, err error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", tools).Output()
@@ -55,6 +55,7 @@ func change(packer string, at time.Time) error {
 		// The variable must stay in use.
 		{"write.go", "st.ModTime()", 3, "st.ModTime().Add(" + fixed + ".Sub(st.ModTime()))"},
 		{"packerprepare.go", "time.Now()", 1, fixed},
+		{"sbom.go", "config.InstanceConfigPath()", 1, `"config.json"`},
 	} {
 		name := filepath.Join(packer, c.file)
 		b, err := os.ReadFile(name)

@@ -144,12 +144,19 @@ func lay(source, instance string, d *description) (parent string, err error) {
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(filepath.Join(dir, "builddir"), 0o755)); err != nil {
 		return "", err
 	}
-	for _, name := range []string{"go.mod", "go.sum"} {
-		b, err := os.ReadFile(filepath.Join(base, "builddir", name))
-		if err != nil {
-			return "", err
+	for name, from := range map[string][]string{
+		"go.mod": {filepath.Join(base, "builddir", "go.mod")},
+		"go.sum": {filepath.Join(source, "go.sum"), filepath.Join(base, "builddir", "go.sum")},
+	} {
+		var text []byte
+		for _, f := range from {
+			b, err := os.ReadFile(f)
+			if err != nil {
+				return "", err
+			}
+			text = append(text, b...)
 		}
-		if err := os.WriteFile(filepath.Join(dir, "builddir", name), b, 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, "builddir", name), text, 0o644); err != nil {
 			return "", err
 		}
 	}

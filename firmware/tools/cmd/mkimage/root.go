@@ -2,14 +2,27 @@ package main
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-
-	"wattmark/firmware/update/slot"
 )
+
+// squashSize is the length of a SquashFS 4.0 (Linux, Documentation/filesystems/squashfs.rst),
+// padded as gok pads it, and as gateways measure it.
+func squashSize(r io.ReaderAt) (int64, error) {
+	var b [96]byte
+	if _, err := r.ReadAt(b[:], 0); err != nil {
+		return 0, err
+	}
+	if binary.LittleEndian.Uint32(b[:]) != 0x73717368 {
+		return 0, errors.New("it is no SquashFS")
+	}
+	const page = 4096
+	return (int64(binary.LittleEndian.Uint64(b[40:])) + page - 1) / page * page, nil
+}
 
 // extractRoot copies the root out of an image, and measures it.
 func extractRoot(image, to string, d *description) (err error) {
@@ -19,7 +32,7 @@ func extractRoot(image, to string, d *description) (err error) {
 	}
 	defer f.Close()
 	section := io.NewSectionReader(f, rootOffset, 500<<20)
-	if d.Size, err = slot.SquashSize(section); err != nil {
+	if d.Size, err = squashSize(section); err != nil {
 		return fmt.Errorf("the image's first root: %w", err)
 	}
 	out, err := os.Create(to)
