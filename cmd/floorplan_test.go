@@ -56,6 +56,7 @@ var plan = []room{
 	{path: "gateway/console", may: gateway},
 	{path: "gateway/doctor", may: gateway},
 	{path: "gateway/homeassistant", may: gateway},
+	{path: "gateway/display", may: gateway}, // a screen and a lamp on the device itself
 	{path: "gateway/survey", may: gateway},
 	{path: "gateway/verdict", may: gateway},
 	{path: "gateway/calibration", may: gateway},

@@ -47,7 +47,7 @@ func TestGatewayOptions(t *testing.T) {
 // TestGatewayKeys looks for keys of the program that the sample does not show.
 func TestGatewayKeys(t *testing.T) {
 	text := read(t)
-	for _, table := range []string{"[gateway]", "[time]", "[key]", "[outbox]", "[uplink]", "[metrics]", "[home_assistant]", "[[bus]]", "[[derived]]"} {
+	for _, table := range []string{"[gateway]", "[time]", "[key]", "[outbox]", "[uplink]", "[metrics]", "[home_assistant]", "[display]", "[[bus]]", "[[derived]]"} {
 		var shown string
 		for part := range strings.SplitSeq(text, "\n\n") {
 			if strings.HasPrefix(strings.TrimPrefix(part, "#"), table) {

@@ -58,6 +58,7 @@ func (f *File) Config(read Readers) (Config, error) {
 	} else if err := f.CheckEnrolled(c.Key.Public()); err != nil {
 		f.mistake("key", "", "%v", err)
 	}
+	c.Panel = f.panel()
 	f.openPolicy(&c, read)
 	f.openTransport(&c, wire.For(f.Uplink.Ledger).Birth(f.Gateway.Name))
 	f.openDisplay(&c)

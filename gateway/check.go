@@ -26,6 +26,7 @@ func (f *File) check() {
 	f.checkBuses()
 	f.checkDevices()
 	f.checkDerived()
+	f.checkDisplay(f.busNames())
 	f.checkPins()
 }
 
@@ -245,10 +246,7 @@ func (f *File) checkDevices() {
 	if len(f.Devices) == 0 {
 		f.mistake("device", "add a [[device]]; wattmark-gateway scan finds what is there", "there is no device")
 	}
-	buses := make([]string, len(f.Buses))
-	for i := range f.Buses {
-		buses[i] = f.Buses[i].Name
-	}
+	buses := f.busNames()
 	names, places := make(map[string]int), make(map[string]int)
 	for i := range f.Devices {
 		d := &f.Devices[i]
@@ -291,6 +289,9 @@ func (f *File) checkDevices() {
 		case ByI2C:
 			place = fmt.Sprintf("%s at address %#02x", on.Name, effective(d, m))
 		}
+		if f.Display.Screen != "" && m.Addressing == ByI2C && d.Bus == f.Display.Bus && effective(d, m) == f.Display.screenAddress() {
+			f.mistake("display", "set address = 0x3d, or give the screen another bus", "the screen is on bus %s, as device %q on line %d is", place, d.Name, line(i))
+		}
 		if first, twice := places[place]; twice {
 			f.mistake(at, "give one of them another address, or another bus", "device %q is on bus %s, as device %q on line %d is", d.Name, place, f.Devices[first].Name, line(first))
 		} else {
@@ -298,6 +299,14 @@ func (f *File) checkDevices() {
 		}
 	}
 	f.checkAlone()
+}
+
+func (f *File) busNames() []string {
+	names := make([]string, len(f.Buses))
+	for i := range f.Buses {
+		names[i] = f.Buses[i].Name
+	}
+	return names
 }
 
 // effective is the address at which a device is.
@@ -486,6 +495,10 @@ func (f *File) checkPins() {
 			functions[name] = fmt.Sprintf("device[%d]", i)
 			uses = append(uses, board.Use{Function: name, Lines: lines})
 		}
+	}
+	if lamp, ok := f.lampUse(b); ok {
+		functions[lamp.Function] = "display.lamp"
+		uses = append(uses, lamp)
 	}
 	for _, err := range unjoin(b.Check(uses...)) {
 		at := "device"

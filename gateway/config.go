@@ -121,6 +121,9 @@ type Config struct {
 	// Gateway, Devices and Log are filled in.
 	HomeAssistant homeassistant.Config
 
+	// Panel shows on the device itself how the gateway fares; its zero value is nothing.
+	Panel Panel
+
 	// The hooks, if set, are told what happens, from the gateway's goroutines, and
 	// must return soon.
 	OnSample  func(sampler.Sample)

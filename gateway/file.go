@@ -25,6 +25,7 @@ type File struct {
 	Uplink        UplinkTable        `toml:"uplink"`
 	Metrics       MetricsTable       `toml:"metrics"`
 	HomeAssistant HomeAssistantTable `toml:"home_assistant"`
+	Display       DisplayTable       `toml:"display"`
 	Update        UpdateTable        `toml:"update"`
 	Buses         []BusTable         `toml:"bus"`
 	Derived       []DerivedTable     `toml:"derived"`

@@ -131,6 +131,16 @@ func TestMistakes(t *testing.T) {
 		{"modes", `self_calibration = true`, `mode = "open"`, []string{`:35: metering point "mp-0123456789abcdef" is both committed (device "grid") and open; a metering point has one mode, as it is enrolled`}},
 		{"syntax", `unit = 1`, `unit = `, []string{`:28: expected value but found '\n' instead; the file is TOML: see the commented sample`}},
 		{"metrics for all", `[uplink]`, "[metrics]\nlisten = \"0.0.0.0:9469\"\n[uplink]", []string{`:6: metrics.listen: "0.0.0.0:9469" is neither on the loopback nor a socket; take "127.0.0.1:9469" or "unix:/run/wattmark/metrics.sock"`}},
+		{"page", `board = "4b"`, "board = \"4b\"\npage = \"8480\"", []string{`:5: gateway.page: "8480" is no address with a port; take "127.0.0.1:8480" for this machine alone, an address of its own with a port for others, or "off"`}},
+		{"screen without a bus", `[uplink]`, "[display]\nscreen = \"ssd1306\"\n[uplink]", []string{`:5: the screen has no bus; add bus = "…", the name of a [[bus]] of kind i2c`}},
+		{"screen on another bus", `[uplink]`, "[display]\nscreen = \"ssd1306\"\nbus = \"rs485\"\n[uplink]", []string{`:7: the screen cannot be on bus "rs485" of kind serial; it belongs on one of kind i2c`}},
+		{"screen on no bus", `[uplink]`, "[display]\nscreen = \"ssd1306\"\nbus = \"air\"\n[uplink]", []string{`:7: the screen is on the bus "air", which is not there; add a [[bus]] of that name and of kind i2c`}},
+		{"no such screen", `[uplink]`, "[display]\nscreen = \"ssd1360\"\nbus = \"i2c\"\n[uplink]", []string{`:6: display.screen: unknown value "ssd1360"; did you mean "ssd1306"?`}},
+		{"address of no screen", `[uplink]`, "[display]\nscreen = \"ssd1306\"\nbus = \"i2c\"\naddress = 0x40\n[uplink]", []string{`:8: display.address: a screen is never at 0x40; take 0x3c or 0x3d`}},
+		{"bus without a screen", `[uplink]`, "[display]\nbus = \"i2c\"\n[uplink]", []string{`:6: display.bus without a screen; add screen = "ssd1306", or take it out`}},
+		{"lamp on no pin", `[uplink]`, "[display]\nlamp = \"GPIO99\"\n[uplink]", []string{`:6: display.lamp: Raspberry Pi 4 Model B has no GPIO99 on its header; take a free one of GPIO2 to GPIO27`}},
+		{"lamp on the bus", `[uplink]`, "[display]\nlamp = \"GPIO2\"\n[uplink]", []string{`:6: GPIO2 (header pin 3) is wanted by bus "i2c" and by the lamp of [display]: move one of them`}},
+		{"no lamp", `[uplink]`, "[display]\nlamp_active_low = true\n[uplink]", []string{`:6: display.lamp_active_low without a lamp; add lamp = "GPIO27", or take it out`}},
 		{"key of another backend", `[uplink]`, "[key]\nmodule = \"x.so\"\n[uplink]", []string{`:6: key.module is not used with the backend "file"; take it out, or set backend = "pkcs11"`}},
 		{"impossible pin", `[[device]]
 name = "air"`, `[[bus]]

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"wattmark/gateway/display"
 	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/sampler"
@@ -30,6 +31,7 @@ type Gateway struct {
 	sampler *sampler.Sampler
 	uplink  *uplink.Uplink
 	display *homeassistant.Bridge // nil for none
+	panel   *display.Display      // nil for none
 	live    *live
 	started time.Time
 
@@ -161,6 +163,9 @@ func (g *Gateway) openSampler(since map[string]time.Time) error {
 	if err := g.openDisplay(devices); err != nil {
 		return err
 	}
+	if err := g.openPanel(buses); err != nil {
+		return err
+	}
 	var err error
 	g.sampler, err = sampler.New(sampler.Config{
 		Clock: g.cfg.Clock, Monotonic: g.cfg.Clock.Monotonic, Devices: devices, Derived: g.cfg.Derived, Recall: g.outbox.Get, PackMaxAge: g.cfg.PackMaxAge,
@@ -255,7 +260,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 	below, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBelow()
 	var buses, upper, lower sync.WaitGroup
-	errs := make([]error, len(g.buses)+4)
+	errs := make([]error, len(g.buses)+5)
 	for i, b := range g.buses {
 		buses.Go(func() {
 			errs[i] = b.Run(below)
@@ -269,6 +274,9 @@ func (g *Gateway) Run(ctx context.Context) error {
 	})
 	lower.Go(func() { errs[n+3] = g.show(below) })
 	upper.Go(func() { errs[n+1] = g.sampler.Run(ctx) })
+	if g.panel != nil { // ends while the buses still run: it is left dark
+		upper.Go(func() { errs[n+4] = g.panel.Run(ctx) })
+	}
 	upper.Go(func() {
 		errs[n+2] = g.sign(ctx)
 		close(g.signed)

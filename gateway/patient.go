@@ -44,6 +44,12 @@ func (f *File) Patient(err error, read Readers) *doctor.Patient {
 			p.Secrets = append(p.Secrets, f.Path(path))
 		}
 	}
+	if p.Board != nil {
+		if lamp, ok := f.lampUse(p.Board); ok {
+			p.Lamp = lamp.Lines
+		}
+	}
+	p.Shows = f.Display.Screen != "" || f.Display.Lamp != ""
 	for i := range f.Buses {
 		b := &f.Buses[i]
 		p.Buses = append(p.Buses, doctor.Bus{Name: b.Name, Kind: string(b.Kind), Port: b.Port + b.Address})

@@ -55,6 +55,7 @@ func (g *Gateway) Status() console.Status {
 		Buses: g.busStatus(now), Devices: g.deviceStatus(stats),
 		Outbox: g.outboxStatus(stats.Outbox), Uplink: g.uplinkStatus(stats),
 	}
+	s.Display = g.panelStatus()
 	s.Warnings = append([]console.Warning{}, g.warnings(&s)...)
 	s.Ready, s.Line = g.ready(&s)
 	return s
@@ -250,6 +251,10 @@ func (g *Gateway) warnings(s *console.Status) []console.Warning {
 	warn(o.OldestAgeS > longWait.Seconds(), "receipts_late", fmt.Sprintf("a statement waits for its receipt since %s", duration(o.OldestAgeS)), "check the connection and whether the gateway is enrolled")
 	warn(o.Refused > 0, "refused", fmt.Sprintf("%d statements were refused by the oracles", o.Refused), "see the reasons and their remedies in the log")
 	warn(o.Dropped > 0, "dropped", fmt.Sprintf("%d statements were dropped at the outbox's limit", o.Dropped), "raise outbox.max_bytes")
+	if d := s.Display; d != nil {
+		warn(d.ScreenFailure != "", "screen", "the screen shows nothing: "+d.ScreenFailure, "check its supply, SDA, SCL and display.address")
+		warn(d.LampFailure != "", "lamp", "the lamp shows nothing: "+d.LampFailure, "check display.lamp, and that nothing else has the pin")
+	}
 	u := &s.Uplink
 	warn(!u.Connected && u.Failure != "", "no_connection", "no connection to the broker: "+u.Failure, "check network, name, certificate and broker")
 	warn(u.Unverified > 0, "receipts_unverified", fmt.Sprintf("%d receipts did not verify", u.Unverified), "check that the policy is the ledger's own")

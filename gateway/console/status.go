@@ -9,16 +9,18 @@ const Version = 1
 // Status is a gateway at one moment, in the order in which a screen tells it. Members
 // that are not known are left out.
 type Status struct {
-	Version  int       `json:"version"`
-	Time     time.Time `json:"time"`
-	Gateway  Gateway   `json:"gateway"`
-	Ledger   Ledger    `json:"ledger"`
-	Key      Key       `json:"key"`
-	Clock    Clock     `json:"clock"`
-	Buses    []Bus     `json:"buses"`
-	Devices  []Device  `json:"devices"` // worst first
-	Outbox   Outbox    `json:"outbox"`
-	Uplink   Uplink    `json:"uplink"`
+	Version int       `json:"version"`
+	Time    time.Time `json:"time"`
+	Gateway Gateway   `json:"gateway"`
+	Ledger  Ledger    `json:"ledger"`
+	Key     Key       `json:"key"`
+	Clock   Clock     `json:"clock"`
+	Buses   []Bus     `json:"buses"`
+	Devices []Device  `json:"devices"` // worst first
+	Outbox  Outbox    `json:"outbox"`
+	Uplink  Uplink    `json:"uplink"`
+	// Display is what shows on the device itself how it fares, nil for nothing.
+	Display  *Display  `json:"display,omitempty"`
 	Warnings []Warning `json:"warnings"`
 	// Ready says that one may leave: every device was read, and readings are signed,
 	// sent and receipted. Line says the same for people.
@@ -156,6 +158,15 @@ type Uplink struct {
 	Refusals    map[string]uint64 `json:"refusals,omitempty"` // by reason
 	// CertificateEnds is when the client certificate is of no use any more.
 	CertificateEnds *time.Time `json:"certificate_ends,omitempty"`
+}
+
+// Display is the screen and the lamp on the device.
+type Display struct {
+	Screen bool `json:"screen"` // there is one
+	Lamp   bool `json:"lamp"`
+	// The failures say why nothing is shown, empty where something is.
+	ScreenFailure string `json:"screen_failure,omitempty"`
+	LampFailure   string `json:"lamp_failure,omitempty"`
 }
 
 // Warning is something that somebody should do something about.

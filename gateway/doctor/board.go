@@ -241,8 +241,12 @@ func pinClash(_ context.Context, x *exam) ([]Finding, error) {
 	}
 	var all []Finding
 	file, uses := x.bootUses()
-	for i := range x.Devices {
-		d := &x.Devices[i]
+	devices := x.Devices
+	if len(x.Lamp) > 0 {
+		devices = append(slices.Clone(devices), Device{Name: "lamp", Lines: x.Lamp})
+	}
+	for i := range devices {
+		d := &devices[i]
 		found := ok("its pin is its own")
 		for _, line := range d.Lines {
 			for _, u := range uses {

@@ -33,6 +33,8 @@ var checks = []check{
 	{"device-stuck", deviceStuck},
 	{"clamp", clamp},
 	{"wiring", wiring},
+	{"screen", screen},
+	{"lamp", lamp},
 
 	{"clock", clock},
 	{"clock-error", clockError},

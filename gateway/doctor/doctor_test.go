@@ -285,6 +285,9 @@ var ills = []ill{
 	}},
 	{"outbox", "", warn, "90 % full", "outbox.max_bytes", func(s *site) { s.status.Outbox.DiskBytes = 231 << 20 }},
 	{"outbox", "", warn, "5 statements were dropped", "outbox.max_bytes", func(s *site) { s.status.Outbox.Dropped = 5 }},
+	{"screen", "", fault, "the screen shows nothing: no answer from 0x3c", "display.address", func(s *site) { s.status.Display.ScreenFailure = "no answer from 0x3c" }},
+	{"lamp", "", fault, "the lamp shows nothing: device or resource busy", "display.lamp", func(s *site) { s.status.Display.LampFailure = "device or resource busy" }},
+	{"pin-clash", "lamp", fault, `is taken by "dtoverlay=gpio-fan,gpiopin=27"`, "another pin", func(s *site) { s.put("/boot/firmware/config.txt", "dtoverlay=gpio-fan,gpiopin=27\n") }},
 	{"display", "", warn, "is not reached", "[home_assistant]", func(s *site) {
 		i := strings.Index(s.config, "mqtt://") + len("mqtt://")
 		s.config = s.config[:i] + closedPort(s.t) + s.config[i+strings.IndexByte(s.config[i:], '"'):]

@@ -43,6 +43,10 @@ type Patient struct {
 	// Display is the address of the broker of Home Assistant, empty for none.
 	Display string
 
+	// Shows: a screen or a lamp shows how it fares; Lamp is the lamp's GPIO lines.
+	Shows bool
+	Lamp  []int
+
 	Buses   []Bus
 	Devices []Device
 }

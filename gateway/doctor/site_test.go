@@ -326,6 +326,11 @@ model = "s0"
 bus = "pins"
 pin = "GPIO17"
 pulses_per_kwh = 1000
+
+[display]
+screen = "ssd1306"
+bus = "air"
+lamp = "GPIO27"
 `, ledgertest.Origin, c.url, display.Addr(), roof)
 	s.tell()
 	return s
@@ -388,6 +393,7 @@ func (s *site) tell() {
 		Key:     console.Key{Backend: "file", Algorithm: "EdDSA", Signed: 180},
 		Clock:   console.Clock{Quality: entry.ClockNTP, UncertaintyMS: 12},
 		Outbox:  console.Outbox{State: "disk", Pending: 1, DiskBytes: 1 << 20, MaxBytes: 256 << 20, OldestAgeS: 3},
+		Display: &console.Display{Screen: true, Lamp: true},
 		Uplink:  console.Uplink{Broker: "MQTT", Connected: true, Since: started, LastReceipt: &last, Receipts: 179},
 		Buses: []console.Bus{
 			{Name: "meters", BusyRatio: 0.12, Jobs: 1080}, {Name: "p1", Jobs: 1080}, {Name: "air", Jobs: 1080}, {Name: "roof", Jobs: 1080},

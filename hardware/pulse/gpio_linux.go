@@ -1,7 +1,6 @@
 package pulse
 
 import (
-	"errors"
 	"fmt"
 	"syscall"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"wattmark/hardware"
+	"wattmark/hardware/board"
 )
 
 // gpioEvents is how many edges the kernel keeps for us: 16 s of the fastest meter.
@@ -30,7 +30,7 @@ func (g *gpio) String() string { return g.wiring.String() }
 
 // Watch finds the chip by its label and takes the line, debounced by the kernel.
 func (g *gpio) Watch(debounce time.Duration, edge func(hardware.Pulse)) error {
-	chip, err := findChip(g.wiring.Chip)
+	chip, err := board.FindChip(g.wiring.Chip)
 	if err != nil {
 		return err
 	}
@@ -79,29 +79,6 @@ func (g *gpio) Close() error {
 	line := g.line
 	g.line = nil
 	return line.Close()
-}
-
-// findChip returns the name of the chip with that label.
-func findChip(label string) (string, error) {
-	var refused error
-	for _, name := range gpiocdev.Chips() {
-		c, err := gpiocdev.NewChip(name)
-		if err != nil {
-			refused = errors.Join(refused, fmt.Errorf("%s: %w", name, err))
-			continue
-		}
-		found := c.Label == label
-		if err := c.Close(); err != nil {
-			refused = errors.Join(refused, fmt.Errorf("%s: %w", name, err))
-		}
-		if found {
-			return name, nil
-		}
-	}
-	if refused != nil { // the one that was looked for may be among them
-		return "", refused
-	}
-	return "", fmt.Errorf("no GPIO chip is labelled %q: %w", label, syscall.ENODEV)
 }
 
 // sleptFor is how far the time since boot is ahead of the monotonic clock that stamps
