@@ -213,6 +213,9 @@ func (w *Witness) Last(hash string) []byte {
 	return nil
 }
 
+// LastOf is Last by the ledger's origin.
+func (w *Witness) LastOf(origin string) []byte { return w.Last(originHash(origin)) }
+
 // maxKept bounds the requests that are kept of a ledger: who forks it more often is
 // known by then.
 const maxKept = 64
