@@ -392,6 +392,9 @@ func (c *cluster) writeKeys() error {
 		for _, k := range s.Keys() {
 			set = append(set, audit.KnownKey{Public: k.Public, Name: k.Gateway, Role: audit.RoleGateway, Enrolled: k.Enrolled, Revoked: k.Revoked})
 		}
+		for _, k := range s.Parties() {
+			set = append(set, audit.KnownKey{Public: k.Public, Name: k.Name, Role: k.Role, Enrolled: k.Enrolled, Revoked: k.Revoked})
+		}
 	})
 	b, err := audit.EncodeKeys(set)
 	if err != nil {

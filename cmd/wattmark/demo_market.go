@@ -94,6 +94,9 @@ func (d *demo) openMarket(ctx context.Context) ([]*trading, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := d.cluster.writeKeys(); err != nil {
+		return nil, err
+	}
 	open := false
 	first.View(func(s *state.State) { open = len(s.Zones()) > 0 })
 	if !open {

@@ -20,6 +20,7 @@ const (
 	RoleOracle   = "oracle"   // signs what an oracle states
 	RoleLog      = "log"      // signs checkpoints
 	RoleCosigner = "cosigner" // cosigns checkpoints and signs receipts, and no statements
+	RoleMember   = "member"   // signs orders, standing entries and disputes
 )
 
 // KeySet holds the public keys that a verifier was given.
@@ -186,7 +187,7 @@ func parseJWK(raw []byte) (known KnownKey, ok bool, err error) {
 }
 
 func knownRole(role string) bool {
-	return slices.Contains([]string{"", RoleGateway, RoleOracle, RoleLog, RoleCosigner}, role)
+	return slices.Contains([]string{"", RoleGateway, RoleOracle, RoleLog, RoleCosigner, RoleMember}, role)
 }
 
 // membersOf splits a JSON object. Names of two members may not be equal but for

@@ -71,16 +71,18 @@ func (r *Report) signature(m *signer.Message, index uint64, t Trust, e *Evidence
 	}
 }
 
-// maySign says who signs what: gateways what they measure and how, and their own end,
-// oracles all the rest. Of a key whose role is not known nothing is said.
+// maySign says who signs what: gateways what they measure and how, members what they
+// want of the market, each their own end, oracles all the rest. Of a key whose role is not known nothing is said.
 func maySign(role, typ string) bool {
 	switch typ {
 	case entry.TypeReading, entry.TypeCalibration, entry.TypeClockMap:
-		return role != RoleOracle
+		return role != RoleOracle && role != RoleMember
+	case entry.TypeOrder, entry.TypeStanding, entry.TypeDispute:
+		return role != RoleOracle && role != RoleGateway
 	case entry.TypeRevocation:
 		return true
 	}
-	return role != RoleGateway
+	return role != RoleGateway && role != RoleMember
 }
 
 func nameOf(k KnownKey) string {
@@ -114,6 +116,8 @@ func findKey(id signer.KeyID, t Trust, e *Evidence) (KnownKey, string, bool) {
 
 func (r *Report) time(c *entry.Claims, typ string) {
 	switch {
+	case c.Time == nil && maySign(RoleMember, typ) && !maySign(RoleOracle, typ):
+		r.set(CheckTime, NotApplicable, "a statement of a member: the time of its block counts")
 	case c.Time == nil && maySign(RoleOracle, typ):
 		r.set(CheckTime, NotApplicable, "a statement of an oracle: block time is the median of their clocks")
 	case c.Time == nil || c.Time.Quality == entry.ClockUnsynced:

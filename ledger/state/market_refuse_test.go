@@ -21,12 +21,12 @@ func TestMarketRefusals(t *testing.T) {
 		return func(h *hood) ledgertest.Message {
 			o := good()
 			change(o)
-			return h.signed("home1", entry.TypeOrder, encoded(h.tb)(o.Encode()))
+			return h.Signed("home1", entry.TypeOrder, encoded(h.TB())(o.Encode()))
 		}
 	}
 	standing := func(e *entry.Standing) func(h *hood) ledgertest.Message {
 		return func(h *hood) ledgertest.Message {
-			return h.signed("home1", entry.TypeStanding, encoded(h.tb)(e.Encode()))
+			return h.Signed("home1", entry.TypeStanding, encoded(h.TB())(e.Encode()))
 		}
 	}
 	price := unit.Price(2_000_000_000)
@@ -47,39 +47,39 @@ func TestMarketRefusals(t *testing.T) {
 		{"more than the connection carries", order(func(o *entry.Order) { o.Steps[0].Quantity = 5001 }), entry.ReasonBadOrder, "steps"},
 		{"an offer with a premium", order(func(o *entry.Order) { o.Steps[0].Premium = 1 }), entry.ReasonBadOrder, "steps[0].premium"},
 		{"own orders that cross", order(func(o *entry.Order) { o.Side, o.Steps[0].Price = entry.SideBuy, 400_000 }), entry.ReasonBadOrder, "steps[0].price"},
-		{"what is no order", func(h *hood) ledgertest.Message { return h.signed("home1", entry.TypeOrder, []byte{0xa0}) }, entry.ReasonBadPayload, ""},
+		{"what is no order", func(h *hood) ledgertest.Message { return h.Signed("home1", entry.TypeOrder, []byte{0xa0}) }, entry.ReasonBadPayload, ""},
 		{"an order of a gateway", func(h *hood) ledgertest.Message {
-			s := &ledgertest.Statement{Key: h.GatewayKey("home1"), Type: entry.TypeOrder, Content: entry.ContentCBOR, Payload: encoded(h.tb)(good().Encode()),
-				Claims: entry.Claims{Issuer: "urn:wattmark:gateway:home1", Audience: ledgertest.Origin, IssuedAt: h.now / 1000, Sequence: entry.Sequence{Boot: 9, Count: 1}}}
-			return h.Deliver(s.Sign(h.tb))
+			s := &ledgertest.Statement{Key: h.GatewayKey("home1"), Type: entry.TypeOrder, Content: entry.ContentCBOR, Payload: encoded(h.TB())(good().Encode()),
+				Claims: entry.Claims{Issuer: "urn:wattmark:gateway:home1", Audience: ledgertest.Origin, IssuedAt: h.Now / 1000, Sequence: entry.Sequence{Boot: 9, Count: 1}}}
+			return h.Deliver(s.Sign(h.TB()))
 		}, entry.ReasonNotAuthorised, ""},
 		{"a number that was used", func(h *hood) ledgertest.Message {
-			h.count["home1"]--
-			return h.signed("home1", entry.TypeOrder, encoded(h.tb)(good().Encode()))
+			h.Count["home1"]--
+			return h.Signed("home1", entry.TypeOrder, encoded(h.TB())(good().Encode()))
 		}, entry.ReasonSequenceUsed, ""},
 		{"a standing entry for what has begun", standing(&entry.Standing{Member: "home1", From: open - 3600}), entry.ReasonWrongInterval, "from"},
 		{"a standing price out of range", standing(&entry.Standing{Member: "home1", MinSell: &price, From: open}), entry.ReasonBadOrder, "min_sell"},
 		{"a standing entry of another", standing(&entry.Standing{Member: "home2", From: open}), entry.ReasonNotAuthorised, "member"},
 		{"a dispute of what was not invoiced", func(h *hood) ledgertest.Message {
 			d := &entry.Dispute{Member: "home1", Interval: open, Evidence: make([]byte, 32)}
-			return h.signed("home1", entry.TypeDispute, encoded(h.tb)(d.Encode()))
+			return h.Signed("home1", entry.TypeDispute, encoded(h.TB())(d.Encode()))
 		}, entry.ReasonUnknownLine, "interval"},
-		{"a tariff that comes too soon", func(h *hood) ledgertest.Message { return h.tariff(tariff(open)) }, entry.ReasonWrongInterval, ""},
+		{"a tariff that comes too soon", func(h *hood) ledgertest.Message { return h.Tariff(ledgertest.HoodTariff(open)) }, entry.ReasonWrongInterval, ""},
 		{"a decision of no dispute", func(h *hood) ledgertest.Message {
 			d := &entry.Decision{Member: "home1", Interval: open}
-			m := &entry.Motion{Kind: entry.MotionDecision, Height: h.State.Height() + 1, Body: encoded(h.tb)(d.Encode())}
-			return h.Deliver(h.Stated(0, entry.TypeMotion, encoded(h.tb)(m.Encode())).Sign(h.tb))
+			m := &entry.Motion{Kind: entry.MotionDecision, Height: h.State.Height() + 1, Body: encoded(h.TB())(d.Encode())}
+			return h.Deliver(h.Stated(0, entry.TypeMotion, encoded(h.TB())(m.Encode())).Sign(h.TB()))
 		}, entry.ReasonUnknownLine, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHood(t, 2)
 			h.KeepExports(true)
-			h.at(60, order(func(o *entry.Order) { o.Nonce = 4 })(h))
+			h.At(60, order(func(o *entry.Order) { o.Nonce = 4 })(h))
 			if diff := cmp.Diff([]entry.Reason{"", ""}, h.Last().Result.Reasons); diff != "" {
 				t.Fatal(diff)
 			}
 			m := tt.make(h)
-			b := h.at(60, m)
+			b := h.At(60, m)
 			if diff := cmp.Diff([]entry.Reason{"", tt.reason}, b.Result.Reasons); diff != "" {
 				t.Fatal(diff)
 			}
@@ -88,8 +88,8 @@ func TestMarketRefusals(t *testing.T) {
 				t.Errorf("outcome %+v, %v: want the field %q", o, err, tt.field)
 			}
 			again := newHood(t, 2)
-			again.at(60, order(func(o *entry.Order) { o.Nonce = 4 })(again))
-			again.at(60)
+			again.At(60, order(func(o *entry.Order) { o.Nonce = 4 })(again))
+			again.At(60)
 			if diff := cmp.Diff(again.State.Export(), h.State.Export()); diff != "" {
 				t.Errorf("it changed the state:\n%s", diff)
 			}
@@ -102,28 +102,28 @@ func TestMarketRefusals(t *testing.T) {
 func TestDispute(t *testing.T) {
 	h := newHood(t, 2)
 	at := unit.Interval(ledgertest.Start/1000 + 1800)
-	h.at(900)
-	h.at(900, h.Deliver(h.read("home1", at.StartMilli(), 0, 0).Sign(t)), h.Deliver(h.read("home2", at.StartMilli(), 0, 0).Sign(t)))
-	h.at(900, h.Deliver(h.read("home1", at.EndMilli(), 500, 0).Sign(t)), h.Deliver(h.read("home2", at.EndMilli(), 0, 300).Sign(t)))
-	h.at(3600)
-	h.at(60)
+	h.At(900)
+	h.At(900, h.Deliver(h.Read("home1", at.StartMilli(), 0, 0).Sign(t)), h.Deliver(h.Read("home2", at.StartMilli(), 0, 0).Sign(t)))
+	h.At(900, h.Deliver(h.Read("home1", at.EndMilli(), 500, 0).Sign(t)), h.Deliver(h.Read("home2", at.EndMilli(), 0, 300).Sign(t)))
+	h.At(3600)
+	h.At(60)
 	d := &entry.Dispute{Member: "home1", Interval: at, Import: 50, Evidence: make([]byte, 32)}
-	dispute := func() ledgertest.Message { return h.signed("home1", entry.TypeDispute, encoded(t)(d.Encode())) }
-	b := h.at(60, dispute())
+	dispute := func() ledgertest.Message { return h.Signed("home1", entry.TypeDispute, encoded(t)(d.Encode())) }
+	b := h.At(60, dispute())
 	if diff := cmp.Diff([]entry.Reason{"", ""}, b.Result.Reasons); diff != "" {
 		t.Fatal(diff)
 	}
-	if got := h.at(1, dispute()).Result.Reasons[1]; got != entry.ReasonAlreadyKnown {
+	if got := h.At(1, dispute()).Result.Reasons[1]; got != entry.ReasonAlreadyKnown {
 		t.Errorf("a second dispute: %q", got)
 	}
 	e := &entry.Decision{Member: "home1", Interval: at, Energy: &entry.DecidedEnergy{Import: 50}}
 	m := &entry.Motion{Kind: entry.MotionDecision, Height: h.State.Height() + 1, Body: encoded(t)(e.Encode())}
-	h.at(60, h.Deliver(h.Stated(0, entry.TypeMotion, encoded(t)(m.Encode())).Sign(t)))
+	h.At(60, h.Deliver(h.Stated(0, entry.TypeMotion, encoded(t)(m.Encode())).Sign(t)))
 	if got := h.State.Disputes(); len(got) != 1 || got[0].Decided == nil || got[0].Ended == 0 {
 		t.Errorf("disputes %+v", got)
 	}
-	before := h.balance("member:home1")
-	h.at(3600)
+	before := balance(h, "member:home1")
+	h.At(3600)
 	var corrected *entry.Settled
 	for _, o := range bodies[*entry.Settled](t, h.Last()) {
 		if o.Interval == at && o.Run == entry.RunCorrection {
@@ -134,7 +134,7 @@ func TestDispute(t *testing.T) {
 		t.Fatalf("no correction among %+v", bodies[*entry.Settled](t, h.Last()))
 	}
 	// The part in the pool stands: 200 Wh less from the supplier, and 250 Wh to it.
-	if got := h.balance("member:home1") - before; got != 200*300_000+250*80_000 {
+	if got := balance(h, "member:home1") - before; got != 200*300_000+250*80_000 {
 		t.Errorf("the decision is worth %d", got)
 	}
 }

@@ -2,7 +2,6 @@ package state_test
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"testing"
 
@@ -14,66 +13,14 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/market"
-	"wattmark/ledger/request"
 	"wattmark/ledger/state"
 	"wattmark/ledger/unit"
-	"wattmark/signer"
 )
 
-// hood is a drawn neighbourhood: homes with a gateway and a member each, in one zone.
-type hood struct {
-	*ledgertest.Chain
-	tb    testing.TB
-	homes []string
-	keys  map[string]*signer.PrivateKey
-	count map[string]uint64
-	now   int64 // Unix milliseconds
-	wh    map[string][2]int64
-}
+// hood is a drawn neighbourhood.
+type hood = ledgertest.Hood
 
-// hoodParameters have an interval settled within hours: R0 half an hour behind its
-// start, R1 an hour, RF two.
-var hoodParameters = []entry.Parameter{
-	{Name: entry.ParamMarketAhead, Value: 7200}, {Name: entry.ParamMarketNotice, Value: 7200},
-	{Name: entry.ParamMarketR0, Value: 1800}, {Name: entry.ParamMarketR1, Value: 3600}, {Name: entry.ParamMarketRF, Value: 7200},
-	{Name: entry.ParamMarketRolling, Value: 1},
-}
-
-func newHood(tb testing.TB, homes int) *hood {
-	h := &hood{
-		Chain: ledgertest.New(tb, 1, hoodParameters...), tb: tb, now: ledgertest.Start,
-		keys: make(map[string]*signer.PrivateKey), count: make(map[string]uint64), wh: make(map[string][2]int64),
-	}
-	h.KeepExports(false)
-	var enrol []ledgertest.Message
-	for i := range homes {
-		name := fmt.Sprintf("home%d", i+1)
-		h.homes = append(h.homes, name)
-		h.keys[name] = ledgertest.Key(tb, signer.EdDSA, "member "+name)
-		s := h.Enrolment(name, signer.EdDSA, entry.ModeCommitted)
-		e, err := entry.ParseEnrolment(s.Payload)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		register := entry.Channel{Unit: "Wh", Kind: entry.KindCounter, Most: entry.Int(1_000_000_000)}
-		in, out := register, register
-		in.Name, out.Name = "import", "export"
-		e.Points[0].Channels = []entry.Channel{out, in}
-		s.Payload = encoded(tb)(e.Encode())
-		enrol = append(enrol, h.Deliver(s.Sign(tb)))
-	}
-	h.at(0, enrol...)
-	var admit []ledgertest.Message
-	for i, name := range h.homes {
-		r := entry.MemberRequest{Member: name, Zone: "street", Power: 20_000, Renewable: i%2 == 0,
-			Connections: []entry.Connection{{Subject: ledgertest.Subject(name), Import: "import", Export: "export"}}}
-		b := encoded(tb)(request.SignMember(h.keys[name], r, ledgertest.Origin, h.now/1000))
-		admit = append(admit, h.Deliver(h.Stated(0, entry.TypeMember, encoded(tb)((&entry.Member{Request: b}).Encode())).Sign(tb)))
-	}
-	admit = append(admit, h.tariff(tariff(0)))
-	h.at(0, admit...)
-	return h
-}
+func newHood(tb testing.TB, homes int) *hood { return ledgertest.NewHood(tb, homes) }
 
 func encoded(tb testing.TB) func([]byte, error) []byte {
 	return func(b []byte, err error) []byte {
@@ -85,54 +32,7 @@ func encoded(tb testing.TB) func([]byte, error) []byte {
 	}
 }
 
-func tariff(from unit.Interval) *entry.Tariff {
-	return &entry.Tariff{Zone: "street", From: from, Currency: "EUR", FeedIn: 80_000, Retail: 300_000, Fee: 40_000, Loss: 20_000,
-		Deviation: 100_000, Auction: entry.AuctionUniform, Pool: entry.PoolMid}
-}
-
-// tariff is the motion for a tariff, good from the next block on.
-func (h *hood) tariff(t *entry.Tariff) ledgertest.Message {
-	h.tb.Helper()
-	m := entry.Motion{Kind: entry.MotionTariff, Height: h.State.Height() + 1, Body: encoded(h.tb)(t.Encode())}
-	return h.Deliver(h.Stated(0, entry.TypeMotion, encoded(h.tb)(m.Encode())).Sign(h.tb))
-}
-
-// at appends a block some seconds later.
-func (h *hood) at(seconds int64, messages ...ledgertest.Message) *ledgertest.Block {
-	h.tb.Helper()
-	h.now += seconds * 1000
-	clock := h.Deliver(h.Clock(0, h.now).Sign(h.tb))
-	return h.Append(append([]ledgertest.Message{clock}, messages...)...)
-}
-
-// signed is an entry of a member.
-func (h *hood) signed(name, typ string, payload []byte) ledgertest.Message {
-	h.tb.Helper()
-	h.count[name]++
-	s := &ledgertest.Statement{Key: h.keys[name], Type: typ, Content: entry.ContentCBOR, Payload: payload, Claims: entry.Claims{
-		Issuer: "urn:wattmark:member:" + name, Audience: ledgertest.Origin, IssuedAt: h.now / 1000, Sequence: entry.Sequence{Boot: 1, Count: h.count[name]},
-	}}
-	return h.Deliver(s.Sign(h.tb))
-}
-
-// read advances a home's registers and reads them at a time; it returns nothing where
-// the reading is lost.
-func (h *hood) read(name string, at, imported, exported int64) *ledgertest.Statement {
-	wh := h.wh[name]
-	wh[0], wh[1] = wh[0]+imported, wh[1]+exported
-	h.wh[name] = wh
-	return h.registers(name, at, wh)
-}
-
-func (h *hood) registers(name string, at int64, wh [2]int64, more ...entry.Record) *ledgertest.Statement {
-	base := ledgertest.Subject(name) + "/"
-	return h.Reading(name, append([]entry.Record{
-		{Name: base + "import", Unit: "Wh", Time: at, Value: entry.Int(wh[0])},
-		{Name: base + "export", Unit: "Wh", Time: at, Value: entry.Int(wh[1])},
-	}, more...)...)
-}
-
-// outcomes are those of a kind in the newest block.
+// bodies are those of a kind in the newest block.
 func bodies[T entry.Body](tb testing.TB, b *ledgertest.Block) (out []T) {
 	for _, leaf := range b.Result.Leaves[len(b.Result.Accepted):] {
 		o, err := entry.ParseOutcome(leaf)
@@ -153,7 +53,7 @@ func bodies[T entry.Body](tb testing.TB, b *ledgertest.Block) (out []T) {
 	return out
 }
 
-func (h *hood) balance(owner string) unit.Amount {
+func balance(h *hood, owner string) unit.Amount {
 	return h.State.Balance(account.ID{Asset: account.Asset{Class: account.Money, Name: "EUR"}, Kind: account.Running, Owner: owner})
 }
 
@@ -164,21 +64,21 @@ func TestMarketStory(t *testing.T) {
 	interval := unit.Interval(ledgertest.Start/1000 + 3600)
 	order := func(name string, side int, price unit.Price, wh unit.Energy, nonce uint64) ledgertest.Message {
 		o := &entry.Order{Zone: "street", Interval: interval, Member: name, Side: side, Nonce: nonce, Steps: []entry.OrderStep{{Price: price, Quantity: wh}}}
-		return h.signed(name, entry.TypeOrder, encoded(t)(o.Encode()))
+		return h.Signed(name, entry.TypeOrder, encoded(t)(o.Encode()))
 	}
-	b := h.at(60, order("home1", entry.SideSell, 120_000, 400, 1), order("home2", entry.SideBuy, 250_000, 300, 1))
+	b := h.At(60, order("home1", entry.SideSell, 120_000, 400, 1), order("home2", entry.SideBuy, 250_000, 300, 1))
 	if diff := cmp.Diff([]entry.Reason{"", "", ""}, b.Result.Reasons); diff != "" {
 		t.Fatal(diff)
 	}
 	if got := len(h.State.Orders("street", interval)); got != 2 {
 		t.Errorf("%d orders stand", got)
 	}
-	h.at(3600-60-900, order("home3", entry.SideBuy, 250_000, 300, 1)) // the gate block, too late for an order
+	h.At(3600-60-900, order("home3", entry.SideBuy, 250_000, 300, 1)) // the gate block, too late for an order
 	if got := h.Last().Result.Reasons[1]; got != entry.ReasonGateClosed {
 		t.Errorf("behind the gate: %q", got)
 	}
 	gate := h.Last().Header
-	cleared := slices.DeleteFunc(bodies[*entry.Cleared](t, h.at(1)), func(o *entry.Cleared) bool { return o.Interval != interval })
+	cleared := slices.DeleteFunc(bodies[*entry.Cleared](t, h.At(1)), func(o *entry.Cleared) bool { return o.Interval != interval })
 	if len(cleared) != 1 || cleared[0].Open.Volume != 300 || cleared[0].Beacon != block.LeafHash(gate.Encode()) {
 		t.Fatalf("cleared: %+v", cleared)
 	}
@@ -186,22 +86,22 @@ func TestMarketStory(t *testing.T) {
 	var late *ledgertest.Statement
 	for _, edge := range []int64{interval.StartMilli(), interval.EndMilli()} {
 		var m []ledgertest.Message
-		for i, name := range h.homes {
+		for i, name := range h.Homes {
 			used, made := int64(200), int64(0)
 			if i == 0 {
 				used, made = 0, 1000
 			}
-			s := h.read(name, edge+200, used, made)
+			s := h.Read(name, edge+200, used, made)
 			if name == "home2" && edge != interval.StartMilli() {
 				late = s
 				continue
 			}
 			m = append(m, h.Deliver(s.Sign(t)))
 		}
-		h.at(900, m...)
+		h.At(900, m...)
 	}
 	// R0 of the intervals before and of this one.
-	settled := bodies[*entry.Settled](t, h.at(1000))
+	settled := bodies[*entry.Settled](t, h.At(1000))
 	var first *entry.Settled
 	for _, o := range settled {
 		if o.Interval == interval {
@@ -215,14 +115,14 @@ func TestMarketStory(t *testing.T) {
 	if spot.Totals.Missing != 1 || spot.Totals.Measured != 4 {
 		t.Errorf("R0 has totals %+v", spot.Totals)
 	}
-	before := h.balance("member:home2")
-	h.at(60, h.Deliver(late.Sign(t)))
-	settled = bodies[*entry.Settled](t, h.at(1700))
+	before := balance(h, "member:home2")
+	h.At(60, h.Deliver(late.Sign(t)))
+	settled = bodies[*entry.Settled](t, h.At(1700))
 	i := slices.IndexFunc(settled, func(o *entry.Settled) bool { return o.Interval == interval })
 	if i < 0 || settled[i].Run != entry.RunInvoiced || settled[i].Version != 2 || settled[i].Totals == nil || settled[i].Totals.Measured != 5 {
 		t.Fatalf("R1: %+v", settled)
 	}
-	if after := h.balance("member:home2"); after == before {
+	if after := balance(h, "member:home2"); after == before {
 		t.Errorf("the late reading changed nothing: %d", after)
 	}
 	checkSpot(t, h, interval)
@@ -234,7 +134,7 @@ func TestMarketStory(t *testing.T) {
 	for _, l := range lines {
 		sum += unit.Amount(l.Amount)
 	}
-	if got := h.balance("member:home2"); got != sum {
+	if got := balance(h, "member:home2"); got != sum {
 		t.Errorf("the lines add up to %d, the account is at %d", sum, got)
 	}
 }
@@ -242,7 +142,7 @@ func TestMarketStory(t *testing.T) {
 // checkSpot proves every line of an interval from what is disclosed to its member alone.
 func checkSpot(tb testing.TB, h *hood, at unit.Interval) {
 	tb.Helper()
-	for _, name := range h.homes {
+	for _, name := range h.Homes {
 		d, err := h.State.Disclose("street", name, at)
 		if errors.Is(err, state.ErrNoLine) {
 			continue
@@ -283,10 +183,10 @@ func drawnHood(tb testing.TB, rt *rapid.T) *hood {
 	nonce := uint64(0)
 	for range rapid.IntRange(4, 20).Draw(rt, "blocks") {
 		step := int64(rapid.SampledFrom([]int{60, 450, 900, 900, 900, 1800, 5000}).Draw(rt, "step"))
-		edge := ((h.now/1000 + step) / 900) * 900 * 1000
+		edge := ((h.Now/1000 + step) / 900) * 900 * 1000
 		var m []ledgertest.Message
-		for _, name := range h.homes {
-			s := h.read(name, edge+int64(rapid.IntRange(0, 70_000).Draw(rt, "behind")), int64(rapid.IntRange(0, 900).Draw(rt, "import")), int64(rapid.IntRange(0, 900).Draw(rt, "export")))
+		for _, name := range h.Homes {
+			s := h.Read(name, edge+int64(rapid.IntRange(0, 70_000).Draw(rt, "behind")), int64(rapid.IntRange(0, 900).Draw(rt, "import")), int64(rapid.IntRange(0, 900).Draw(rt, "export")))
 			switch rapid.IntRange(0, 9).Draw(rt, "fate") {
 			case 0: // lost
 			case 1, 2:
@@ -294,7 +194,7 @@ func drawnHood(tb testing.TB, rt *rapid.T) *hood {
 			default:
 				m = append(m, h.Deliver(s.Sign(tb)))
 			}
-			next := unit.Interval(h.now/1000/900*900) + 900*unit.Interval(rapid.SampledFrom([]int{0, 2, 3, 3, 3, 4, 9}).Draw(rt, "ahead"))
+			next := unit.Interval(h.Now/1000/900*900) + 900*unit.Interval(rapid.SampledFrom([]int{0, 2, 3, 3, 3, 4, 9}).Draw(rt, "ahead"))
 			switch rapid.IntRange(0, 2).Draw(rt, "entry") {
 			case 0:
 				nonce++
@@ -306,11 +206,11 @@ func drawnHood(tb testing.TB, rt *rapid.T) *hood {
 					}
 					o.Steps = append(o.Steps, st)
 				}
-				m = append(m, h.signed(name, entry.TypeOrder, encoded(tb)(o.Encode())))
+				m = append(m, h.Signed(name, entry.TypeOrder, encoded(tb)(o.Encode())))
 			case 1:
 				min, max := unit.Price(rapid.IntRange(60, 200).Draw(rt, "least")*1000), unit.Price(rapid.IntRange(100, 320).Draw(rt, "most")*1000)
 				e := &entry.Standing{Member: name, MinSell: &min, MaxBuy: &max, From: next}
-				m = append(m, h.signed(name, entry.TypeStanding, encoded(tb)(e.Encode())))
+				m = append(m, h.Signed(name, entry.TypeStanding, encoded(tb)(e.Encode())))
 			}
 		}
 		if len(backlog) > 0 && rapid.Bool().Draw(rt, "backlog") {
@@ -319,7 +219,7 @@ func drawnHood(tb testing.TB, rt *rapid.T) *hood {
 			}
 			backlog = nil
 		}
-		h.at(step, m...)
+		h.At(step, m...)
 	}
 	return h
 }
