@@ -91,7 +91,7 @@ func (n *Node) conclude(ctx context.Context, begin end) error {
 			for _, v := range c.tally.Pending() {
 				n.send(v)
 			}
-			n.askHandovers(c)
+			n.ask(c)
 			var f *finality.Final
 			if f, err = c.tally.Recount(); err == nil {
 				err = n.finish(c, f)
@@ -175,7 +175,7 @@ func (n *Node) receive(c *concluding, b []byte) error {
 		}
 		return n.takeHandover(c, b)
 	}
-	if n.answersHandover(b) {
+	if n.answersAsked(c, b) {
 		return nil
 	}
 	v, err := finality.ParseVote(b, n.origin)

@@ -226,27 +226,33 @@ func (n *Node) giveHandover(height uint64) {
 	}
 }
 
-// asksHandover is how a message on the votes' subject begins that asks for the handover
-// of a height. An oracle that has a vote there asks with it instead.
-const asksHandover = "handover "
+// asksVotes is how a message on the votes' subject begins that asks for the votes at a
+// height. An oracle that has one there asks with it instead.
+const asksVotes = "votes "
 
-// askHandovers asks for those that are held and at which this oracle had no vote.
-func (n *Node) askHandovers(c *concluding) {
-	for _, h := range c.tally.Held() {
-		if err := n.cfg.Conn.Publish(n.subjects.Vote(), fmt.Appendf(nil, "%s%d", asksHandover, h)); err != nil {
-			n.cfg.Log.Warn("did not ask for a handover", "height", h, "error", err)
+// ask asks for the votes at heights where this oracle waits for them and is none of those
+// who vote.
+func (n *Node) ask(c *concluding) {
+	for _, h := range c.tally.Silent() {
+		if err := n.cfg.Conn.Publish(n.subjects.Vote(), fmt.Appendf(nil, "%s%d", asksVotes, h)); err != nil {
+			n.cfg.Log.Warn("did not ask for votes", "height", h, "error", err)
 		}
 	}
 }
 
-// answersHandover answers a message that asks for a handover, and reports whether it
-// is one.
-func (n *Node) answersHandover(b []byte) bool {
-	text, ok := bytes.CutPrefix(b, []byte(asksHandover))
+// answersAsked answers a message that asks for votes, and reports whether it is one.
+func (n *Node) answersAsked(c *concluding, b []byte) bool {
+	text, ok := bytes.CutPrefix(b, []byte(asksVotes))
 	if !ok {
 		return false
 	}
-	if h, err := strconv.ParseUint(string(text), 10, 64); err == nil {
+	h, err := strconv.ParseUint(string(text), 10, 64)
+	if err != nil {
+		return true
+	}
+	if v := c.tally.Own(h); v != nil {
+		n.send(v)
+	} else {
 		n.giveHandover(h)
 	}
 	return true

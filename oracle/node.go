@@ -233,6 +233,9 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	case err != nil:
 		return err
 	}
+	if err := n.forgetRest(ctx); err != nil {
+		return err
+	}
 	n.behind = last
 	votes, err := n.cfg.Conn.Subscribe(n.subjects.Vote(), func(m *nats.Msg) {
 		select {
@@ -317,7 +320,7 @@ func (n *Node) halt(err error) {
 	}
 	n.stop()
 	n.cfg.Log.Error("halted: writing has stopped, reads go on", "oracle", n.cfg.Name, "error", err,
-		"remedy", "compare this oracle's last block with the others' before anything else; do not delete the ledger")
+		"remedy", Recovery)
 	n.observe(Event{Halted: err})
 }
 

@@ -404,6 +404,15 @@ func (s *street) gateway(name string) *gateway {
 	return g
 }
 
+// again is the same gateway on another connection, after its broker was away.
+func (g *gateway) again() *gateway {
+	next := g.s.gateway(g.name)
+	g.s.mu.Lock()
+	defer g.s.mu.Unlock()
+	next.sent, next.places, next.receipts = g.sent, g.places, g.receipts
+	return next
+}
+
 func (g *gateway) receipt(m *nats.Msg) {
 	g.s.mu.Lock()
 	defer g.s.mu.Unlock()
@@ -563,6 +572,18 @@ func (g *gateway) inVault(n *node) {
 			g.s.t.Errorf("the vault holds %d bytes under %x, which are not the pack", len(p), d)
 		}
 	}
+}
+
+// rests is the message of the order on which a store's last block rests.
+func rests(t testing.TB, dir string) uint64 {
+	t.Helper()
+	r, _, err := store.OpenReader(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	c, _ := r.Last()
+	return c.Order
 }
 
 func copyDir(t testing.TB, from, to string) {

@@ -411,6 +411,27 @@ func (t *Tally) Recount() (*Final, error) {
 	return t.count(t.own, r)
 }
 
+// Own returns this oracle's own vote at a height that it remembers, or nil.
+func (t *Tally) Own(height uint64) *Vote {
+	if r := t.rounds[height]; r != nil {
+		return r.own
+	}
+	return nil
+}
+
+// Silent returns the heights at which this oracle waits for others' votes and has none
+// of its own to ask with: those that are held, and its newest one while it is not final.
+func (t *Tally) Silent() (heights []uint64) {
+	for _, h := range append(slices.Clone(t.held), t.own) {
+		r := t.rounds[h]
+		if r == nil || r.at == nil || r.own != nil || t.final != nil && t.final.Height >= h || slices.Contains(heights, h) {
+			continue
+		}
+		heights = append(heights, h)
+	}
+	return heights
+}
+
 // Pending returns this oracle's own votes that are to be sent once more, asking,
 // since votes can be lost, its own and others': at heights that are held, and at its
 // newest height while that is not final.

@@ -31,7 +31,16 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Orderer, error) {
 		return nil, err
 	}
 	o := &Orderer{link: l, stream: "ORDER-" + cfg.Ledger, subject: "order." + cfg.Ledger}
-	o.history, err = o.ensure(ctx, jetstream.StreamConfig{
+	o.history, err = o.ensure(ctx, o.settings())
+	if err != nil {
+		return nil, err
+	}
+	return o, nil
+}
+
+// settings are those of the stream that is the order.
+func (o *Orderer) settings() jetstream.StreamConfig {
+	return jetstream.StreamConfig{
 		Name:              o.stream,
 		Description:       "the one order of a ledger's messages",
 		Subjects:          []string{o.subject},
@@ -48,11 +57,7 @@ func Open(ctx context.Context, nc *nats.Conn, cfg Config) (*Orderer, error) {
 		DenyDelete:        true,
 		DenyPurge:         true,
 		// AllowDirect stays off: direct reads may be answered by a replica that lags, and a lagging answer looks like a rewound order.
-	})
-	if err != nil {
-		return nil, err
 	}
-	return o, nil
 }
 
 // MaxSize is the length of the largest message Submit takes: 1 MiB less 4 KiB for headers.
