@@ -2,6 +2,7 @@ package oracle_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"wattmark/ledger/entry"
@@ -77,6 +78,9 @@ func TestEquivocatorIsQuarantined(t *testing.T) {
 	}
 	if n := s.conflicts(0); n != 1 {
 		t.Errorf("the ledger holds %d conflicts, want 1", n)
+	}
+	if _, reasons := s.ready(3); !slices.Contains(reasons, "quarantined") {
+		t.Errorf("the liar calls itself ready, but for %q", reasons)
 	}
 	if got := s.figures(0)["wattmark_quarantined_keys"]; got != 1 {
 		t.Errorf("the metrics tell of %v quarantined keys", got)

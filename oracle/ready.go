@@ -42,6 +42,10 @@ func (n *Node) Ready() []api.Reason {
 	if !n.CaughtUp() && n.Halted() == nil {
 		not("catching_up", "wait: it goes as fast as the disk and the processor", "it has not executed yet what was in the order when it started")
 	}
+	if n.proven(n.statementKey().Public().ID()) {
+		not("quarantined", "find out where else this oracle's keys are in use; the other members restore it by a motion, or give it new keys",
+			"the ledger holds a proof that this oracle's key has signed two stories")
+	}
 	n.counts.mu.Lock()
 	since := n.counts.pendingSince
 	n.counts.mu.Unlock()
@@ -59,7 +63,8 @@ func (n *Node) Ready() []api.Reason {
 // API returns the HTTP side of the node, with metrics and readiness for its operator.
 func (n *Node) API() *api.API {
 	return api.New(api.Config{
-		Ledger: n.ledger, Tiles: n.cfg.Tiles, Final: n.Final, Policy: func() *block.Policy { return n.cfg.Policy },
-		Ready: n.Ready, Metrics: n.Metrics(), Log: n.cfg.Log,
+		Ledger: n.ledger, Tiles: n.cfg.Tiles, Final: n.Final,
+		Policy: func() (*block.Policy, error) { return n.PolicyAt(n.height.Load()) },
+		Ready:  n.Ready, Metrics: n.Metrics(), Log: n.cfg.Log,
 	})
 }

@@ -23,8 +23,8 @@ type Config struct {
 	// Final returns the newest final checkpoint, with the signatures for receipts, or
 	// nil while none is known since the start.
 	Final func() *finality.Final
-	// Policy returns the policy by which this oracle calls a checkpoint final.
-	Policy func() *block.Policy
+	// Policy returns the policy by which this oracle calls a checkpoint final now.
+	Policy func() (*block.Policy, error)
 	// Ready returns why the oracle should get no requests, or nothing.
 	Ready func() []Reason
 	// Metrics serves the figures of the oracle.

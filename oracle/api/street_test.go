@@ -72,7 +72,7 @@ func newStreet(t *testing.T, change func(*api.Config)) *street {
 	}
 	t.Cleanup(func() { l.Close() })
 	s.ledger = l
-	cfg := api.Config{Ledger: l, Tiles: s.tiles, Final: func() *finality.Final { return s.final }, Policy: func() *block.Policy { return c.Policy }}
+	cfg := api.Config{Ledger: l, Tiles: s.tiles, Final: func() *finality.Final { return s.final }, Policy: func() (*block.Policy, error) { return c.Policy, nil }}
 	if change != nil {
 		change(&cfg)
 	}

@@ -15,9 +15,14 @@ import (
 const forLooking = "for looking at: a verifier keeps its own, from somebody it trusts, and never takes it from the server that it verifies"
 
 func (a *API) servePolicy(w http.ResponseWriter, r *http.Request) {
+	policy, err := a.cfg.Policy()
+	if err != nil {
+		a.inside(w, "telling the policy", err)
+		return
+	}
 	body := "# The policy by which this oracle calls a checkpoint final,\n" +
 		"# for looking at. A verifier keeps its own, from somebody it trusts:\n" +
-		"# a server that lies about the ledger lies about its policy, too.\n" + a.cfg.Policy().String()
+		"# a server that lies about the ledger lies about its policy, too.\n" + policy.String()
 	w.Header().Set("Wattmark-Trust", forLooking)
 	a.write(w, r, answer{kind: "text/plain; charset=utf-8", cache: soon, body: []byte(body)})
 }
@@ -39,15 +44,24 @@ func (a *API) serveKeys(w http.ResponseWriter, r *http.Request) {
 	a.write(w, r, answer{kind: "application/jwk-set+json", cache: soon, name: "keys.jwks", body: b, compress: true})
 }
 
-// keysOf lists the keys of oracles and gateways that a ledger names.
+// keysOf lists the keys of oracles, of every oracle set that was in force, and of
+// gateways that a ledger names.
 func keysOf(s *state.State) ([]audit.KnownKey, error) {
 	var set []audit.KnownKey
-	for _, o := range s.Charter().Oracles {
-		keys, err := OracleKeys(&o)
-		if err != nil {
-			return nil, fmt.Errorf("oracle %q: %w", o.Name, err)
+	listed := make(map[signer.KeyID]bool)
+	for _, at := range s.OracleSets() {
+		for _, o := range at.Set.Oracles {
+			keys, err := OracleKeys(&o)
+			if err != nil {
+				return nil, fmt.Errorf("oracle %q: %w", o.Name, err)
+			}
+			for _, k := range keys {
+				if !listed[k.Public.ID()] {
+					listed[k.Public.ID()] = true
+					set = append(set, k)
+				}
+			}
 		}
-		set = append(set, keys...)
 	}
 	for _, k := range s.Keys() {
 		set = append(set, audit.KnownKey{Public: k.Public, Name: k.Gateway, Role: audit.RoleGateway, Enrolled: k.Enrolled, Revoked: k.Revoked})
