@@ -10,6 +10,8 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,11 +178,13 @@ func TestPageWeight(t *testing.T) {
 // another, and ends when nobody listens; then nothing is asked of the gateway any more.
 func TestStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked, power := 0, "1200"
+		var asked atomic.Int64
+		var power atomic.Pointer[string]
+		power.Store(new("1200"))
 		h := console.Page(func() console.Facts {
-			asked++
+			asked.Add(1)
 			f := quiet()
-			f.Devices[0].Last.Value = power
+			f.Devices[0].Last.Value = *power.Load()
 			f.Told = nil
 			return f
 		})
@@ -194,7 +198,7 @@ func TestStream(t *testing.T) {
 		if got := w.events(); len(got) != 1 || !strings.Contains(got[0], "1200") {
 			t.Errorf("after five seconds without news: %q", got)
 		}
-		power = "1300"
+		power.Store(new("1300"))
 		time.Sleep(time.Second)
 		synctest.Wait()
 		if got := w.events(); len(got) != 2 || !strings.Contains(got[1], "1300") {
@@ -202,15 +206,15 @@ func TestStream(t *testing.T) {
 		}
 		time.Sleep(20 * time.Second)
 		synctest.Wait()
-		if !strings.Contains(w.Body.String(), ": still here") {
+		if !strings.Contains(w.said(), ": still here") {
 			t.Error("a quiet stream says nothing")
 		}
 		cancel()
 		<-ended
-		before := asked
+		before := asked.Load()
 		time.Sleep(time.Hour)
-		if asked != before {
-			t.Errorf("nobody looks, and the gateway was asked %d times", asked-before)
+		if n := asked.Load() - before; n != 0 {
+			t.Errorf("nobody looks, and the gateway was asked %d times", n)
 		}
 	})
 }
@@ -315,15 +319,31 @@ func newCancel(t *testing.T) (context.Context, context.CancelFunc) {
 	return ctx, cancel
 }
 
-// recorder is a response whose reader the test asks while it is written.
-type recorder struct{ *httptest.ResponseRecorder }
+// recorder is a response that the test reads while it is written.
+type recorder struct {
+	mu sync.Mutex // guards it
+	*httptest.ResponseRecorder
+}
 
 func (r *recorder) SetWriteDeadline(time.Time) error { return nil }
 func (r *recorder) SetReadDeadline(time.Time) error  { return nil }
 
+func (r *recorder) Write(b []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ResponseRecorder.Write(b)
+}
+
+// said is what was written until now.
+func (r *recorder) said() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.Body.String()
+}
+
 // events are the events that were written, without comments.
 func (r *recorder) events() (out []string) {
-	for part := range strings.SplitSeq(r.Body.String(), "\n\n") {
+	for part := range strings.SplitSeq(r.said(), "\n\n") {
 		if strings.HasPrefix(part, "event: main\ndata: ") {
 			out = append(out, part)
 		}
