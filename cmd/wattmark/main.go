@@ -104,7 +104,7 @@ Start with:  wattmark demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", usageWidth)))
-	root.AddCommand(newDemo(), newVerify(), newLedger(), newGateway(), newMember(), newMarket(), newCarbon(), newBench())
+	root.AddCommand(newDemo(), newVerify(), newLedger(), newGateway(), newMember(), newMarket(), newCarbon(), newBench(), newRelease())
 	return root
 }
 
