@@ -7,12 +7,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -24,12 +26,10 @@ const (
 	// port is the serial line that a lab's configuration names.
 	port = "/tmp/meter"
 	unit = 1
-	// host is where QEMU forwards what it is told to.
-	host = "10.0.2.100"
+	// forwards says which ports of the loopback lead where: on each line a port, a space
+	// and an address.
+	forwards = "/perm/lab/forwards"
 )
-
-// forwarded are ports of the loopback that lead to the same ones of the host.
-var forwarded = []string{"8883", "8443"}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -57,13 +57,21 @@ func run(ctx context.Context) error {
 	}
 	var servers sync.WaitGroup
 	defer servers.Wait()
-	for _, p := range forwarded {
+	lines, err := os.ReadFile(forwards)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	for line := range strings.Lines(string(lines)) {
+		p, to, ok := strings.Cut(strings.TrimSpace(line), " ")
+		if !ok {
+			return fmt.Errorf("%s: %q is no port and address", forwards, line)
+		}
 		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", p))
 		if err != nil {
 			return err
 		}
 		context.AfterFunc(ctx, func() { l.Close() })
-		servers.Go(func() { forward(l, net.JoinHostPort(host, p)) })
+		servers.Go(func() { forward(l, to) })
 	}
 	servers.Go(func() { show(ctx, "/user/wattmark-gateway") })
 	return line.Run(ctx)
@@ -97,7 +105,7 @@ func show(ctx context.Context, service string) {
 	}
 }
 
-// forward joins each connection with one to the host, until l is closed.
+// forward joins each connection with one to an address, until l is closed.
 func forward(l net.Listener, to string) {
 	for {
 		c, err := l.Accept()
