@@ -34,8 +34,12 @@ type Body interface {
 // bodies makes an empty body of each kind of outcome that has one. A kind that is
 // not here is not known, and its leaves are refused.
 var bodies = map[string]func() Body{
-	OutcomeCleared: func() Body { return new(Cleared) },
-	OutcomeSettled: func() Body { return new(Settled) },
+	OutcomeCleared:   func() Body { return new(Cleared) },
+	OutcomeSettled:   func() Body { return new(Settled) },
+	OutcomeCertified: func() Body { return new(Certified) },
+	OutcomeMoved:     func() Body { return new(Moved) },
+	OutcomeStated:    func() Body { return new(Stated) },
+	OutcomeIssued:    func() Body { return new(Issued) },
 }
 
 // Bodied returns the outcome that says body. It returns an error if body is not

@@ -40,10 +40,12 @@ const (
 
 // What oracles adopt: the codes of OutcomeAdopted.
 const (
-	AdoptedVote       = "vote"       // Hash of the Proposal
-	AdoptedEnrolment  = "enrolment"  // Hash of the payload, Detail the gateway
-	AdoptedRevocation = "revocation" // Hash of the payload, Detail the gateway whose key ended
-	AdoptedMember     = "member"     // Hash of the payload, Detail the member
+	AdoptedVote        = "vote"        // Hash of the Proposal
+	AdoptedEnrolment   = "enrolment"   // Hash of the payload, Detail the gateway
+	AdoptedAppointment = "appointment" // Hash of the payload, Detail the party
+	AdoptedFactorPack  = "factor_pack" // Hash of the payload, Detail the pack and its edition
+	AdoptedRevocation  = "revocation"  // Hash of the payload, Detail the gateway whose key ended
+	AdoptedMember      = "member"      // Hash of the payload, Detail the member
 )
 
 // What a key is quarantined for: the codes of OutcomeQuarantined.

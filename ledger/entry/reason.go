@@ -41,6 +41,16 @@ const (
 	ReasonWrongInterval Reason = "wrong_interval"
 	ReasonBadOrder      Reason = "bad_order"
 	ReasonUnknownLine   Reason = "unknown_line"
+	// Of carbon accounting. Their outcomes say what it is about as detail; that of
+	// ReasonCountedTwice names both claims.
+	ReasonUnknownID     Reason = "unknown_id"
+	ReasonWrongStatus   Reason = "wrong_status"
+	ReasonNotMeasured   Reason = "not_measured"
+	ReasonUnknownFactor Reason = "unknown_factor"
+	ReasonSequenceGap   Reason = "sequence_gap"
+	ReasonTooMuch       Reason = "too_much"
+	ReasonOwing         Reason = "owing"
+	ReasonCountedTwice  Reason = "counted_twice"
 )
 
 // Reasons lists every reason.
@@ -51,7 +61,8 @@ func Reasons() []Reason {
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting,
 		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable,
 		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles, ReasonQuarantinedKey,
-		ReasonUnknownZone, ReasonGateClosed, ReasonWrongInterval, ReasonBadOrder, ReasonUnknownLine}
+		ReasonUnknownZone, ReasonGateClosed, ReasonWrongInterval, ReasonBadOrder, ReasonUnknownLine,
+		ReasonUnknownID, ReasonWrongStatus, ReasonNotMeasured, ReasonUnknownFactor, ReasonSequenceGap, ReasonTooMuch, ReasonOwing, ReasonCountedTwice}
 }
 
 // Logged reports whether a refusal for this reason leaves an outcome in the
@@ -128,6 +139,22 @@ func (r Reason) Remedy() string {
 		return "the field named is outside what the market takes"
 	case ReasonUnknownLine:
 		return "the member has no invoiced line for this interval"
+	case ReasonUnknownID:
+		return "nothing on this ledger has that id: look at wattmark carbon"
+	case ReasonWrongStatus:
+		return "it is not in a status from which that is done"
+	case ReasonNotMeasured:
+		return "readings of that interval are missing or flagged, and such back no claim"
+	case ReasonUnknownFactor:
+		return "no factor pack of the period has the factor: open it with one that has"
+	case ReasonSequenceGap:
+		return "statements of a gateway are missing and nobody said why: let it send its backlog"
+	case ReasonTooMuch:
+		return "it is more than was measured, verified or is there"
+	case ReasonOwing:
+		return "pay first what is owed, by cancelling units for it"
+	case ReasonCountedTwice:
+		return "another claim has that interval: the detail names both"
 	}
 	return "ask the operator of the oracle"
 }
