@@ -21,7 +21,7 @@ import (
 
 func newBench() *cobra.Command {
 	return noun("bench", "Measure this machine and the real path on it",
-		newBenchIngest(), newBenchFloor(), newBenchLimits(), newBenchMarket(), newBenchCarbon(), newBenchGenerate())
+		newBenchIngest(), newBenchFloor(), newBenchLimits(), newBenchMarket(), newBenchCarbon(), newBenchGenerate(), newBenchWorker())
 }
 
 // benchFlags are what every bench of statements takes.
@@ -29,6 +29,7 @@ type benchFlags struct {
 	statements int
 	size       int
 	oracles    int
+	brokers    int
 	gateways   int
 	rounds     int
 	window     int
@@ -80,6 +81,10 @@ func (f *benchFlags) check() error {
 		return fmt.Errorf("--rate %d is not between 0 and 1000000", f.rate)
 	case f.transport == direct && f.rate > 0:
 		return errors.New("--rate needs a transport: behind the broker nobody waits for a receipt")
+	case f.brokers != 0 && f.brokers != 1 && f.brokers != 3:
+		return fmt.Errorf("--brokers %d is not 0, 1 or 3", f.brokers)
+	case f.brokers > 0 && f.transport == direct:
+		return errors.New("--brokers needs a transport that goes over them")
 	case f.oracles < 1 || f.oracles > 16:
 		return fmt.Errorf("--oracles %d is not between 1 and 16", f.oracles)
 	case f.gateways < 1 || f.gateways > 512:
@@ -204,6 +209,10 @@ floor (batch verification, leaf hash and chain, group commit), and prints the
 ratios. A statement whose receipt does not come is sent again, and counted. Before a
 round of the oracles other gateways' statements, a quarter as many, warm them up.
 
+With --brokers the servers and the oracles are processes of their own, and what
+is compared is the processor time of all of them together with that of the same
+servers alone and one batch verification an oracle.
+
 With --rate it offers that many a second instead, and the latency counts from
 when a statement was due.`,
 		Args: cobra.NoArgs,
@@ -214,6 +223,13 @@ when a statement was due.`,
 			if f.transport != "mqtt" && f.transport != "nats" && f.transport != direct {
 				return fmt.Errorf("--transport %q is not mqtt, nats or direct", f.transport)
 			}
+			if f.brokers > 0 {
+				r, err := benchCluster(cmd.Context(), &f, cmd.ErrOrStderr())
+				if err != nil {
+					return failed(err)
+				}
+				return failed(printResult(cmd.OutOrStdout(), f.asJSON, r, r.text))
+			}
 			r, err := benchIngest(cmd.Context(), &f, cmd.ErrOrStderr())
 			if err != nil {
 				return failed(err)
@@ -222,7 +238,8 @@ when a statement was due.`,
 		},
 	}
 	f.add(c)
-	c.Flags().IntVar(&f.oracles, "oracles", 1, "oracles, all in this process")
+	c.Flags().IntVar(&f.oracles, "oracles", 1, "oracles, all in this process, or with --brokers each in its own")
+	c.Flags().IntVar(&f.brokers, "brokers", 0, "servers of a cluster, 1 or 3, each a process of its own; 0 is a broker in this process")
 	c.Flags().StringVar(&f.transport, "transport", "mqtt", "mqtt, nats or direct (handed to ingest)")
 	c.Flags().IntVar(&f.rate, "rate", 0, "statements offered a second, open loop; 0 is as fast as they are answered")
 	return c

@@ -38,8 +38,9 @@ type generation struct {
 	Size       int            `json:"size"`
 	Seeds      [][32]byte     `json:"seeds"` // of the gateways' keys
 	Charter    []byte         `json:"charter"`
-	Transport  string         `json:"transport"` // mqtt or nats
-	URL        string         `json:"url"`
+	Transport  string         `json:"transport"`        // mqtt or nats
+	URLs       []string       `json:"urls"`             // gateways are dealt out to them
+	Prefix     string         `json:"prefix,omitempty"` // of the gateways' names
 	TLS        []broker.Files `json:"tls"`
 	Window     int            `json:"window"` // of all gateways together
 	Rate       int            `json:"rate"`   // 0 is a closed loop
@@ -155,6 +156,9 @@ func (o *generation) prepare(ctx context.Context) (_ *generators, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Prefix != "" {
+		w.prefix = o.Prefix
+	}
 	frames, err := w.sign(charter.Origin, o.Now)
 	if err != nil {
 		return nil, err
@@ -199,6 +203,8 @@ func (o *generation) prepare(ctx context.Context) (_ *generators, err error) {
 // frameHead is what a frame adds to a statement.
 var frameHead = len(wire.Frame{}.Encode())
 
+const connectTries = 6
+
 // connect opens all connections, some at a time.
 func (g *generators) connect(ctx context.Context) error {
 	errs := make([]error, len(g.list))
@@ -208,8 +214,13 @@ func (g *generators) connect(ctx context.Context) error {
 		limit <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-limit }()
-			if errs[i] = s.connect(ctx); errs[i] != nil {
-				errs[i] = fmt.Errorf("gateway %s: %w", s.name, errs[i])
+			// The servers of a cluster that has just started set MQTT up with the first
+			// gateways, some of which they give up.
+			for try := range connectTries {
+				if errs[i] = s.connect(ctx); errs[i] == nil || ctx.Err() != nil {
+					return
+				}
+				errs[i] = fmt.Errorf("gateway %s, connected %d times in vain: %w", s.name, try+1, errs[i])
 			}
 		})
 	}

@@ -176,10 +176,10 @@ func (b *bench) order(c *cluster, transport string) (*generation, error) {
 	}
 	o := &generation{
 		Alg: b.alg, Statements: b.statements, Size: b.size, Seeds: b.work.seeds, Charter: charter,
-		Transport: transport, URL: c.broker.MQTTURL(), Window: b.window, Now: time.Now(),
+		Transport: transport, URLs: []string{c.broker.MQTTURL()}, Window: b.window, Now: time.Now(),
 	}
 	if transport == "nats" {
-		o.URL = c.broker.NATSURL()
+		o.URLs = []string{c.broker.NATSURL()}
 	}
 	for _, name := range b.work.names() {
 		f, err := c.pki.Gateway(time.Now(), wire.ShortName(c.charter.Origin), name)

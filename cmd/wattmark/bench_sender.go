@@ -87,7 +87,7 @@ func (o *generation) transport(i int, name string) (uplink.Transport, error) {
 		return nil, err
 	}
 	cfg := &tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12}
-	l := uplink.Link{URL: o.URL, TLS: cfg, ClientID: name, Timeout: answerTimeout}
+	l := uplink.Link{URL: o.URLs[i%len(o.URLs)], TLS: cfg, ClientID: name, Timeout: answerTimeout}
 	if o.Transport == "nats" {
 		return uplink.NATS(l)
 	}

@@ -41,6 +41,10 @@ type Config struct {
 	// Oracles are those in other processes, which connect over NATS.
 	Oracles []Oracle
 
+	// Cluster, if set, makes the server one of several that keep streams together, as deploy/nats does. It needs a name of its own, and
+	// ClientListen.
+	Cluster *Cluster
+
 	// MaxStore is the most that all streams together may take on disk, in bytes; 0 leaves it to the server, which takes three quarters
 	// of what is free when it starts. When it is reached nothing more is ordered.
 	MaxStore int64
@@ -48,6 +52,14 @@ type Config struct {
 	Now func() time.Time
 	// Log gets the server's warnings and errors, at most 20 a second, and at debug level its notices. Nil drops them.
 	Log *slog.Logger
+}
+
+// Cluster says where the servers of a cluster reach one another, over TLS, with certificates that name a host of the routes.
+type Cluster struct {
+	// Listen is this server's address for the others ("127.0.0.1:6222").
+	Listen string
+	// Routes are the addresses of all of them ("localhost:6222").
+	Routes []string
 }
 
 // Broker is a running broker. It is safe for concurrent use.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -28,18 +29,35 @@ func (b *Broker) makeMQTTMessages() error {
 	if err != nil {
 		return fail(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), startTimeout)
-	defer cancel()
+	// The servers of a cluster answer once they have chosen who leads, and what is asked before is lost.
+	patience := startTimeout
+	if b.cfg.Cluster != nil {
+		patience = 2 * time.Second
+	}
+	for end := time.Now().Add(startTimeout); ; {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		err := ensureMQTTMessages(ctx, js)
+		cancel()
+		if err == nil {
+			return nil
+		}
+		if b.cfg.Cluster == nil || time.Now().After(end) {
+			return fail(err)
+		}
+	}
+}
+
+func ensureMQTTMessages(ctx context.Context, js jetstream.JetStream) error {
 	have, err := js.Stream(ctx, mqttMessages)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 	case err != nil:
-		return fail(err)
+		return err
 	case have.CachedInfo().Config.PersistMode == jetstream.AsyncPersistMode, have.CachedInfo().State.Msgs > 0:
 		return nil
 	default:
 		if err := js.DeleteStream(ctx, mqttMessages); err != nil {
-			return fail(err)
+			return err
 		}
 	}
 	_, err = js.CreateStream(ctx, jetstream.StreamConfig{
@@ -50,8 +68,5 @@ func (b *Broker) makeMQTTMessages() error {
 		Replicas:    1,
 		PersistMode: jetstream.AsyncPersistMode,
 	})
-	if err != nil {
-		return fail(err)
-	}
-	return nil
+	return err
 }

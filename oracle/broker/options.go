@@ -138,6 +138,11 @@ func listeners(cfg Config, opts *server.Options) error {
 		opts.Host, opts.Port = host, port
 		opts.TLSConfig, opts.TLS, opts.TLSVerify, opts.TLSMap = tlsConfig, true, true, true
 	}
+	if cfg.Cluster != nil {
+		if err := clustered(cfg.Cluster, tlsConfig, opts); err != nil {
+			return err
+		}
+	}
 	if cfg.MQTTListen != "" {
 		host, port, err := listenAddr(cfg.MQTTListen)
 		if err != nil {
@@ -145,6 +150,25 @@ func listeners(cfg Config, opts *server.Options) error {
 		}
 		opts.MQTT.Host, opts.MQTT.Port = host, port
 		opts.MQTT.TLSConfig, opts.MQTT.TLSMap = tlsConfig.Clone(), true
+	}
+	return nil
+}
+
+// clustered fills in what the servers of a cluster are to one another. Certificates of gateways are of the same authority: a server's names
+// a host of the routes.
+func clustered(c *Cluster, tlsConfig *tls.Config, opts *server.Options) error {
+	host, port, err := listenAddr(c.Listen)
+	if err != nil {
+		return fmt.Errorf("cluster listener: %w", err)
+	}
+	peers := tlsConfig.Clone()
+	peers.RootCAs = peers.ClientCAs
+	opts.Cluster = server.ClusterOpts{Name: "wattmark", Host: host, Port: port, TLSConfig: peers, TLSTimeout: 5, TLSCheckKnownURLs: true}
+	for _, r := range c.Routes {
+		if _, _, err := net.SplitHostPort(r); err != nil {
+			return fmt.Errorf("route to %q: %w", r, err)
+		}
+		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats", Host: r})
 	}
 	return nil
 }
