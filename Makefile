@@ -53,8 +53,9 @@ else
 endif
 
 .PHONY: test-modules
-test-modules: ## the tests of the modules that ./... does not visit: the packages
+test-modules: ## the tests of the modules that ./... does not visit: packages and images
 	cd deploy/tools && $(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
+	cd firmware/tools && $(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) ./...
 
 .PHONY: floorplan
 floorplan: ## who imports whom, purity, package comments, linked modules
@@ -67,7 +68,8 @@ lint: ## gofmt, go vet and the pinned staticcheck
 	$(GO) vet ./...
 	$(GO) tool staticcheck ./...
 	@staticcheck=$$($(GO) tool -n staticcheck); set -x; \
-		cd deploy/tools && $(GO) vet ./... && "$$staticcheck" ./...
+		(cd deploy/tools && $(GO) vet ./... && "$$staticcheck" ./...) && \
+		(cd firmware/tools && $(GO) vet ./... && "$$staticcheck" ./...)
 
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME (10s), all for at most FUZZ_TOTAL seconds
@@ -91,6 +93,18 @@ cover: ## statement coverage by package, and bin/cover.html
 .PHONY: deb
 deb: ## the gateway's Debian packages for arm64, armhf and amd64, into bin/
 	cd deploy/tools && $(GO) run ./deb -source ../.. -out ../../$(BIN)
+
+# Which image make image builds, and the version it is called, which only rises.
+IMAGE ?= rpi
+VERSION ?= 1
+
+.PHONY: image
+image: ## the gateway's images for cards and updates, into bin/ (IMAGE=rpi or lab, VERSION=1; needs mkfs.ext4)
+	cd firmware/tools && $(GO) run ./cmd/mkimage -instance $(IMAGE) -version $(VERSION) -source ../.. -out ../../$(BIN)
+
+.PHONY: test-firmware
+test-firmware: ## boots the image in QEMU and updates it (Debian: qemu-system-arm, e2fsprogs)
+	WATTMARK_QEMU=1 $(GO) test -count=1 -timeout 15m -v ./firmware/qemutest
 
 .PHONY: cross
 cross: ## build for every architecture we ship on, and for the browser

@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -125,6 +126,8 @@ func (m *machine) on() {
 		"-device", "i6300esb,id=watchdog0", "-watchdog-action", "reset",
 		"-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile=")
 	m.cmd.Stdout, m.cmd.Stderr = &m.log, &m.log
+	// A test that is ended leaves no machine behind. The thread that starts it must live.
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := m.cmd.Start(); err != nil {
 		m.t.Fatal(err)
 	}
