@@ -77,7 +77,12 @@ func RouteTo(servers []string, files Files, inbox string) *Route {
 	return &Route{URL: strings.Join(servers, ","), Roots: files.Roots, Certificate: files.Certificate, Key: files.Key, Inbox: inbox}
 }
 
-// Patient are the options of a connection that outlives its servers' restarts.
+// Patient are the options of a connection that outlives its servers' restarts. A server
+// that stands still, or a network that swallows everything, is left after some seconds:
+// without pings nobody would notice for minutes.
 func Patient() []nats.Option {
-	return []nats.Option{nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond)}
+	return []nats.Option{
+		nats.MaxReconnects(-1), nats.ReconnectWait(100 * time.Millisecond), nats.ReconnectJitter(50*time.Millisecond, 50*time.Millisecond),
+		nats.PingInterval(time.Second), nats.MaxPingsOutstanding(3),
+	}
 }
