@@ -35,6 +35,7 @@ const (
 	ReasonUnknownMotion      Reason = "unknown_motion"
 	ReasonOtherOracles       Reason = "other_oracles"
 	ReasonQuarantinedKey     Reason = "quarantined_key"
+	ReasonTooFewLeft         Reason = "too_few_left"
 	// Of the market. Their outcomes name the field at fault as detail.
 	ReasonUnknownZone   Reason = "unknown_zone"
 	ReasonGateClosed    Reason = "gate_closed"
@@ -60,7 +61,7 @@ func Reasons() []Reason {
 		ReasonUnknownPoint, ReasonWrongMode, ReasonPackMissing, ReasonPackMismatch, ReasonBadPayload,
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting,
 		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable,
-		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles, ReasonQuarantinedKey,
+		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles, ReasonQuarantinedKey, ReasonTooFewLeft,
 		ReasonUnknownZone, ReasonGateClosed, ReasonWrongInterval, ReasonBadOrder, ReasonUnknownLine,
 		ReasonUnknownID, ReasonWrongStatus, ReasonNotMeasured, ReasonUnknownFactor, ReasonSequenceGap, ReasonTooMuch, ReasonOwing, ReasonCountedTwice}
 }
@@ -125,6 +126,8 @@ func (r Reason) Remedy() string {
 		return "the metering point was closed and forgotten: enrol another one under a new pseudonym"
 	case ReasonUnknownMotion:
 		return "no such motion waits for votes: look at wattmark ledger proposals"
+	case ReasonTooFewLeft:
+		return "too many oracles of this set are quarantined for its quorum and governance: restore them first, or give them new keys"
 	case ReasonQuarantinedKey:
 		return "this key is proven to have signed two things of which it may sign one: find out where else it is in use; the oracles restore it, or end it for a new one"
 	case ReasonOtherOracles:

@@ -225,16 +225,19 @@ func (s *State) quarantine(p *plan, leaf uint64) [][]byte {
 
 // canSpare reports whether the others are still enough for a quorum and for governance
 // without one more oracle.
-func (s *State) canSpare(id signer.KeyID) bool {
-	set := &s.current().Set
+func (s *State) canSpare(id signer.KeyID) bool { return s.enough(s.current(), id) }
+
+// enough reports whether the oracles of a set whose word counts, but for one key, are
+// enough for its quorum and for governance.
+func (s *State) enough(o *oracleSet, but signer.KeyID) bool {
 	left := uint64(0)
-	for _, k := range s.current().keys {
+	for _, k := range o.keys {
 		q := s.quarantines[k.ID()]
-		if k.ID() != id && (!q.open() || q.Spared) {
+		if k.ID() != but && (!q.open() || q.Spared) {
 			left++
 		}
 	}
-	return left >= max(set.Quorum, set.Governance)
+	return left >= max(o.Set.Quorum, o.Set.Governance)
 }
 
 // unvote forgets what an oracle stated of what is not adopted.

@@ -231,6 +231,33 @@ func TestNoOneIsLeftAlone(t *testing.T) {
 	}
 }
 
+// TestNoSetOfTheQuarantined: oracles who are out do not come back by a set that has
+// too few others, but by new keys they do.
+func TestNoSetOfTheQuarantined(t *testing.T) {
+	c := ledgertest.New(t, 4)
+	c.Draw(".")
+	became(c, accuse(c, 0, promise(c, 3, 3, 0), promise(c, 3, 3, 1)))
+	propose := func(set *entry.OracleSet) entry.Reason {
+		set.Replaces = c.State.Oracles().Hash()
+		body, err := set.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := entry.Motion{Kind: entry.MotionOracles, Height: c.State.Height() + 9, Body: body}
+		b, err := m.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return became(c, c.Open(c.Stated(0, entry.TypeMotion, b)))[0]
+	}
+	set := *c.State.Oracles()
+	set.Quorum, set.Governance = 4, 4
+	same(t, "all four have to sign", propose(&set), entry.ReasonTooFewLeft)
+	set.Oracles = slices.Clone(set.Oracles)
+	set.Oracles[3].Key = ledgertest.Key(t, signer.EdDSA, "new statement key").Public().Bytes()
+	same(t, "with a new key of the fourth", propose(&set), entry.Reason(""))
+}
+
 // TestQuarantineIsJust: whatever liars state of whatever was ever signed,
 //
 //   - a key whose holder signs one promise a height and one statement a number is never

@@ -173,7 +173,13 @@ func (s *State) judgeOracles(m *entry.Motion) (string, entry.Reason) {
 	if err != nil {
 		return "", entry.ReasonBadPayload
 	}
-	return "", s.admissible(o)
+	if reason := s.admissible(o); reason != "" {
+		return "", reason
+	}
+	if !s.enough(o, signer.KeyID{}) {
+		return "", entry.ReasonTooFewLeft
+	}
+	return "", ""
 }
 
 // enactOracles puts a set in force that judgeOracles found right. Thresholds are

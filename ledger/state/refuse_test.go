@@ -330,7 +330,7 @@ func TestRefusals(t *testing.T) {
 		// TestMarketRefusals has those of the market.
 		entry.ReasonUnknownZone: true, entry.ReasonGateClosed: true, entry.ReasonWrongInterval: true, entry.ReasonBadOrder: true, entry.ReasonUnknownLine: true,
 		// TestTwoPromises and TestOneNumberTwice have that of a key.
-		entry.ReasonQuarantinedKey: true,
+		entry.ReasonQuarantinedKey: true, entry.ReasonTooFewLeft: true,
 	}
 	for _, tt := range refusals {
 		seen[tt.reason] = true
