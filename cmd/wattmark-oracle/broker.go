@@ -45,10 +45,7 @@ func (d *daemon) openBroker(context.Context) error {
 		return err
 	}
 	// Who is enrolled is not known before the ledger is open: followGateways says it.
-	cfg.Gateways = []broker.Gateway{oracle.BootstrapRights(origin)}
-	for i, o := range d.agreed.charter.Oracles {
-		cfg.Oracles = append(cfg.Oracles, oracle.OracleRights(origin, o.Name, i))
-	}
+	cfg.Gateways, cfg.Oracles = []broker.Gateway{oracle.BootstrapRights(origin)}, oraclesOf(origin, d.agreed.charter.Oracles)
 	if d.broker, err = broker.Start(cfg); err != nil {
 		return err
 	}
@@ -113,20 +110,25 @@ func (d *daemon) connect() (*nats.Conn, error) {
 }
 
 // followGateways gives those their rights at the embedded broker who are enrolled on the
-// ledger, and takes them from those whose key has ended.
+// ledger, or are in the oracle set in force, and takes them from those who are no more.
 func (d *daemon) followGateways(ctx context.Context) {
 	if d.broker == nil {
 		return // whoever runs the servers does so: wattmark-oracle permissions
 	}
-	var had []string
+	origin := d.agreed.charter.Origin
+	var had, hadOracles []string
 	for {
 		names, oracles := enrolled(d.node)
-		if !slices.Equal(names, had) {
-			if err := d.broker.SetGateways(rightsOf(d.agreed.charter.Origin, names, len(oracles))); err != nil {
-				d.log.Error("did not change who may connect", "gateways", len(names), "error", err)
+		var set []string
+		for _, o := range oracles {
+			set = append(set, o.Name)
+		}
+		if !slices.Equal(names, had) || !slices.Equal(set, hadOracles) {
+			if err := d.broker.SetClients(rightsOf(origin, names, len(oracles)), oraclesOf(origin, oracles)); err != nil {
+				d.log.Error("did not change who may connect", "gateways", len(names), "oracles", len(set), "error", err)
 			} else {
-				d.log.Info("changed who may connect", "gateways", len(names))
-				had = names
+				d.log.Info("changed who may connect", "gateways", len(names), "oracles", len(set))
+				had, hadOracles = names, set
 			}
 		}
 		select {
@@ -149,6 +151,14 @@ func enrolled(n *oracle.Node) (names []string, oracles []entry.OracleKeys) {
 	})
 	slices.Sort(names)
 	return slices.Compact(names), oracles
+}
+
+// oraclesOf is what the oracles of a set may do at the broker.
+func oraclesOf(origin string, set []entry.OracleKeys) (list []broker.Oracle) {
+	for i, o := range set {
+		list = append(list, oracle.OracleRights(origin, o.Name, i))
+	}
+	return list
 }
 
 func rightsOf(origin string, gateways []string, oracles int) []broker.Gateway {

@@ -2,13 +2,16 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"wattmark/oracle"
 	"wattmark/oracle/broker"
+	"wattmark/oracle/founding"
 	"wattmark/oracle/wire"
 )
 
@@ -16,7 +19,7 @@ func newCertificate() *cobra.Command {
 	var hosts []string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "certificate (node | site | gateway | bootstrap) [NAME]",
+		Use:   "certificate (node | site | oracle | gateway | bootstrap) [NAME]",
 		Short: "Make a certificate for the broker's servers, a site or a gateway",
 		Long: `Certificate makes a key and a certificate by the authority in this oracle's state
 directory, which it makes where there is none, or says where the one is that was
@@ -24,6 +27,8 @@ made before and is good for a month yet:
 
   node NAME     a server of a cluster, with --host for each name it is reached by
   site NAME     the leaf node at a site
+  oracle FILE   the oracle of a request ('init --join'), for the key that it made;
+                written beside FILE
   gateway NAME  a gateway that does not make its own key; others get theirs with
                 their approval (wattmark member approve)
   bootstrap     the one that gateways share before they are approved, with its
@@ -36,7 +41,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 				want = 1
 			}
 			if len(args) != want {
-				return fmt.Errorf("give node, site or gateway and a NAME, or bootstrap")
+				return errors.New("give node, site or gateway and a NAME, oracle and a FILE, or bootstrap")
 			}
 			return nil
 		},
@@ -64,6 +69,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 				files, err = pki.Node(time.Now(), args[1], hosts...)
 			case "site":
 				files, err = pki.Site(time.Now(), ledger, args[1], hosts...)
+			case "oracle":
+				files, err = certifyRequest(pki, own.Origin, args[1])
 			case "gateway":
 				files, err = pki.Gateway(time.Now(), ledger, args[1])
 			case "bootstrap":
@@ -72,7 +79,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 					files.Certificate, files.Key = f.state().file("bootstrap.pem"), f.state().file("bootstrap.pem")
 				}
 			default:
-				return fmt.Errorf("no certificate is made for a %q: it is node, site, gateway or bootstrap", args[0])
+				return fmt.Errorf("no certificate is made for a %q: it is node, site, oracle, gateway or bootstrap", args[0])
 			}
 			if err != nil {
 				return failed(err)
@@ -87,6 +94,28 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	c.Flags().StringArrayVar(&hosts, "host", nil, "`NAME` or address of a server, beside the loopback's")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
+}
+
+// certifyRequest certifies the TLS key of an oracle's request, and writes certificate and
+// roots beside it. The key stays where the oracle made it.
+func certifyRequest(pki *broker.PKI, origin, name string) (files broker.Files, err error) {
+	b, err := read(name)
+	if err != nil {
+		return files, err
+	}
+	r, err := founding.OpenRequest(b)
+	if err != nil {
+		return files, fmt.Errorf("%s: %w", name, err)
+	}
+	if r.Origin != origin || r.TLS == nil {
+		return files, fmt.Errorf("%s asks for the ledger %q, this one is %q, or has no TLS key", name, r.Origin, origin)
+	}
+	der, err := pki.CertifyOracle(time.Now(), wire.ShortName(origin), oracle.CertificateName(r.Oracle.Name), r.TLS)
+	if err != nil {
+		return files, err
+	}
+	files = broker.Files{Certificate: name + ".pem", Roots: name + ".roots.pem"}
+	return files, errors.Join(writePEM(files.Certificate, der), writePEM(files.Roots, pki.RootDER()))
 }
 
 // bundle puts a certificate and its key into one file, as technicians carry it.

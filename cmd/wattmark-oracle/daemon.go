@@ -38,6 +38,9 @@ type daemon struct {
 	changed chan struct{}
 }
 
+// now is the clock that the oracle states and judges by. Tests set it wrong.
+var now = time.Now
+
 // openWithin is how long the servers of the broker may take to answer at the start. The
 // service manager tries again.
 const openWithin = time.Minute
@@ -109,7 +112,7 @@ func (d *daemon) openNode(ctx context.Context) error {
 	cfg := oracle.Config{
 		Name: d.agreed.own.Oracle.Name, Keys: d.agreed.keys, Dir: string(s), Tiles: d.file.at(d.file.Oracle.Tiles),
 		Conn: d.conns[0], Frames: d.conns[2], Order: order, Packs: packs,
-		Policy: d.agreed.policy, Now: time.Now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log,
+		Policy: d.agreed.policy, Now: now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log, Watch: d.agreed.joined,
 	}
 	n, report, err := oracle.Open(cfg)
 	if err != nil {

@@ -139,7 +139,7 @@ func (o *initOptions) askToJoin(f *file) error {
 	if err := o.ask(f); err != nil {
 		return err
 	}
-	if err := writeFile(f.state().file("policy"), b, 0o644); err != nil {
+	if err := errors.Join(writeFile(f.state().file("policy"), b, 0o644), writeFile(f.state().file(joinFile), []byte(p.String()), 0o644)); err != nil {
 		return err
 	}
 	fmt.Fprintln(o.err, "Its members vote this oracle in (wattmark ledger propose); until then it can only read.")

@@ -79,10 +79,6 @@ func (s stateDir) authorization(sites []string) ([]byte, error) {
 	}
 	slices.Sort(names)
 	origin, n := a.charter.Origin, len(a.charter.Oracles)
-	var oracles []broker.Oracle
-	for i, o := range a.charter.Oracles {
-		oracles = append(oracles, oracle.OracleRights(origin, o.Name, i))
-	}
 	var leaves []broker.Site
 	for _, text := range sites {
 		name, list, ok := strings.Cut(text, "=")
@@ -98,5 +94,5 @@ func (s stateDir) authorization(sites []string) ([]byte, error) {
 		}
 		leaves = append(leaves, site)
 	}
-	return broker.Authorization(rightsOf(origin, names, n), oracles, leaves)
+	return broker.Authorization(rightsOf(origin, names, n), oraclesOf(origin, a.charter.Oracles), leaves)
 }

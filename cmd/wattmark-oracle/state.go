@@ -27,6 +27,7 @@ const (
 	foundingFile   = "founding"   // the charter that it was accepted with
 	acceptanceFile = "acceptance" // this oracle's signature of the charter's hash
 	tlsKeyFile     = "tls-key.pem"
+	joinFile       = "join" // policy of the ledger that an oracle joins which did not found it
 )
 
 // maxFile bounds what is read of files from other members.
@@ -73,7 +74,8 @@ func (s stateDir) ownRequest() (*founding.Request, error) {
 type agreed struct {
 	keys    oracle.Keys
 	own     *founding.Request
-	place   int // in the charter
+	place   int // in the charter; behind all where it has joined later
+	joined  bool
 	charter *entry.Charter
 	digest  block.Hash
 	policy  *block.Policy
@@ -88,6 +90,9 @@ func (s stateDir) agreed() (*agreed, error) {
 		return nil, err
 	}
 	b, err := read(s.file(foundingFile))
+	if errors.Is(err, fs.ErrNotExist) && exists(s.file(joinFile)) {
+		return s.joined(&a)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: no charter was accepted here: bring the others' requests together with wattmark-oracle init --charter, and accept what comes of it", err)
 	}
@@ -117,6 +122,39 @@ func (s stateDir) agreed() (*agreed, error) {
 	}
 	a.policy, err = oracle.PolicyOf(a.charter)
 	return &a, err
+}
+
+// joined is what an oracle runs on that was not there at the founding: the ledger whose
+// policy it was given. Until the members have voted it in it watches.
+func (s stateDir) joined(a *agreed) (*agreed, error) {
+	given, err := read(s.file(joinFile))
+	if err != nil {
+		return nil, err
+	}
+	r, _, err := store.OpenReader(string(s))
+	if errors.Is(err, fs.ErrNotExist) || err == nil && r.Size() == 0 {
+		return nil, fmt.Errorf("%s holds no ledger yet: bring the one of %s here first", s, a.own.Origin)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	leaf, err := r.Leaf(0)
+	if err != nil {
+		return nil, err
+	}
+	if a.charter, err = entry.ParseCharter(leaf); err != nil {
+		return nil, err
+	}
+	if a.policy, err = oracle.PolicyOf(a.charter); err != nil {
+		return nil, err
+	}
+	if a.policy.String() != string(given) {
+		return nil, fmt.Errorf("the ledger in %s is not that of the policy with which this oracle wanted to join: somebody gave the wrong one of the two", s)
+	}
+	a.joined, a.digest, a.place = true, block.LeafHash(leaf), len(a.charter.Oracles)
+	a.keys, err = s.keys()
+	return a, err
 }
 
 func samePublic(a, b entry.OracleKeys) bool {

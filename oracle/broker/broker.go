@@ -68,7 +68,7 @@ type Broker struct {
 	self nkeys.KeyPair // with which the process connects to itself
 	lock *os.File
 
-	// mu guards cfg.Gateways; the rest of cfg does not change once the server runs, and its addresses are those in use.
+	// mu guards cfg.Gateways and cfg.Oracles; the rest of cfg does not change once the server runs, and its addresses are those in use.
 	mu  sync.Mutex
 	cfg Config
 
@@ -176,21 +176,33 @@ func (b *Broker) Conn(opts ...nats.Option) (*nats.Conn, error) {
 	return nc, nil
 }
 
-// SetGateways replaces the gateways that may connect, while the broker runs. Connections of gateways that are gone are closed; changed
-// permissions hold at once. On an error nothing changes.
+// SetGateways is SetClients with the oracles as they are.
 func (b *Broker) SetGateways(gateways []Gateway) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	return b.set(gateways, b.cfg.Oracles)
+}
+
+// SetClients replaces the gateways and the oracles that may connect, while the broker runs. Connections of those that are gone are closed;
+// changed permissions hold at once. On an error nothing changes.
+func (b *Broker) SetClients(gateways []Gateway, oracles []Oracle) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.set(gateways, oracles)
+}
+
+// set does it. The caller holds the lock.
+func (b *Broker) set(gateways []Gateway, oracles []Oracle) error {
 	cfg := b.cfg
-	cfg.Gateways = slices.Clone(gateways)
+	cfg.Gateways, cfg.Oracles = slices.Clone(gateways), slices.Clone(oracles)
 	opts, err := options(cfg, b.self)
 	if err != nil {
 		return fmt.Errorf("broker configuration: %w", err)
 	}
 	if err := b.srv.ReloadOptions(opts); err != nil {
-		return fmt.Errorf("changing the broker's gateways: %w", err)
+		return fmt.Errorf("changing who may connect to the broker: %w", err)
 	}
-	b.cfg.Gateways = cfg.Gateways
+	b.cfg.Gateways, b.cfg.Oracles = cfg.Gateways, cfg.Oracles
 	return nil
 }
 
