@@ -4,6 +4,8 @@ import (
 	"errors"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
@@ -210,5 +212,84 @@ func TestWitnessedFinality(t *testing.T) {
 	}
 	if len(f.Receipts) != 3 {
 		t.Errorf("%d receipts", len(f.Receipts))
+	}
+}
+
+// TestEveryLieIsProven: whoever has two votes for one height taken by the same oracle is
+// proven to have lied, and nobody else is; votes come in any order, again, and with
+// parts of others'.
+func TestEveryLieIsProven(t *testing.T) {
+	c := ledgertest.NewConsortium(t, 4)
+	made := map[[3]int]*finality.Vote{} // signing is what takes the time
+	at := func(i, height, variant int) *finality.Vote {
+		k := [3]int{i, height, variant}
+		if made[k] == nil {
+			made[k] = promising(t, c, i, uint64(height), checkpoint(uint64(height), variant))
+		}
+		v := *made[k]
+		return &v
+	}
+	proofs := 0
+	rapid.Check(t, func(r *rapid.T) {
+		y := asking(t, c, c.Policy, 0, nil)
+		type lie struct{ oracle, height int }
+		taken, proven := map[lie]map[int]bool{}, map[lie]bool{}
+		look := func() {
+			for _, k := range y.Conflicts() {
+				proof, ok := k.Proof()
+				if !ok {
+					continue
+				}
+				first, err := signer.Parse(proof.First)
+				if err != nil {
+					r.Fatal(err)
+				}
+				for i := range c.Oracles {
+					if c.Oracles[i].Statement.Public().ID() == first.KeyID {
+						proven[lie{i, int(k.Height)}] = true
+						proofs++
+					}
+				}
+			}
+		}
+		next := 0
+		for range rapid.IntRange(1, 30).Draw(r, "steps") {
+			if next < 3 && rapid.IntRange(0, 3).Draw(r, "cast") == 0 {
+				cast(t, y, uint64(next), checkpoint(uint64(next), 0))
+				next++
+				look()
+				continue
+			}
+			i, height, variant := rapid.IntRange(1, 3).Draw(r, "oracle"), rapid.IntRange(0, 2).Draw(r, "height"), 0
+			if i > 1 { // the second oracle is honest
+				variant = rapid.IntRange(0, 3).Draw(r, "variant")
+			}
+			v := at(i, height, variant)
+			if rapid.IntRange(0, 4).Draw(r, "forge") == 0 {
+				v.Promise = at(1+i%3, height, 0).Promise
+			}
+			_, _, err := y.Receive(v)
+			if err == nil {
+				k := lie{i, height}
+				if taken[k] == nil {
+					taken[k] = map[int]bool{}
+				}
+				taken[k][variant] = true
+			} else if !errors.Is(err, finality.ErrVote) {
+				r.Fatal(err)
+			}
+			look()
+		}
+		for k, variants := range taken {
+			if (len(variants) > 1) != proven[k] {
+				r.Errorf("oracle %d, height %d: votes for %d checkpoints were taken, proven: %v", k.oracle+1, k.height, len(variants), proven[k])
+			}
+			if k.oracle == 1 && proven[k] {
+				r.Error("the honest oracle is proven to have lied")
+			}
+		}
+	})
+	if proofs == 0 {
+		t.Error("nobody lied")
 	}
 }
