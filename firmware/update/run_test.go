@@ -26,15 +26,19 @@ type wall struct{}
 func (wall) Now() time.Time                         { return time.Now() }
 func (wall) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
-// shop offers one release.
+// shop offers one release, and another roll-out from a certain offer on.
 type shop struct {
 	w              *world
 	proof, rollout []byte
-	offers         int
+	later          []byte
+	from, offers   int
 }
 
 func (s *shop) Offer(context.Context, string) (proof, rollout []byte, err error) {
 	s.offers++
+	if s.later != nil && s.offers >= s.from {
+		return s.proof, s.later, nil
+	}
 	return s.proof, s.rollout, nil
 }
 
@@ -68,13 +72,9 @@ func TestRunnerTakesAndKeeps(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t)
 		rel, proof := w.release(2, slottest.Root("two", slotSize/2))
-		s := &shop{w: w, proof: proof, rollout: signedRollout(t, rel, 0)}
+		// Held back for six hours, then let go.
+		s := &shop{w: w, proof: proof, rollout: signedRollout(t, rel, 0), later: signedRollout(t, rel, 100), from: 7}
 		r, restarted := w.runner(s, func() update.Health { return well })
-		// Held back for five hours, then let go.
-		go func() {
-			time.Sleep(5*time.Hour + time.Minute)
-			s.rollout = signedRollout(t, rel, 100)
-		}()
 		begin := time.Now()
 		if err := r.Run(t.Context()); err != nil || !*restarted {
 			t.Fatal(err, *restarted)
