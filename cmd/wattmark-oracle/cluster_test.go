@@ -25,6 +25,7 @@ type cluster struct {
 	dir     string
 	urls    []string // for clients
 	leafs   []string // for leaf nodes
+	peers   []int    // ports on which the servers reach one another
 	servers []*process
 	nodes   []*node
 	meters  []*meter
@@ -47,6 +48,7 @@ func newCluster(t *testing.T, gateways ...string) *cluster {
 	}
 	c.nodes = members(t, 4, func(int) string { return fmt.Sprintf("[broker]\nservers = %s\nreplicas = 3\n", list) })
 	c.permit()
+	c.peers = routes
 	var peers []string
 	for _, port := range routes {
 		peers = append(peers, fmt.Sprintf(`"nats://localhost:%d"`, port))
@@ -283,4 +285,5 @@ func TestSite(t *testing.T) {
 		conn.Close()
 		t.Error("somebody without a certificate connected to the site")
 	}
+	c.intrude(own)
 }
