@@ -11,6 +11,7 @@
 //     and by [Calendar] until when;
 //   - [Settlement.Correct] and [Difference]: what a late reading changes;
 //   - [Certify]: whose green energy backs whose claim;
+//   - [CheckLine]: one member's part again, without anybody else's energy;
 //   - [Bill]: the lines of a period, rounded once, with the rest carried on.
 //
 // Every result is computed whole and checked against the invariants before it is
@@ -23,7 +24,7 @@
 // [ParsePool] read the JSON files of "wattmark market clear" and "settle", and
 // AppendJSON writes their results: one text for one result, to the byte.
 //
-// DESIGN.md says how the rules are computed, and how ledger/state is to call them.
+// DESIGN.md says how the rules are computed, and how they live in ledger/state.
 // Moving the money is left to ledger/account, proof to ledger/block, and what the
 // statement of an order looks like to ledger/entry.
 package market

@@ -119,7 +119,8 @@ var ErrLine = fmt.Errorf("market: the line does not follow from the rules")
 // from the totals of the zone alone: nobody else's energy is needed. All of it must
 // follow to the Wh and the n¤, but for one thing: which members got the last Wh that
 // the division of the shared energy leaves depends on the others' remainders, so a
-// share may be one Wh above its whole part.
+// share may be one Wh above its whole part. What a corrected member got of the pool is
+// what R1 gave it, which only R1's own line shows.
 func CheckLine(s *entry.Settled, t *entry.Totals, l *entry.Line) error {
 	wrong := func(what string, got, want any) error {
 		return fmt.Errorf("%w: %s is %v, want %v", ErrLine, what, got, want)
@@ -163,6 +164,9 @@ func CheckLine(s *entry.Settled, t *entry.Totals, l *entry.Line) error {
 		if l.Sold != sold || l.Bought != bought {
 			return wrong("energy of the pool", [2]int64{int64(l.Sold), int64(l.Bought)}, [2]int64{int64(sold), int64(bought)})
 		}
+	}
+	if min(l.Sold, l.Bought) < 0 || max(l.Sold, l.Bought) > t.Local || l.Sold > 0 && l.Bought > 0 {
+		return wrong("energy of the pool", [2]int64{int64(l.Sold), int64(l.Bought)}, "within what was shared, on one side")
 	}
 	r.Sold, r.Bought = l.Sold, l.Bought
 	r.toGrid()

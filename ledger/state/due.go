@@ -33,8 +33,9 @@ func (s *State) due(before int64) ([]made, error) {
 }
 
 // maxDue bounds the intervals that one block clears, and those that one run settles in
-// it, in a zone: after a silence of months the blocks that follow take them in turn.
-const maxDue = 31 * unit.IntervalsPerDay
+// it, in a zone: after a silence of months the blocks that follow take them in turn, a day
+// each.
+const maxDue = unit.IntervalsPerDay
 
 func (s *State) dueInZone(z *zone, c *market.Calendar, before int64) (out []made, err error) {
 	if z.Next == 0 {

@@ -185,6 +185,33 @@ func (s *State) keptFrom(z *zone) unit.Interval {
 	return max(z.Runs[market.RF]-spare, 0).Day()
 }
 
+// nearest returns the slot nearest to the start of an interval, itself or before it with
+// step -1, behind it with step 1, that is as wanted; nil if there is none within maxGap.
+// It goes by days: a zone that was silent for months has many intervals to look for.
+func (s *State) nearest(subject string, from unit.Interval, step int64, wanted func(*slot) bool) *slot {
+	const length = unit.IntervalsPerDay * unit.IntervalSeconds
+	for n := range unit.Interval(maxGap/unit.IntervalsPerDay + 1) {
+		d := s.days[dayID{subject, from.Day() + n*unit.Interval(step)*length}]
+		if d == nil {
+			continue
+		}
+		i, there := d.find(from)
+		if step < 0 && !there {
+			i--
+		}
+		for ; 0 <= i && i < len(d.Slots); i += int(step) {
+			k := &d.Slots[i]
+			if away := k.At.Since(from) * step; away >= maxGap {
+				return nil
+			}
+			if wanted(k) {
+				return k
+			}
+		}
+	}
+	return nil
+}
+
 // reading is what a member's meters say of an interval.
 type reading struct {
 	quality          market.Quality
@@ -222,25 +249,18 @@ func (s *State) read(m *member, i unit.Interval) reading {
 
 // energy returns what one register advanced in an interval, and how that is known.
 func (s *State) energy(subject string, i unit.Interval, export bool) (unit.Energy, market.Quality) {
-	value := func(at unit.Interval) *register {
-		k := s.slotAt(subject, at)
-		switch {
-		case k == nil:
-			return nil
-		case export:
+	value := func(k *slot) *register {
+		if export {
 			return k.Export
 		}
 		return k.Import
 	}
 	find := func(from unit.Interval, step int64) (*register, unit.Interval) {
-		at, err := from, error(nil)
-		for n := 0; n < maxGap && err == nil; n++ {
-			if r := value(at); r != nil {
-				return r, at
-			}
-			at, err = at.Plus(step)
+		k := s.nearest(subject, from, step, func(k *slot) bool { return value(k) != nil })
+		if k == nil {
+			return nil, 0
 		}
-		return nil, 0
+		return value(k), k.At
 	}
 	next, err := i.Plus(1)
 	if err != nil {
@@ -281,12 +301,8 @@ func (s *State) lineSecret(m *member, i unit.Interval) []byte {
 			}
 		}
 		// Where the interval has no reading the last one before it keeps the secret.
-		for at, n := i, 0; n < maxGap && err == nil; n++ {
-			if b := s.slotAt(c.Subject, at); b != nil && len(b.Secret) > 0 {
-				h.Write(b.Secret)
-				break
-			}
-			at, err = at.Plus(-1)
+		if b := s.nearest(c.Subject, i, -1, func(k *slot) bool { return len(k.Secret) > 0 }); b != nil {
+			h.Write(b.Secret)
 		}
 	}
 	return h.Sum(nil)

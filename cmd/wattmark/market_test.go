@@ -1,0 +1,173 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"wattmark/ledger/unit"
+)
+
+// What is read of the commands' JSON; they may print more.
+type (
+	listedInterval struct {
+		Interval, Kind, Run string
+		Totals              *struct{ Measured, Missing uint64 }
+	}
+	listedOrder struct {
+		ID    string
+		Steps []struct{ Quantity int64 }
+	}
+	shownPrefs struct {
+		MaxBuy *int64 `json:"max_buy"`
+		Leaf   uint64
+	}
+	billedLine struct {
+		Run, Quality string
+		Amount       int64 `json:"amount_nano"`
+	}
+	billed struct {
+		Total  int64 `json:"total_nano"`
+		Saving int64 `json:"saving_nano"`
+		Lines  []billedLine
+	}
+)
+
+// lines reads what a command printed with --json, one object a line.
+func lines[T any](t *testing.T, o outcome) (out []T) {
+	t.Helper()
+	if o.code != 0 {
+		t.Fatalf("status %d: %s", o.code, o.stderr)
+	}
+	d := json.NewDecoder(strings.NewReader(o.stdout))
+	for d.More() {
+		var v T
+		if err := d.Decode(&v); err != nil {
+			t.Fatalf("%v in %s", err, o.stdout)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// TestStreetTrades has the demonstration trade until a late reading has corrected an
+// interval, and goes from the bill's line down to the gateway's signature. Meanwhile a
+// member trades from another process with its own key.
+func TestStreetTrades(t *testing.T) {
+	t.Parallel() // a demonstration waits more than it computes
+	s := &street{buildBinary(t), filepath.Join(t.TempDir(), "street")}
+	p := s.start(t, "demo", "--json", "--dir", s.dir, "--speed", "300", "--http", "off")
+	stop := func() outcome { p.cmd.Process.Signal(os.Interrupt); return p.wait(t) }
+	intervals := func() []listedInterval {
+		o := s.run(t, "market", "intervals", "--dir", s.dir, "--json")
+		if o.code != 0 { // no final block yet
+			return nil
+		}
+		return lines[listedInterval](t, o)
+	}
+	await(t, "an interval that is settled", func() bool {
+		for _, i := range intervals() {
+			if i.Kind == "settled" {
+				return true
+			}
+		}
+		return false
+	})
+
+	key := filepath.Join(s.dir, "members", "home-09.pem")
+	ahead := func() string {
+		list := intervals()
+		var last unit.Interval
+		for _, i := range list {
+			at, err := unit.ParseInterval(i.Interval)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = max(last, at)
+		}
+		return (last + 20*unit.IntervalSeconds).String()
+	}()
+	placed := lines[listedOrder](t, s.run(t, "market", "order", "place", "--dir", s.dir, "--key", key, "--side", "buy", "--interval", ahead,
+		"--price", "250000", "--quantity", "300", "--json"))
+	standing := lines[listedOrder](t, s.run(t, "market", "orders", "--dir", s.dir, "--member", "home-09", "--json"))
+	found := false
+	for _, o := range standing {
+		found = found || o.ID == placed[0].ID && o.Steps[0].Quantity == 300
+	}
+	if !found {
+		t.Errorf("the order %s does not stand among %v", placed[0].ID, standing)
+	}
+	if o := s.run(t, "market", "order", "cancel", "--dir", s.dir, "--key", key, "--side", "buy", "--interval", ahead); o.code != 0 {
+		t.Errorf("cancel: %s", o.stderr)
+	}
+	for field, args := range map[string][]string{
+		"steps[0].quantity": {"--interval", ahead, "--price", "1", "--quantity", "0"},
+		"interval":          {"--interval", "2026-06-17T10:00:00Z", "--price", "1", "--quantity", "1"},
+	} {
+		o := s.run(t, append([]string{"market", "order", "place", "--dir", s.dir, "--key", key, "--side", "buy"}, args...)...)
+		if o.code != 1 || !strings.Contains(o.stderr, "("+field+")") {
+			t.Errorf("status %d, %q: want the field %q named", o.code, o.stderr, field)
+		}
+	}
+	prefs := lines[shownPrefs](t, s.run(t, "member", "prefs", "--dir", s.dir, "--key", key, "--max-buy", "210000", "--from", ahead, "--json"))
+	if prefs[0].MaxBuy == nil || *prefs[0].MaxBuy != 210_000 || prefs[0].Leaf == 0 {
+		t.Errorf("prefs: %+v", prefs)
+	}
+
+	var corrected string
+	await(t, "an interval that a late reading corrects", func() bool {
+		first := make(map[string]uint64)
+		for _, i := range intervals() {
+			switch {
+			case i.Run == "R0":
+				if i.Totals != nil {
+					first[i.Interval] = i.Totals.Measured
+				}
+			case i.Run == "R1" && first[i.Interval] > 0 && i.Totals != nil && i.Totals.Measured > first[i.Interval] && i.Totals.Missing == 0:
+				corrected = i.Interval
+			}
+		}
+		return corrected != ""
+	})
+	if o := stop(); o.code != 0 {
+		t.Fatalf("the demonstration ended with status %d: %s", o.code, o.stderr)
+	}
+
+	members := lines[struct{ Member string }](t, s.run(t, "member", "list", "--dir", s.dir, "--json"))
+	if len(members) != 12 {
+		t.Errorf("%d members, want 12", len(members))
+	}
+	at, err := unit.ParseInterval(corrected)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bill := lines[billed](t, s.run(t, "member", "bill", "home-03", "--dir", s.dir, "--from", corrected, "--to", (at+unit.IntervalSeconds).String(), "--json"))[0]
+	var sum int64
+	for _, l := range bill.Lines {
+		if sum += l.Amount; l.Run != "R1" || l.Quality != "M" {
+			t.Errorf("line %+v, want one of R1, measured", l)
+		}
+	}
+	if sum != bill.Total || bill.Saving < 0 || len(bill.Lines) == 0 {
+		t.Errorf("the lines add up to %d: %+v", sum, bill)
+	}
+	file := filepath.Join(t.TempDir(), "bill.evidence")
+	if o := s.run(t, "member", "prove", "home-03", "--dir", s.dir, "--interval", corrected, "--out", file); o.code != 0 {
+		t.Fatalf("prove: %s", o.stderr)
+	}
+	if o := s.run(t, "verify", "--policy", filepath.Join(s.dir, "policy"), file); o.code != 0 || !strings.Contains(o.stdout, "rerun        holds: registers give") {
+		t.Errorf("verify: status %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+	rules := filepath.Join(t.TempDir(), "rules.json")
+	if err := os.WriteFile(rules, []byte(`{"fee":0}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := lines[struct{ Member string }](t, s.run(t, "market", "replay", "--rules", rules, "--month", "2026-06", "--dir", s.dir, "--json")); len(got) != 12 {
+		t.Errorf("replay shows %d members", len(got))
+	}
+	if o := s.run(t, "ledger", "audit", s.dir); o.code != 0 {
+		t.Errorf("audit: status %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+}

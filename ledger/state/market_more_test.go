@@ -1,0 +1,169 @@
+package state_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"wattmark/ledger/account"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/ledgertest"
+	"wattmark/ledger/state"
+	"wattmark/ledger/unit"
+)
+
+// TestOrderWithinABlock has orders, standing entries and readings of different members
+// come in any order within a block: what waits for the gate and what meters said is the
+// same.
+func TestOrderWithinABlock(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		h, again := newHood(t, 4), newHood(t, 4)
+		at := unit.Interval(ledgertest.Start/1000 + 3600)
+		make := func(h *hood, i int) []ledgertest.Message {
+			name := h.Homes[i]
+			min := unit.Price(100_000 + i)
+			o := &entry.Order{Zone: ledgertest.Zone, Interval: at, Member: name, Side: 1 + i%2, Nonce: 1, Steps: []entry.OrderStep{{Price: unit.Price(100_000 * (1 + i)), Quantity: 100}}}
+			return []ledgertest.Message{
+				h.Signed(name, entry.TypeOrder, encoded(t)(o.Encode())),
+				h.Signed(name, entry.TypeStanding, encoded(t)((&entry.Standing{Member: name, MinSell: &min, From: at}).Encode())),
+				h.Deliver(h.Read(name, ledgertest.Start+1000, int64(i), 7).Sign(t)),
+			}
+		}
+		var messages, same []ledgertest.Message
+		for i := range h.Homes {
+			messages, same = append(messages, make(h, i)...), append(same, make(again, i)...)
+		}
+		h.At(60, messages...)
+		again.At(60, rapid.Permutation(same).Draw(rt, "order")...)
+		kept := func(h *hood) (out []string) {
+			for _, c := range h.State.Export() {
+				if strings.ContainsRune("xys", rune(c.Key[0])) {
+					out = append(out, fmt.Sprintf("%q %x", c.Key, c.Value))
+				}
+			}
+			return out
+		}
+		want := kept(h)
+		if len(want) != 12 {
+			rt.Fatalf("%d records, want one for each entry: %v", len(want), h.Last().Result.Reasons)
+		}
+		if diff := cmp.Diff(want, kept(again)); diff != "" {
+			rt.Fatal(diff)
+		}
+	})
+}
+
+// TestForgottenReadingStands has a member's metering point forgotten after the invoice:
+// what was settled stands, nobody can show that member's line any more, the others' lines
+// are proved as before, and who has none of its packs replays the ledger to the end.
+func TestForgottenReadingStands(t *testing.T) {
+	h := newHood(t, 5)
+	at := unit.Interval(ledgertest.Start/1000 + 1800)
+	h.At(900)
+	for _, edge := range []int64{at.StartMilli(), at.EndMilli()} {
+		var m []ledgertest.Message
+		for i, name := range h.Homes {
+			m = append(m, h.Deliver(h.Read(name, edge+100, int64(100*i), int64(400-100*i)).Sign(t)))
+		}
+		h.At(900, m...)
+	}
+	h.At(3000)
+	before := h.State.Spots(ledgertest.Zone, at, at+1)[0]
+	if before.Run != entry.RunInvoiced || before.Totals.Measured != 5 {
+		t.Fatalf("before: %+v", before)
+	}
+	balances := func() (out []string) {
+		h.State.Accounts(func(id account.ID, a unit.Amount) { out = append(out, fmt.Sprint(id, a)) })
+		return out
+	}
+	had := balances()
+	body := encoded(t)((&entry.Forgetting{Subject: ledgertest.Subject("home2"), Reason: "moved out"}).Encode())
+	m := entry.Motion{Kind: entry.MotionForget, Height: h.State.Height() + 1, Body: body}
+	h.At(10, h.Deliver(h.Stated(0, entry.TypeMotion, encoded(t)(m.Encode())).Sign(t)))
+	if _, err := h.State.Disclose(ledgertest.Zone, "home2", at); err == nil {
+		t.Error("the line of who was forgotten can be shown")
+	}
+	after := h.State.Spots(ledgertest.Zone, at, at+1)[0]
+	if after.Root != before.Root || !after.Closed {
+		t.Errorf("the root was %x, is %x", before.Root, after.Root)
+	}
+	checkSpot(t, h, at)
+	if diff := cmp.Diff(had, balances()); diff != "" {
+		t.Errorf("balances:\n%s", diff)
+	}
+	for _, c := range h.State.Export() {
+		if strings.HasPrefix(string(c.Key), "y"+ledgertest.Subject("home2")) {
+			t.Errorf("registers are still there: %q", c.Key)
+		}
+	}
+	h.At(7200) // past the last run
+	for _, o := range bodies[*entry.Settled](t, h.Last()) {
+		if o.Interval == at {
+			t.Errorf("it was settled again: %+v", o)
+		}
+	}
+	gone := make(map[string]bool)
+	for _, b := range h.Blocks {
+		for i := range b.Messages {
+			if in := b.Messages[i].Input(); in.Pack != nil && strings.Contains(string(in.Pack), ledgertest.Subject("home2")) {
+				gone[string(in.Opened.Message().Payload)] = true
+			}
+		}
+	}
+	opaque := 0
+	replay(t, h.Chain, func(digest []byte) []byte {
+		if gone[string(digest)] {
+			return nil
+		}
+		return h.Packs(digest)
+	}, func(b *ledgertest.Block, _ *state.State, r *state.Result) {
+		opaque += r.Opaque
+		if diff := difference(b.Result.Leaves, r.Leaves); diff != "" {
+			t.Fatalf("block %d: leaves\n%s", b.Header.Height, diff)
+		}
+	})
+	if opaque != 2 {
+		t.Errorf("%d readings could not be judged, want 2", opaque)
+	}
+}
+
+// FuzzLoadMarket puts a record of the market's into a state that has one, and executes a
+// block on what loads.
+func FuzzLoadMarket(f *testing.F) {
+	h := newHood(f, 3)
+	at := unit.Interval(ledgertest.Start/1000 + 1800)
+	h.At(900, h.Signed("home1", entry.TypeOrder, encoded(f)((&entry.Order{Zone: ledgertest.Zone, Interval: at + 1800, Member: "home1", Side: 1, Nonce: 1}).Encode())))
+	for _, edge := range []int64{at.StartMilli(), at.EndMilli()} {
+		var m []ledgertest.Message
+		for _, name := range h.Homes {
+			m = append(m, h.Deliver(h.Read(name, edge, 100, 10).Sign(f)))
+		}
+		h.At(900, m...)
+	}
+	h.At(1000)
+	export := h.State.Export()
+	for i, c := range export {
+		f.Add(uint16(i), c.Key, c.Value)
+	}
+	clock := h.Clock(0, h.Now+900_000)
+	message := h.Deliver(clock.Sign(f))
+	f.Fuzz(func(t *testing.T, at uint16, k, v []byte) {
+		list := append([]state.Change(nil), export...)
+		list[int(at)%len(list)] = state.Change{Key: k, Value: v}
+		s, err := state.Load(h.Charter, records(list))
+		if err != nil {
+			return
+		}
+		again, err := state.Load(h.Charter, records(s.Export()))
+		if err != nil {
+			t.Fatalf("its export does not load: %v", err)
+		}
+		if diff := cmp.Diff(s.Export(), again.Export()); diff != "" {
+			t.Fatalf("loaded from its export it is another:\n%s", diff)
+		}
+		s.Execute(1000, [32]byte{1}, []state.Input{message.Input()})
+	})
+}
