@@ -67,7 +67,10 @@ type Config struct {
 	// Policy says when a checkpoint of the charter's oracles is final. Those of later
 	// oracle sets are made final as the sets say.
 	Policy *block.Policy
-	// Web, if set, asks the witnesses to which Policy gives a URL.
+	// Witnesses are where witnesses from outside are asked, besides those to which Policy
+	// gives a URL.
+	Witnesses []block.PolicyWitness
+	// Web, if set, asks them.
 	Web *http.Client
 	// Now is the clock that the oracle states and judges by.
 	Now func() time.Time
@@ -174,7 +177,7 @@ func Open(cfg Config) (*Node, ledger.Report, error) {
 	if err := n.checkKeys(); err != nil {
 		return nil, report, errors.Join(err, l.Close())
 	}
-	if n.outside, err = outsidersOf(cfg.Policy, cfg.Web); err != nil {
+	if n.outside, err = outsidersOf(cfg.Policy, cfg.Witnesses, cfg.Web); err != nil {
 		return nil, report, errors.Join(err, l.Close())
 	}
 	n.subjects = wire.For(n.origin)

@@ -3,7 +3,9 @@ package oracle
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -36,13 +38,28 @@ type outsider struct {
 	failed uint64
 }
 
-// outsidersOf lists the witnesses that a policy names with a URL and that are no
-// oracles: a policy asks for them where its quorum does, and else they are asked for
+// ParseWitness reads a line of a policy that says where a witness is asked, as
+// wattmark-oracle witness prints it.
+func ParseWitness(line string) (w block.PolicyWitness, err error) {
+	f := strings.Fields(line)
+	if len(f) != 4 || f[0] != "witness" {
+		return w, fmt.Errorf("%q is not \"witness\", a name, a key and a URL", line)
+	}
+	w.Name, w.URL = f[1], f[3]
+	if w.Key, err = block.ParseVerifierKey(f[2]); err != nil {
+		return w, err
+	}
+	_, err = witness.NewClient(w.Key, w.URL, nil)
+	return w, err
+}
+
+// outsidersOf lists the witnesses that are no oracles and have a URL, in a policy or
+// besides: finality asks for them where its quorum does, and else they are asked for
 // what is published.
-func outsidersOf(p *block.Policy, client *http.Client) ([]*outsider, error) {
+func outsidersOf(p *block.Policy, more []block.PolicyWitness, client *http.Client) ([]*outsider, error) {
 	var out []*outsider
-	for _, w := range p.Witnesses() {
-		if w.Oracle || w.URL == "" {
+	for _, w := range append(p.Witnesses(), more...) {
+		if w.Oracle || w.URL == "" || slices.ContainsFunc(out, func(o *outsider) bool { return o.client.Key() == w.Key }) {
 			continue
 		}
 		c, err := witness.NewClient(w.Key, w.URL, client)

@@ -14,6 +14,7 @@ import (
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
+	"wattmark/oracle"
 	"wattmark/oracle/witness"
 	"wattmark/signer"
 )
@@ -130,6 +131,47 @@ func TestFinalityWaitsForTheWitness(t *testing.T) {
 	for i, n := range s.nodes {
 		if signed, err := s.Policy.Verify(n.Final().Note); err != nil || len(signed.Witnesses) < 4 {
 			t.Errorf("oracle %d: %+v, %v", i+1, signed, err)
+		}
+	}
+}
+
+// The members vote for a witness while the ledger runs: from the height on no block is
+// final without it, and a verifier who follows the sets sees its line.
+func TestMembersVoteForAWitness(t *testing.T) {
+	s := newStreet(t, 4)
+	var away atomic.Bool
+	key, url := s.outsider(&away)
+	s.Policy = s.asks(key, url, false)
+	s.start(0, 1, 2, 3)
+	g := s.enrol("home-1", entry.ModeOpen)
+	g.deliver(g.read(2)...)
+	set := s.nextSet(0, 1, 2, 3)
+	set.Witnesses, set.WitnessQuorum = []string{key.String()}, 1
+	strict := s.expect(set)
+	body, err := set.Encode()
+	height := s.adopt(g, entry.MotionOracles, encoded(t, body, err), 0, 1, 2)
+	for i, n := range s.nodes {
+		s.until(fmt.Sprintf("a final block of the new set at oracle %d", i+1), func() bool {
+			f := n.Final()
+			return f != nil && f.Height >= height
+		})
+		if signed, err := strict.Verify(n.Final().Note); err != nil || len(signed.Witnesses) < 4 {
+			t.Errorf("oracle %d: %+v, %v", i+1, signed, err)
+		}
+	}
+}
+
+func TestWitnessLines(t *testing.T) {
+	key := block.VerifierKey{Name: "witness.example/w", Cosigner: true, Key: ledgertest.Key(t, signer.EdDSA, "witness").Public()}
+	w, err := oracle.ParseWitness(fmt.Sprintf("witness w %v https://witness.example/w", key))
+	if err != nil || w != (block.PolicyWitness{Name: "w", Key: key, URL: "https://witness.example/w"}) {
+		t.Errorf("got %+v, %v", w, err)
+	}
+	log := block.VerifierKey{Name: "witness.example/w", Key: key.Key}
+	for _, bad := range []string{"", "witness w " + key.String(), "witness w " + key.String() + " nowhere", "witness w " + log.String() + " https://w.example",
+		"log w " + key.String() + " https://w.example", "witness w x https://w.example"} {
+		if w, err := oracle.ParseWitness(bad); err == nil {
+			t.Errorf("%q is read as %+v", bad, w)
 		}
 	}
 }

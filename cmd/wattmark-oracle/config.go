@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"wattmark/gateway/settings"
+	"wattmark/ledger/block"
+	"wattmark/oracle"
 	"wattmark/oracle/broker"
 )
 
@@ -32,6 +34,8 @@ type oracleTable struct {
 	State    string        `toml:"state"`     // the directory of keys, charter, ledger and vault
 	Tiles    string        `toml:"tiles"`     // where the static tiles go; empty is state/tiles
 	CutAfter time.Duration `toml:"cut_after"` // how long statements wait for company
+	// Witnesses are lines of a policy: whom from outside to ask, and where.
+	Witnesses []string `toml:"witnesses"`
 }
 
 // brokerTable is [broker]: one in this process, or servers elsewhere.
@@ -99,6 +103,9 @@ func (f *file) check() {
 	if f.Oracle.CutAfter < time.Millisecond || f.Oracle.CutAfter > 10*time.Second {
 		f.fill.Mistake("oracle.cut_after", "", "oracle.cut_after = %q is not between 1ms and 10s", f.Oracle.CutAfter)
 	}
+	if _, err := f.witnesses(); err != nil {
+		f.fill.Mistake("oracle.witnesses", "write the line that wattmark-oracle witness prints", "oracle.witnesses: %v", err)
+	}
 	if b.external() {
 		for _, key := range []string{"mqtt", "nats", "hosts", "max_store"} {
 			if given("broker." + key) {
@@ -132,6 +139,19 @@ func (f *file) check() {
 	if f.HTTP.Admin != "" && !loopback(f.HTTP.Admin) {
 		f.fill.Mistake("http.admin", "listen on 127.0.0.1, and forward what is to be seen elsewhere", "http.admin = %q is not on the loopback", f.HTTP.Admin)
 	}
+}
+
+// witnesses are whom from outside to ask.
+func (f *file) witnesses() ([]block.PolicyWitness, error) {
+	var out []block.PolicyWitness
+	for _, line := range f.Oracle.Witnesses {
+		w, err := oracle.ParseWitness(line)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, w)
+	}
+	return out, nil
 }
 
 func count(texts ...string) (n int) {

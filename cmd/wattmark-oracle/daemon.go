@@ -108,11 +108,15 @@ func (d *daemon) openNode(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	witnesses, err := d.file.witnesses()
+	if err != nil {
+		return err
+	}
 	s := d.file.state()
 	cfg := oracle.Config{
 		Name: d.agreed.own.Oracle.Name, Keys: d.agreed.keys, Dir: string(s), Tiles: d.file.at(d.file.Oracle.Tiles),
 		Conn: d.conns[0], Frames: d.conns[2], Order: order, Packs: packs,
-		Policy: d.agreed.policy, Now: now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log, Watch: d.agreed.joined,
+		Policy: d.agreed.policy, Witnesses: witnesses, Now: now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log, Watch: d.agreed.joined,
 	}
 	n, report, err := oracle.Open(cfg)
 	if err != nil {
