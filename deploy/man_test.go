@@ -11,25 +11,34 @@ import (
 	"testing"
 )
 
-const page = "wattmark-gateway.8"
+// programs have a page each.
+var programs = []string{"wattmark-gateway", "wattmark-oracle"}
 
-// TestManPage has mandoc read the page: it finds nothing worth a warning.
+// TestManPage has mandoc read the pages: it finds nothing worth a warning.
 func TestManPage(t *testing.T) {
 	need(t, "mandoc")
-	if out, err := exec.Command("mandoc", "-T", "lint", "-W", "warning", page).CombinedOutput(); err != nil {
-		t.Errorf("mandoc: %v\n%s", err, out)
+	for _, name := range programs {
+		if out, err := exec.Command("mandoc", "-T", "lint", "-W", "warning", name+".8").CombinedOutput(); err != nil {
+			t.Errorf("mandoc: %v\n%s", err, out)
+		}
 	}
 }
 
-// TestManPageIsWhole compares the page with the program's own help: the same commands,
+// TestManPageIsWhole compares each page with the program's own help: the same commands,
 // and of each every flag.
 func TestManPageIsWhole(t *testing.T) {
+	for _, name := range programs {
+		t.Run(name, func(t *testing.T) { manPageIsWhole(t, name, name+".8") })
+	}
+}
+
+func manPageIsWhole(t *testing.T, name, page string) {
 	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
-	program := filepath.Join(t.TempDir(), "wattmark-gateway")
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/wattmark-gateway").CombinedOutput(); err != nil {
+	program := filepath.Join(t.TempDir(), name)
+	if out, err := exec.Command("go", "build", "-o", program, "../cmd/"+name).CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	help := func(args ...string) string {
