@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 
 	"wattmark/gateway/console"
@@ -42,6 +43,11 @@ func (f *File) Patient(err error, read Readers) *doctor.Patient {
 	for _, path := range []string{f.Uplink.CertificateKey, f.Key.PINFile, f.HomeAssistant.PasswordFile} {
 		if path != "" {
 			p.Secrets = append(p.Secrets, f.Path(path))
+		}
+	}
+	if shared := f.Path(f.Uplink.Bootstrap); shared != "" {
+		if _, err := os.Stat(shared); err == nil { // of no use once the gateway has a certificate of its own
+			p.Secrets = append(p.Secrets, shared)
 		}
 	}
 	if p.Board != nil {

@@ -217,6 +217,11 @@ var ills = []ill{
 	}},
 	{"key-rotation", "", warn, "was begun and not finished", "enrol --rotate", func(s *site) { must(s.t, os.WriteFile(s.file("key.pem.next"), nil, 0o600)) }},
 	{"secrets", "gateway.key", fault, "others may use", "chmod 0640", func(s *site) { must(s.t, os.Chmod(s.file("gateway.key"), 0o644)) }},
+	{"secrets", "bootstrap.pem", fault, "others may use", "chmod 0640", func(s *site) {
+		s.edit("roots = ", "bootstrap = \"bootstrap.pem\"\nroots = ")
+		must(s.t, os.WriteFile(s.file("bootstrap.pem"), nil, 0o600))
+		must(s.t, os.Chmod(s.file("bootstrap.pem"), 0o644))
+	}},
 	{"secrets", "password", fault, "is not there", "put the file", func(s *site) {
 		s.edit("[home_assistant]\n", "[home_assistant]\nuser = \"w\"\npassword_file = \"password\"\n")
 	}},
