@@ -101,6 +101,18 @@ func (d *Description) outcome(leaf []byte) error {
 	if err != nil {
 		return err
 	}
+	if o.Body != nil {
+		body, err := o.ParseBody()
+		switch b := body.(type) {
+		case *entry.Cleared:
+			d.cleared(b)
+		case *entry.Settled:
+			d.settled(b)
+		default:
+			d.Summary = o.Kind
+		}
+		return err
+	}
 	d.Summary = strings.TrimSpace(o.Kind + ": " + o.Code + " " + o.Detail)
 	d.add("outcome", o.Kind)
 	d.add("code", o.Code)
@@ -160,6 +172,9 @@ func (d *Description) statement(leaf []byte) error {
 }
 
 func (d *Description) payload(m *signer.Message) error {
+	if known, err := d.trade(m); known || err != nil {
+		return err
+	}
 	switch m.Type {
 	case entry.TypeReading:
 		p, err := entry.ParsePack(m.Payload)
