@@ -25,7 +25,7 @@ import (
 
 func newRelease() *cobra.Command {
 	return noun("release", "Publish firmware for gateways, and check what was published",
-		newReleaseKey(), newReleasePublish(), newReleaseRollout(), newReleaseShow(), newReleaseVerify())
+		newReleaseKey(), newReleasePublish(), newReleaseRollout(), newReleaseShow(), newReleaseFleet(), newReleaseVerify())
 }
 
 // releaseSigner says whose release it is.
@@ -121,7 +121,7 @@ func newReleasePublish() *cobra.Command {
 	var root, out string
 	var after, percent uint64
 	c := &cobra.Command{
-		Use:   "publish FILE --root FILE --origin NAME --key FILE --dir DIR --out FOLDER",
+		Use:   "publish FILE --root FILE --dir DIR --out FOLDER",
 		Short: "Sign a release, log it, and write what gateways fetch",
 		Long: `Publish signs what make image says of an image in FILE, puts the release onto
 the ledger with the right of the oracle in DIR, waits until it is final, and
@@ -268,7 +268,7 @@ func newReleaseRollout() *cobra.Command {
 	var out string
 	var percent, version uint64
 	c := &cobra.Command{
-		Use:   "rollout BOARD --version N --percent N --origin NAME --key FILE --out FOLDER",
+		Use:   "rollout BOARD --version N --percent N --out FOLDER",
 		Short: "Say how many gateways may take a release, or none to stop it",
 		Long: `Rollout signs how many of a hundred gateways may take a release, and writes it
 into the FOLDER that they are served. Who is in at a percentage stays in at a

@@ -102,11 +102,13 @@ func newReleaseVerify() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE --policy FILE --keys FILE [--root FILE]",
 		Short: "Verify a release, offline, as gateways do",
-		Long: `Verify asks of the proof of a release what a gateway asks: whether a key that is
-trusted has signed it, and whether it stands on the ledger under a checkpoint
-that satisfies the policy; with --root also whether a file is its root.
+		Long: `Verify asks of the proof of a release what a gateway asks: whether a key that
+is trusted has signed it, and whether it stands on the ledger under a
+checkpoint that satisfies the policy; with --root also whether a file is its
+root.
 
-Exit status: 0 it holds, 1 it could not be checked, 2 wrong usage, 3 it is false.`,
+Exit status: 0 it holds, 1 it could not be checked, 2 wrong usage, 3 it is
+false.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return fmt.Errorf("give one FILE with the proof of a release, not %d", len(args))
