@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -57,6 +58,71 @@ func TestAlone(t *testing.T) {
 	}
 	if s := m.status(t); s == nil || s.Running {
 		t.Errorf("ended, its status is %+v", s)
+	}
+}
+
+// TestRestore puts an older copy of an oracle's ledger back, without the order, which is
+// where it was. The oracle executes again what it lacks and comes to the same blocks: what
+// had receipts has its places.
+func TestRestore(t *testing.T) {
+	dir := t.TempDir()
+	m := &node{name: "alone.example/oracle", config: filepath.Join(dir, "oracle.toml"), state: stateDir(filepath.Join(dir, "state"))}
+	port := freePort(t)
+	text := fmt.Sprintf("[oracle]\nstate = \"state\"\ncut_after = \"20ms\"\n[broker]\nmqtt = \"\"\nnats = \"127.0.0.1:%d\"\n", port)
+	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	verb(t, "--config", m.config, "init", "--origin", origin, "--name", m.name)
+	m.run(t)
+	until(t, "the oracle runs", func() bool { s := m.status(t); return s != nil && s.Running })
+	g := newMeter(t, "home-1", m.policyFile(t))
+	m.enrol(t, g.name, g.key)
+	files := m.certificate(t, "gateway", g.name)
+	until(t, "the gateway connects", func() bool { return g.connect(fmt.Sprintf("tls://127.0.0.1:%d", port), files) == nil })
+	g.publish(10)
+	g.settle(1)
+	m.kill() // as a snapshot of its file system would leave it
+	if err := os.Remove(m.state.file(statusSocket)); err != nil {
+		t.Fatal(err)
+	}
+	backup := filepath.Join(dir, "backup")
+	if err := os.CopyFS(backup, os.DirFS(string(m.state))); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(backup, "broker")); err != nil {
+		t.Fatal(err)
+	}
+	m.start()
+	g.publish(10)
+	g.settle(1)
+	m.end()
+	whole := readLeaves(t, m.state)
+
+	if err := os.Rename(m.state.file("broker"), filepath.Join(backup, "broker")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(string(m.state)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(backup, string(m.state)); err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []string{"statement.pem", "log.pem", "cosigner.pem"} { // a copy has other modes
+		if err := os.Chmod(m.state.file("keys/"+key), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if old := readLeaves(t, m.state); len(old) >= len(whole) {
+		t.Fatalf("the copy has %d leaves of %d: it is not older", len(old), len(whole))
+	}
+	m.start()
+	until(t, "the oracle has caught up", func() bool { s := m.status(t); return s != nil && s.Leaves >= uint64(len(whole)) })
+	g.publish(5)
+	g.settle(1)
+	m.end()
+	again := readLeaves(t, m.state)
+	if len(again) < len(whole) || !slices.EqualFunc(whole, again[:len(whole)], slices.Equal[[]byte]) {
+		t.Errorf("it came to other blocks: %d leaves, which were %d", len(again), len(whole))
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -148,21 +149,7 @@ func (c *cluster) compare() {
 		if _, err := os.Stat(n.state.file("conflicts")); err == nil {
 			c.t.Errorf("%s keeps votes that contradict one another", n.name)
 		}
-		r, _, err := store.OpenReader(string(n.state))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		var leaves [][]byte
-		err = r.Leaves(0, r.Size(), func(_ uint64, leaf []byte) error {
-			leaves = append(leaves, slices.Clone(leaf))
-			return nil
-		})
-		if err := r.Close(); err != nil {
-			c.t.Error(err)
-		}
-		if err != nil {
-			c.t.Fatal(err)
-		}
+		leaves := readLeaves(c.t, n.state)
 		if i == 0 {
 			first = leaves
 			continue
@@ -183,6 +170,23 @@ func (c *cluster) compare() {
 			}
 		}
 	}
+}
+
+// readLeaves reads all leaves of an oracle that does not run.
+func readLeaves(t *testing.T, s stateDir) (leaves [][]byte) {
+	t.Helper()
+	r, _, err := store.OpenReader(string(s))
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = r.Leaves(0, r.Size(), func(_ uint64, leaf []byte) error {
+		leaves = append(leaves, slices.Clone(leaf))
+		return nil
+	})
+	if err := errors.Join(err, r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return leaves
 }
 
 // TestCluster kills an oracle and a server with SIGKILL while gateways publish, and starts

@@ -58,6 +58,7 @@ Exit status: 0 done, 1 failed or not accepted, 2 wrong usage.`,
 	f.Uint64Var(&o.quorum, "quorum", 0, "oracles that make a checkpoint final (default: more than two thirds)")
 	f.StringVar(&o.accept, "accept", "", "accept the charter in `FILE`, and found the ledger with it")
 	f.StringVar(&o.join, "join", "", "ask to join the ledger of the policy in `FILE`")
+	f.BoolVar(&o.once, "once", false, "where a ledger was founded before, do nothing and succeed")
 	f.BoolVar(&o.yes, "yes", false, "accept without asking: the words were compared")
 	f.BoolVar(&o.asJSON, "json", false, "print one JSON object")
 	return c
@@ -69,7 +70,7 @@ type initOptions struct {
 	request, charter, accept, join string
 	members                        []string
 	quorum                         uint64
-	yes, asJSON                    bool
+	yes, once, asJSON              bool
 	in                             io.Reader
 	out, err                       io.Writer
 }
@@ -90,6 +91,8 @@ func (o *initOptions) check() error {
 		return errors.New("--request needs --origin NAME, on which all members agreed, and --name NAME of this oracle")
 	case o.join != "" && (o.request == "" || o.name == "" || o.origin != ""):
 		return errors.New("--join POLICY needs --request FILE to write and --name NAME of this oracle; the origin is the policy's")
+	case o.once && (steps > 0 || o.join != ""):
+		return errors.New("--once goes with founding alone")
 	case (o.charter != "" || o.accept != "") && (o.origin != "" || o.name != ""):
 		return errors.New("--origin and --name are of a request, and stand in it")
 	}

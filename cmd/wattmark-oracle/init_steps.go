@@ -42,6 +42,10 @@ type initFacts struct {
 func (o *initOptions) alone(f *file) error {
 	s := f.state()
 	if _, ok, err := s.founded(); err != nil || ok {
+		if err == nil && o.once && exists(s.file(acceptanceFile)) {
+			fmt.Fprintf(o.err, "%s holds a ledger already.\n", s)
+			return nil
+		}
 		if err == nil {
 			err = fmt.Errorf("%s holds a ledger already: %w: wattmark-oracle run goes on with it", s, os.ErrExist)
 		}

@@ -104,6 +104,9 @@ func TestPods(t *testing.T) {
 				t.Errorf("%s: the pod may be root, or holds a token", path)
 			}
 			c := at(pod, "containers", 0)
+			if first := at(pod, "initContainers", 0); first != nil && at(first, "securityContext", "allowPrivilegeEscalation") != false {
+				t.Errorf("%s: the init container may more than it needs", path)
+			}
 			if at(c, "securityContext", "allowPrivilegeEscalation") != false || at(c, "securityContext", "readOnlyRootFilesystem") != true ||
 				!slices.Equal(texts(at(c, "securityContext", "capabilities", "drop")), []string{"ALL"}) {
 				t.Errorf("%s: the container may more than it needs", path)
@@ -173,8 +176,15 @@ func TestCompose(t *testing.T) {
 			t.Errorf("port %s is plain HTTP and not on the loopback", p)
 		}
 	}
-	if v := texts(at(oracle, "volumes")); len(v) != 1 || !strings.HasSuffix(v[0], ":/var/lib/wattmark-oracle") {
-		t.Errorf("volumes %q: the state would be lost", v)
+	v := texts(at(oracle, "volumes"))
+	if len(v) != 2 || !strings.HasSuffix(v[0], ":/var/lib/wattmark-oracle") || !slices.Equal(v, texts(at(c, "services", "found", "volumes"))) {
+		t.Fatalf("volumes %q: the state would be lost, or founded elsewhere", v)
+	}
+	if _, err := os.Stat(filepath.Join(deploy, strings.Split(v[1], ":")[0])); err != nil {
+		t.Error(err)
+	}
+	if !slices.Equal(texts(at(c, "services", "found", "command")), []string{"init", "--once"}) {
+		t.Error("nobody founds the ledger")
 	}
 	if _, ok := at(c, "volumes").(map[string]any)["oracle"]; !ok {
 		t.Error("the volume is not declared")
