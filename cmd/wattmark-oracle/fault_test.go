@@ -118,7 +118,7 @@ func cutOff(t *testing.T, c *cluster) func() {
 		if err != nil {
 			t.Fatal(err)
 		}
-		p := newProxy(t, "127.0.0.1:"+u.Port())
+		p := newProxy(c.t, "127.0.0.1:"+u.Port())
 		proxies = append(proxies, p)
 		through = strings.Replace(through, u.Port(), p.port(), 1)
 	}

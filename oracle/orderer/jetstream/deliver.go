@@ -32,8 +32,15 @@ const (
 	settle = 5 * time.Second
 )
 
-// errGap is the cause of a new consumer when a message was lost on the way here.
-var errGap = errors.New("message lost on the way from the order")
+// Causes of a new consumer.
+var (
+	errGap       = errors.New("message lost on the way from the order")
+	errReconnect = errors.New("the connection to the order was lost")
+	errStalled   = errors.New("the order has messages that do not come")
+)
+
+// stalled is how long nothing may come before the order is asked whether there is nothing.
+const stalled = 5 * time.Second
 
 // Deliver calls fn for each message from sequence from on; see orderer.Orderer.
 func (o *Orderer) Deliver(ctx context.Context, from uint64, fn func(first uint64, msgs [][]byte) error) error {
@@ -102,7 +109,12 @@ func (d *delivery) resumed() {
 
 // run delivers over one consumer until that fails.
 func (d *delivery) run(ctx context.Context) error {
-	if d.o.js.Conn().IsClosed() {
+	conn := d.o.js.Conn()
+	// A consumer that lived through a lost connection may wait for an answer that went to
+	// the old one, for good.
+	changed := conn.StatusChanged(nats.RECONNECTING, nats.CONNECTED)
+	defer conn.RemoveStatusListener(changed)
+	if conn.IsClosed() {
 		return stop{nats.ErrConnectionClosed}
 	}
 	if err := d.check(ctx); err != nil {
@@ -142,18 +154,38 @@ func (d *delivery) run(ctx context.Context) error {
 		consuming.Stop()
 		<-consuming.Closed()
 	}()
-	for {
+	look := time.NewTicker(stalled)
+	defer look.Stop()
+	for seen := d.next; ; {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case err := <-faults:
 			return err
+		case <-changed:
+			return errReconnect
+		case <-look.C:
+			if d.next == seen && len(msgs) == 0 {
+				if err := d.stalled(ctx); err != nil {
+					return err
+				}
+			}
+			seen = d.next
 		case m := <-msgs:
 			if err := d.hand(m, msgs); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// stalled returns an error where the order holds messages and none of them came.
+func (d *delivery) stalled(ctx context.Context) error {
+	_, last, err := d.o.Bounds(ctx)
+	if err == nil && last >= d.next {
+		return errStalled
+	}
+	return err
 }
 
 // hand gives fn the message m and those that wait behind it.
