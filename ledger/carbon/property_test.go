@@ -237,7 +237,14 @@ func TestRegister(t *testing.T) {
 				fits = fits && !slices.ContainsFunc(slices.Concat(standing, group[:i]), func(s carbon.Claim) bool { return touch(c, s) })
 			}
 			before := r.Export()
+			checked := r.Check(group...)
+			if diff := cmp.Diff(before, r.Export()); diff != "" {
+				t.Fatalf("a check changed:\n%s", diff)
+			}
 			err := r.Claim(group...)
+			if (checked == nil) != (err == nil) {
+				t.Fatalf("a check says %v, the claim %v", checked, err)
+			}
 			var twice *carbon.TwiceError
 			switch {
 			case fits && err != nil:

@@ -78,6 +78,22 @@ func (r *Register) Claim(claims ...Claim) error {
 	return nil
 }
 
+// Check returns the error that Claim would return, and enters nothing. It may run beside
+// itself and Standing.
+func (r *Register) Check(claims ...Claim) error {
+	for i, c := range claims {
+		if err := r.conflict(c); err != nil {
+			return err
+		}
+		for _, o := range claims[:i] {
+			if rule := c.Kind.excludes(o.Kind); rule != "" && c.Device == o.Device && c.From < o.To && o.From < c.To {
+				return &TwiceError{rule, o.ID, c.ID, c.Device, max(c.From, o.From), min(c.To, o.To)}
+			}
+		}
+	}
+	return nil
+}
+
 // Standing returns the id of the claim of a kind that has any of the device's
 // interval [from, to): the first in time.
 func (r *Register) Standing(device string, kind ClaimKind, from, to int64) (claim string, ok bool) {
@@ -116,7 +132,8 @@ func (c Claim) check() error {
 	return nil
 }
 
-func (r *Register) enter(c Claim) error {
+// conflict returns why a claim may not be entered.
+func (r *Register) conflict(c Claim) error {
 	if err := c.check(); err != nil {
 		return err
 	}
@@ -129,6 +146,13 @@ func (r *Register) enter(c Claim) error {
 		if i := firstAfter(spans, c.From); i < len(spans) && spans[i].from < c.To {
 			return &TwiceError{rule, spans[i].claim, c.ID, c.Device, max(c.From, spans[i].from), min(c.To, spans[i].to)}
 		}
+	}
+	return nil
+}
+
+func (r *Register) enter(c Claim) error {
+	if err := r.conflict(c); err != nil {
+		return err
 	}
 	if r.series == nil {
 		r.series = map[series][]span{}

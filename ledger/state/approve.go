@@ -75,6 +75,10 @@ func (s *State) approve(p *plan, whose string) (effective bool, outcomes [][]byt
 	case entry.TypeRevocation:
 	case entry.TypeMember:
 		o.Code = entry.AdoptedMember
+	case entry.TypeAppointment:
+		o.Code = entry.AdoptedAppointment
+	case entry.TypeFactorPack:
+		o.Code = entry.AdoptedFactorPack
 	default:
 		o.Code = entry.AdoptedEnrolment
 	}

@@ -96,6 +96,9 @@ func (s *State) run(z *zone, v *interval, run market.Run) ([]made, error) {
 
 // closing checks after the block's statements what must hold after every block.
 func (s *State) closing() error {
+	if err := s.closingCarbon(); err != nil {
+		return err
+	}
 	if !s.posted {
 		return nil
 	}

@@ -182,6 +182,7 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 	switch p.kind {
 	case entry.TypeReading:
 		s.number(p, leaf, r)
+		s.noteSkips(p)
 		if p.opaque {
 			r.Opaque++
 			s.missed = true
@@ -240,6 +241,9 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 		return s.quarantine(p, leaf)
 	case entry.TypeMotion, entry.TypeConsent:
 		return s.agree(p, leaf)
+	}
+	if entry.IsCarbon(p.kind) {
+		return s.applyCarbon(p, leaf, r)
 	}
 	return nil
 }

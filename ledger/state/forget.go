@@ -36,6 +36,7 @@ func (s *State) enactForget(m *entry.Motion, leaf uint64) {
 	}
 	s.touch(pt)
 	s.forgetMetered(f.Subject)
+	s.forgetCarbon(f.Subject)
 	s.forgotten = append(s.forgotten, f.Subject)
 }
 

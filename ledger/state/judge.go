@@ -29,12 +29,15 @@ type plan struct {
 	pack        *entry.Pack
 	calibration *entry.Calibration
 	member      *request.Member
-	release     *entry.Release
 	preimage    []byte // of a committed pack
 	order       *entry.Order
 	standing    *entry.Standing
 	dispute     *entry.Dispute
+	appointment *request.Party
+	factors     *entry.FactorPack
+	effect      effect // of an entry of carbon accounting
 	fault       string // the field at fault, of an entry of the market
+	release     *entry.Release
 	opaque      bool
 	governed    bool     // takes effect when enough oracles have stated the same
 	shared      [32]byte // what they have in common: the SHA-256 of the payload
@@ -166,6 +169,9 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeConsent(p)
 	case entry.TypeConflict:
 		return s.judgeConflict(p)
+	}
+	if entry.IsCarbon(p.kind) {
+		return s.judgeCarbon(p, now, replay)
 	}
 	return entry.ReasonWrongType
 }

@@ -73,6 +73,7 @@ func (s *State) observe(p *plan, leaf uint64) [][]byte {
 	}
 	s.touch(p.point)
 	s.meter(p, leaf, flags)
+	s.meterCarbon(p, leaf, flags)
 	return flagged(leaf, flags)
 }
 

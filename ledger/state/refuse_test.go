@@ -329,6 +329,9 @@ func TestRefusals(t *testing.T) {
 		entry.ReasonForgotten:    true, // TestForget
 		// TestMarketRefusals has those of the market.
 		entry.ReasonUnknownZone: true, entry.ReasonGateClosed: true, entry.ReasonWrongInterval: true, entry.ReasonBadOrder: true, entry.ReasonUnknownLine: true,
+		// The tests of carbon_test.go have those of carbon accounting.
+		entry.ReasonUnknownID: true, entry.ReasonWrongStatus: true, entry.ReasonNotMeasured: true, entry.ReasonUnknownFactor: true,
+		entry.ReasonSequenceGap: true, entry.ReasonTooMuch: true, entry.ReasonOwing: true, entry.ReasonCountedTwice: true,
 		// TestTwoPromises and TestOneNumberTwice have that of a key.
 		entry.ReasonQuarantinedKey: true, entry.ReasonTooFewLeft: true,
 	}

@@ -38,7 +38,8 @@ func (s *State) ReplayInputs(header *block.Header, leaves [][]byte, inputs []Inp
 	if header.Height != height {
 		return fail("it has height %d", header.Height)
 	}
-	s.prev = header.Prev
+	s.prev, s.replayed = header.Prev, leaves
+	defer func() { s.replayed = nil }()
 	r, due, err := s.execute(header.First, inputs, true)
 	if err != nil {
 		return nil, fmt.Errorf("block %d: %w", height, err)

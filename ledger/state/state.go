@@ -42,9 +42,11 @@ type State struct {
 	quarantines map[signer.KeyID]*quarantine
 	named       map[partyName]signer.KeyID // role and name to the newest key
 	members     map[string]*member
-	connections map[string]connection // metering point to the member whom it settles
 	releases    map[string]*release   // by origin and board
+	connections map[string]connection // metering point to the member whom it settles
 	zones       map[string]*zone
+	carbon      carbonBooks
+	replayed    [][]byte // leaves of the block that is replayed
 	days        map[dayID]*day
 	books       map[spotID]*market.Book // orders that wait for their gate
 	intervals   map[spotID]*interval
@@ -177,9 +179,10 @@ func New(charter *entry.Charter) (*State, error) {
 		quarantines: make(map[signer.KeyID]*quarantine),
 		named:       make(map[partyName]signer.KeyID),
 		members:     make(map[string]*member),
-		connections: make(map[string]connection),
 		releases:    make(map[string]*release),
+		connections: make(map[string]connection),
 		zones:       make(map[string]*zone),
+		carbon:      newCarbonBooks(),
 		days:        make(map[dayID]*day),
 		books:       make(map[spotID]*market.Book),
 		intervals:   make(map[spotID]*interval),
@@ -258,6 +261,9 @@ func (s *State) checkLoaded() error {
 	if err := s.checkMarket(); err != nil {
 		return err
 	}
+	if err := s.checkCarbon(); err != nil {
+		return err
+	}
 	return s.restoreBooks()
 }
 
@@ -333,6 +339,8 @@ func (s *State) load(k, v []byte) error {
 		return s.loadParty(v)
 	case 'u':
 		return s.loadMember(v)
+	case releasePrefix:
+		return s.loadRelease(v)
 	case 'z':
 		return s.loadZone(v)
 	case 'y':
@@ -345,8 +353,8 @@ func (s *State) load(k, v []byte) error {
 		return s.loadStandings(v)
 	case 'd':
 		return s.loadDispute(v)
-	case releasePrefix:
-		return s.loadRelease(v)
+	case carbonPrefix:
+		return s.loadCarbon(k[1:], v)
 	case bookPrefix:
 		return s.book.Load(k[1:], v)
 	default:
@@ -403,6 +411,7 @@ func (s *State) Export() []Change {
 		all[s.releases[name].storeKey()] = s.releases[name]
 	}
 	s.exportMarket(all)
+	s.exportCarbon(all)
 	s.exportQuarantines(all)
 	for _, o := range s.sets[1:] {
 		all[o.storeKey()] = o

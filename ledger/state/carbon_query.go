@@ -1,0 +1,113 @@
+package state
+
+import (
+	"maps"
+	"slices"
+
+	"wattmark/ledger/carbon"
+	"wattmark/ledger/entry"
+)
+
+// CarbonSourceInfo is a source as registered.
+type CarbonSourceInfo struct {
+	entry.CarbonSource
+	Registry string
+	Leaf     uint64 // of the registration
+}
+
+// CarbonSources returns all sources by id.
+func (s *State) CarbonSources() []CarbonSourceInfo {
+	var out []CarbonSourceInfo
+	for _, id := range slices.Sorted(maps.Keys(s.carbon.sources)) {
+		k := s.carbon.sources[id]
+		out = append(out, CarbonSourceInfo{k.Source, k.Registry, k.Leaf})
+	}
+	return out
+}
+
+// PeriodInfo is a period with its newest version.
+type PeriodInfo struct {
+	entry.PeriodOpen
+	Owner  string
+	Status carbon.PeriodStatus
+	// Stated is the newest version, nil while the period is open, and Digest the SHA-256
+	// of its outcome's body.
+	Stated          *entry.Stated
+	Digest          []byte
+	Verifier, Level string // empty unless verified
+}
+
+// Periods returns all periods by id.
+func (s *State) Periods() []PeriodInfo {
+	var out []PeriodInfo
+	for _, id := range slices.Sorted(maps.Keys(s.carbon.periods)) {
+		k := s.carbon.periods[id]
+		out = append(out, PeriodInfo{k.Open, s.siteOwner(k.Open.Site), carbon.PeriodStatus(k.Status), k.Stated, k.Digest, k.Verifier, k.Level})
+	}
+	return out
+}
+
+// BundleInfo is a bundle of certificates.
+type BundleInfo struct {
+	carbon.Bundle
+	Member             string // who has it
+	Source             string
+	EnergyFrom         int64 // of the energy, in Unix seconds
+	EnergyTo           int64
+	Load               string // that a claim covers, empty for none
+	ClaimFrom, ClaimTo int64
+}
+
+// Bundles returns all bundles by id.
+func (s *State) Bundles() []BundleInfo {
+	var out []BundleInfo
+	for _, id := range slices.Sorted(maps.Keys(s.carbon.bundles)) {
+		k := s.carbon.bundles[id]
+		out = append(out, BundleInfo{k.rules(), ownerOf(k.Owner), k.Source, k.From, k.To, k.Load, k.ClaimFrom, k.ClaimTo})
+	}
+	return out
+}
+
+// BlockInfo is a block of units.
+type BlockInfo struct {
+	carbon.Block
+	Holder              string // a member, or of the buffer its registry
+	Project             string
+	Beneficiary, Reason string // of a retirement or cancellation
+	From, To            int64  // that a retirement is for
+	Leaf                uint64 // of the newest statement about it
+}
+
+// Blocks returns all blocks of units by id.
+func (s *State) Blocks() []BlockInfo {
+	var out []BlockInfo
+	for _, id := range slices.Sorted(maps.Keys(s.carbon.blocks)) {
+		k := s.carbon.blocks[id]
+		out = append(out, BlockInfo{k.rules().Block, ownerOf(k.Owner), k.Project, k.Beneficiary, k.Reason, k.From, k.To, k.Leaf})
+	}
+	return out
+}
+
+// Issuances returns all issuances of units by id.
+func (s *State) Issuances() []entry.Issued {
+	var out []entry.Issued
+	for _, id := range slices.Sorted(maps.Keys(s.carbon.issues)) {
+		out = append(out, s.carbon.issues[id].Issued)
+	}
+	return out
+}
+
+// Projects returns all projects by id.
+func (s *State) Projects() []entry.CarbonProject {
+	var out []entry.CarbonProject
+	for _, id := range slices.Sorted(maps.Keys(s.carbon.projects)) {
+		out = append(out, s.carbon.projects[id].Project)
+	}
+	return out
+}
+
+// Claimed returns the id of the claim of a kind that has any of a device's time
+// [from, to) in Unix seconds.
+func (s *State) Claimed(device string, kind carbon.ClaimKind, from, to int64) (claim string, ok bool) {
+	return s.carbon.claims.Standing(device, kind, from, to)
+}
