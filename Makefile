@@ -106,6 +106,13 @@ image: ## the gateway's images for cards and updates, into bin/ (IMAGE=rpi or la
 test-firmware: ## boots the image in QEMU and updates it (Debian: qemu-system-arm, e2fsprogs)
 	WATTMARK_QEMU=1 $(GO) test -count=1 -timeout 15m -v ./firmware/qemutest
 
+# SCHEDULES is how many schedules the simulation draws.
+SCHEDULES ?= 3000
+
+.PHONY: simulation
+simulation: ## oracles through drawn schedules of faults (SCHEDULES=3000); a failing one prints its seed
+	$(GO) test -count=1 -timeout 15m -run '^TestSimulation' -v ./oracle -sim.schedules $(SCHEDULES)
+
 .PHONY: cross
 cross: ## build for every architecture we ship on, and for the browser
 	@set -e; for target in $(TARGETS); do \
