@@ -138,7 +138,15 @@ func (d *demo) admitMember(ctx context.Context, t *trading, g *street.Gateway) e
 
 // voteTariff has as many oracles as change a rule state the street's tariff.
 func (d *demo) voteTariff(ctx context.Context) error {
-	body, err := streetTariff.Encode()
+	tariff := streetTariff
+	for _, g := range d.street.Gateways()[len(d.street.Homes()):] {
+		if g.Name == "feeder-01" {
+			// Cables lose 2 % and nobody meters the street lamps: see the street.
+			tariff.Feeder = &entry.Feeder{Subject: g.Devices[0].Point.Subject, Import: "active_energy_import", Export: "active_energy_export",
+				Tolerance: unit.Energy(100 + 25*d.gateways)}
+		}
+	}
+	body, err := tariff.Encode()
 	if err != nil {
 		return err
 	}
@@ -278,8 +286,8 @@ func (d *demo) marketNews(b *ledger.Block) {
 
 // news is what the market has told so far. Only the first oracle's observer calls it.
 type news struct {
-	traded, shared, corrected int
-	first                     map[unit.Interval]*entry.Settled // R0, until R1 comes
+	traded, shared, corrected, alarms int
+	first                             map[unit.Interval]*entry.Settled // R0, until R1 comes
 }
 
 // mostNews bounds the lines of each sort on the screen: a street goes on for days.
@@ -303,6 +311,10 @@ func (n *news) settled(d *demo, o *entry.Settled) {
 	t := o.Totals
 	if n.first == nil {
 		n.first = make(map[unit.Interval]*entry.Settled)
+	}
+	if o.Alarm && n.alarms < mostNews {
+		n.alarms++
+		d.screen.event(d, fmt.Sprintf("ALARM: in %s %d Wh went into the street that no home's meter shows", o.Interval.String()[11:16], int64(*o.Unaccounted)))
 	}
 	if o.Run == entry.RunPreliminary {
 		n.first[o.Interval] = o

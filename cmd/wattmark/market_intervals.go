@@ -15,22 +15,24 @@ import (
 
 // listedInterval is what market intervals prints of one outcome.
 type listedInterval struct {
-	Zone     string         `json:"zone"`
-	Interval string         `json:"interval"`
-	Kind     string         `json:"kind"` // cleared or settled
-	Leaf     uint64         `json:"leaf"`
-	Beacon   string         `json:"beacon"`
-	Orders   *uint64        `json:"orders,omitempty"`
-	Volume   *unit.Energy   `json:"volume_wh,omitempty"`
-	Price    *unit.Price    `json:"price,omitempty"`
-	Green    *unit.Energy   `json:"green_wh,omitempty"`
-	Run      string         `json:"run,omitempty"`
-	Version  uint64         `json:"version,omitempty"`
-	Members  uint64         `json:"members,omitempty"`
-	Totals   *shownTotals   `json:"totals,omitempty"`
-	Root     string         `json:"root"`
-	Void     string         `json:"void,omitempty"`
-	settled  *entry.Settled // of a settlement
+	Zone     string       `json:"zone"`
+	Interval string       `json:"interval"`
+	Kind     string       `json:"kind"` // cleared or settled
+	Leaf     uint64       `json:"leaf"`
+	Beacon   string       `json:"beacon"`
+	Orders   *uint64      `json:"orders,omitempty"`
+	Volume   *unit.Energy `json:"volume_wh,omitempty"`
+	Price    *unit.Price  `json:"price,omitempty"`
+	Green    *unit.Energy `json:"green_wh,omitempty"`
+	Run      string       `json:"run,omitempty"`
+	Version  uint64       `json:"version,omitempty"`
+	Members  uint64       `json:"members,omitempty"`
+	Totals   *shownTotals `json:"totals,omitempty"`
+	Root     string       `json:"root"`
+	Void     string       `json:"void,omitempty"`
+	// Unaccounted is what the feeder's meter shows and no member's.
+	Unaccounted *unit.Energy `json:"unaccounted_wh,omitempty"`
+	Alarm       bool         `json:"alarm,omitempty"`
 }
 
 type shownTotals struct {
@@ -138,7 +140,7 @@ func listInterval(leaf uint64, body entry.Body) (*listedInterval, unit.Interval)
 		return l, o.Interval
 	case *entry.Settled:
 		l := &listedInterval{Zone: o.Zone, Interval: o.Interval.String(), Kind: entry.OutcomeSettled, Leaf: leaf, Beacon: hex.EncodeToString(o.Beacon[:]),
-			Run: runNames[o.Run], Version: o.Version, Members: o.Members, Root: hex.EncodeToString(o.Root[:]), Void: o.Void, settled: o}
+			Run: runNames[o.Run], Version: o.Version, Members: o.Members, Root: hex.EncodeToString(o.Root[:]), Void: o.Void, Unaccounted: o.Unaccounted, Alarm: o.Alarm}
 		if t := o.Totals; t != nil {
 			l.Totals = &shownTotals{t.Surplus, t.Deficit, t.Local, t.LocalPrice, t.GridExport, t.GridImport, t.Network, t.Fund, t.Loss, t.Supplier, t.Measured, t.Estimated, t.Missing}
 		}
@@ -165,6 +167,9 @@ func (l *listedInterval) print(p *page) error {
 		t := l.Totals
 		p.line(4, "%s  %s  %s: %d Wh shared at %d, %d Wh from and %d Wh to the grid; %d measured, %d estimated, %d missing",
 			l.Interval, l.Zone, l.Run, t.Local, int64(t.LocalPrice), t.GridImport, t.GridExport, t.Measured, t.Estimated, t.Missing)
+	}
+	if l.Alarm {
+		p.line(4, "  ALARM: %d Wh are unaccounted for: the feeder's meter and the members' do not agree", int64(*l.Unaccounted))
 	}
 	return p.err
 }

@@ -49,6 +49,12 @@ func (d *Description) settled(o *entry.Settled) {
 		d.add("totals", "not published: fewer than five members have readings")
 	}
 	d.add("root of the lines", hex.EncodeToString(o.Root[:]))
+	if o.Unaccounted != nil {
+		d.add("unaccounted for at the feeder", fmt.Sprintf("%d Wh", int64(*o.Unaccounted)))
+	}
+	if o.Alarm {
+		d.add("alarm", "that is more than the tariff tolerates: theft, a faulty meter or a stolen key")
+	}
 	if o.Void != "" {
 		d.add("void", o.Void)
 	}

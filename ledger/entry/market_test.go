@@ -51,6 +51,19 @@ func TestMarketVectors(t *testing.T) {
 	})
 }
 
+// TestFeederVectors has what later came to tariffs and settlements.
+func TestFeederVectors(t *testing.T) {
+	tariff := &entry.Tariff{Zone: "street", From: spot, Currency: "EUR", FeedIn: 80_000, Retail: 300_000, Auction: 1, Pool: 1,
+		Feeder: &entry.Feeder{Subject: "mp-9", Import: "import", Export: "export", Tolerance: 250}}
+	missing := unit.Energy(-300)
+	settled := bodied(t, &entry.Settled{Zone: "street", Interval: spot, Version: 1, Terms: entry.Terms{Currency: "EUR", Pool: 1}, Members: 6,
+		Totals: &entry.Totals{Measured: 6}, Unaccounted: &missing, Alarm: true})
+	checkVectors(t, "feeder.json", []example{
+		of("tariff with a feeder", tariff, tariff.Encode, entry.ParseTariff),
+		of("settled, with an alarm", settled, always(settled.Encode), entry.ParseOutcome),
+	})
+}
+
 func bodied(t *testing.T, b entry.Body) *entry.Outcome {
 	t.Helper()
 	o, err := entry.Bodied(b)

@@ -78,6 +78,12 @@ type Settled struct {
 	// Void says why everybody counts as without a reading where money could not have been
 	// counted; empty for a settlement that was made.
 	Void string `cbor:"11,keyasint,omitempty"`
+	// Unaccounted is what the feeder's meter says went into the zone and no member's meter
+	// shows: nil where that is not known, or totals are not published.
+	Unaccounted *unit.Energy `cbor:"12,keyasint,omitempty"`
+	// Alarm says that it is more, either way, than the tariff tolerates: theft, a faulty
+	// meter, or a stolen key. It stops nothing.
+	Alarm bool `cbor:"13,keyasint,omitempty"`
 }
 
 // LeastTotals is of how many members with readings totals are published.

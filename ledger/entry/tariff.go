@@ -34,6 +34,19 @@ type Tariff struct {
 	Deviation unit.PPM      `cbor:"8,keyasint"` // share of Retail that a broken promise costs
 	Auction   int           `cbor:"9,keyasint"`
 	Pool      int           `cbor:"10,keyasint"`
+	// Feeder is the meter that all of the zone hangs on, nil for none.
+	Feeder *Feeder `cbor:"11,keyasint,omitempty"`
+}
+
+// Feeder is a zone's meter, against which the members' are held: import is what flows into
+// the zone.
+type Feeder struct {
+	Subject string `cbor:"1,keyasint"`
+	Import  string `cbor:"2,keyasint"`
+	Export  string `cbor:"3,keyasint"`
+	// Tolerance is how much may be missing, or too much, in an interval before that is an
+	// alarm: cables lose energy.
+	Tolerance unit.Energy `cbor:"4,keyasint"`
 }
 
 // Decision ends a dispute by the oracles' word.
@@ -92,6 +105,15 @@ func (t *Tariff) check() error {
 	for _, p := range [...]unit.PPM{t.Loss, t.Deviation} {
 		if err := p.Check(); err != nil {
 			return fmt.Errorf("%w: tariff: %w", ErrForm, err)
+		}
+	}
+	if f := t.Feeder; f != nil {
+		c := Connection{Subject: f.Subject, Import: f.Import, Export: f.Export}
+		if err := c.check(); err != nil {
+			return err
+		}
+		if err := f.Tolerance.CheckQuantity(); err != nil || f.Export == "" {
+			return fmt.Errorf("%w: a feeder with tolerance %d and export channel %q", ErrForm, int64(f.Tolerance), f.Export)
 		}
 	}
 	switch {

@@ -114,7 +114,11 @@ func (s *State) answered(subject string, at unit.Interval, leaf uint64) {
 	if len(s.disputes) == 0 {
 		return
 	}
-	id := s.connections[subject].member.Member
+	c, ok := s.connections[subject]
+	if !ok { // a feeder's
+		return
+	}
+	id := c.member.Member
 	for _, i := range [...]unit.Interval{at, at - unit.IntervalSeconds} {
 		if d := s.disputes[disputeID{id, i}]; d != nil && d.Ended == 0 {
 			d.Ended, d.Read = leaf, true

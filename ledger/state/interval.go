@@ -55,6 +55,8 @@ type interval struct {
 	Closed bool `cbor:"15,keyasint,omitempty"`
 	// Opaque: it was settled by packs that are not at hand. No oracle's state has it.
 	Opaque bool `cbor:"16,keyasint,omitempty"`
+	// Unaccounted is what the feeder's meter shows and no member's, nil where not known.
+	Unaccounted *unit.Energy `cbor:"17,keyasint,omitempty"`
 }
 
 // row is one member's part of an interval.
@@ -109,6 +111,10 @@ func (s *State) settled(v *interval, members int) *entry.Settled {
 	}
 	if t := v.Totals; t != nil && t.Measured+t.Estimated >= entry.LeastTotals {
 		out.Totals = t
+		if out.Unaccounted = v.Unaccounted; out.Unaccounted != nil {
+			f := z.tariff(v.At).Feeder
+			out.Alarm = f != nil && max(*v.Unaccounted, -*v.Unaccounted) > f.Tolerance
+		}
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/state"
 	"wattmark/ledger/unit"
+	"wattmark/signer"
 )
 
 // TestOrderWithinABlock has orders, standing entries and readings of different members
@@ -127,6 +128,53 @@ func TestForgottenReadingStands(t *testing.T) {
 	})
 	if opaque != 2 {
 		t.Errorf("%d readings could not be judged, want 2", opaque)
+	}
+}
+
+// TestFeederIsHeldAgainstMembers has a zone with a meter that all hang on: what it shows
+// and no member's meter is said, and an alarm where it is more than the tariff tolerates.
+func TestFeederIsHeldAgainstMembers(t *testing.T) {
+	for _, tt := range []struct {
+		stolen int64
+		alarm  bool
+	}{{0, false}, {40, false}, {41, true}, {-41, true}} {
+		h := newHood(t, 5)
+		s := h.Enrolment("feeder", signer.ES256, entry.ModeOpen)
+		e, err := entry.ParseEnrolment(s.Payload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Points[0].Channels = []entry.Channel{
+			{Name: "export", Unit: "Wh", Kind: entry.KindCounter, Most: entry.Int(1_000_000)}, {Name: "import", Unit: "Wh", Kind: entry.KindCounter, Most: entry.Int(1_000_000)},
+		}
+		s.Payload = encoded(t)(e.Encode())
+		h.At(0, h.Deliver(s.Sign(t)))
+		at := unit.Interval(ledgertest.Start/1000 + 9000)
+		next := ledgertest.HoodTariff(at)
+		next.Feeder = &entry.Feeder{Subject: ledgertest.Subject("feeder"), Import: "import", Export: "export", Tolerance: 40}
+		if got := h.At(60, h.Tariff(next)).Result.Reasons[1]; got != "" {
+			t.Fatal(got)
+		}
+		h.At(9000 - 60)
+		for i, edge := range []int64{at.StartMilli(), at.EndMilli()} {
+			m := []ledgertest.Message{h.Deliver(h.Read("feeder", edge+50, 1000+tt.stolen*int64(i), 300).Sign(t))}
+			for _, name := range h.Homes {
+				m = append(m, h.Deliver(h.Read(name, edge+100, 200, 60).Sign(t)))
+			}
+			h.At(450, m...)
+		}
+		var got *entry.Settled
+		for _, o := range bodies[*entry.Settled](t, h.At(1200)) {
+			if o.Interval == at {
+				got = o
+			}
+		}
+		if got == nil || got.Unaccounted == nil || *got.Unaccounted != unit.Energy(tt.stolen) || got.Alarm != tt.alarm {
+			t.Errorf("%d Wh stolen: %+v", tt.stolen, got)
+		}
+		if _, err := state.Load(h.Charter, records(h.State.Export())); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

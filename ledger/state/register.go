@@ -104,11 +104,16 @@ func (s *State) slotAt(subject string, at unit.Interval) *slot {
 // its pack names the statement that it replaces. doubted are channels whose values are
 // flagged, and do not count.
 func (s *State) meter(p *plan, leaf uint64, doubted []flag) {
-	c, ok := s.connections[p.claims.Subject]
-	if !ok {
+	var use entry.Connection
+	var zone string
+	if c, ok := s.connections[p.claims.Subject]; ok {
+		m := &c.member.Metered[c.index]
+		use, zone = entry.Connection{Import: m.Import, Export: m.Export}, c.member.Zone
+	} else if z, f := s.feederOf(p.claims.Subject); f != nil {
+		use, zone = entry.Connection{Import: f.Import, Export: f.Export}, z.Zone
+	} else {
 		return
 	}
-	use := &c.member.Metered[c.index]
 	replaces := replaced(p.pack)
 	identity := p.opened.Message().Hash()
 	within := s.Setting(entry.ParamMarketRegister) * 1000
@@ -126,7 +131,7 @@ func (s *State) meter(p *plan, leaf uint64, doubted []flag) {
 			}) {
 			continue
 		}
-		s.place(p, at, channel == use.Export, &register{Value: value, Time: r.Time, By: identity[:]}, replaces, leaf)
+		s.place(p, zone, at, channel == use.Export, &register{Value: value, Time: r.Time, By: identity[:]}, replaces, leaf)
 	}
 }
 
@@ -144,12 +149,12 @@ func replaced(p *entry.Pack) []byte {
 }
 
 // place puts a register's value at a boundary, if it counts.
-func (s *State) place(p *plan, at unit.Interval, export bool, r *register, replaces []byte, leaf uint64) {
+func (s *State) place(p *plan, zone string, at unit.Interval, export bool, r *register, replaces []byte, leaf uint64) {
 	subject := p.claims.Subject
 	id := dayID{subject, at.Day()}
 	d := s.days[id]
 	if d == nil {
-		if z := s.zones[s.connections[subject].member.Zone]; z != nil && z.Runs[market.RF] != 0 && at.Day() < s.keptFrom(z) {
+		if z := s.zones[zone]; z != nil && z.Runs[market.RF] != 0 && at.Day() < s.keptFrom(z) {
 			return // nothing is settled by it any more
 		}
 		d = &day{Subject: subject, Day: at.Day()}
@@ -312,7 +317,13 @@ func (s *State) lineSecret(m *member, i unit.Interval) []byte {
 func (s *State) dropDays(z *zone) {
 	from := s.keptFrom(z)
 	for _, id := range slices.SortedFunc(maps.Keys(s.days), compareDayIDs) {
-		if c, ok := s.connections[id.subject]; id.day < from && (!ok || c.member.Zone == z.Zone) {
+		of := z
+		if c, ok := s.connections[id.subject]; ok {
+			of = s.zones[c.member.Zone]
+		} else if f, _ := s.feederOf(id.subject); f != nil {
+			of = f
+		}
+		if id.day < from && of == z {
 			s.erase(s.days[id])
 			delete(s.days, id)
 		}

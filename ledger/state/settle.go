@@ -189,6 +189,9 @@ func (s *State) take(z *zone, v *interval, rows []row, st *market.Settlement, be
 	}
 	totals := st.Totals()
 	v.Totals = &totals
+	if err := s.auditFeeder(z, v, st); err != nil {
+		return nil, err
+	}
 	s.saltLines(v, rows)
 	v.setRows(rows)
 	s.touch(v)
@@ -202,6 +205,25 @@ func (s *State) take(z *zone, v *interval, rows []row, st *market.Settlement, be
 	out := s.settled(v, len(rows))
 	out.Root = rootOf(v.tree(rows))
 	return []made{{leaf: must(entry.Bodied(out)).Encode()}}, nil
+}
+
+// auditFeeder holds the members' meters against the one that all of the zone hangs on.
+func (s *State) auditFeeder(z *zone, v *interval, st *market.Settlement) error {
+	v.Unaccounted = nil
+	f := z.tariff(v.At).Feeder
+	if f == nil || v.Totals.Missing > 0 { // who has no reading is not accounted for
+		return nil
+	}
+	in, q1 := s.energy(f.Subject, v.At, false)
+	out, q2 := s.energy(f.Subject, v.At, true)
+	if max(q1, q2) != market.Measured {
+		return nil
+	}
+	u, err := st.Unaccounted(in-out, 0)
+	if err == nil {
+		v.Unaccounted = &u
+	}
+	return err
 }
 
 // postings are those of the interval's newest version, none before the first.

@@ -63,6 +63,11 @@ func (s *State) judgeTariff(m *entry.Motion) (string, entry.Reason) {
 	if err != nil {
 		return "", entry.ReasonBadPayload
 	}
+	if f := t.Feeder; f != nil {
+		if reason := s.judgeConnection(&entry.Connection{Subject: f.Subject, Import: f.Import, Export: f.Export}); reason != "" {
+			return "", reason
+		}
+	}
 	if z := s.zones[t.Zone]; z != nil {
 		c := s.calendar()
 		ahead := max(s.Setting(entry.ParamMarketNotice), c.Ahead)
@@ -99,6 +104,19 @@ func (s *State) sortedZones() []*zone {
 		out = append(out, s.zones[name])
 	}
 	return out
+}
+
+// feederOf returns the zone whose feeder a metering point is by any tariff, and that
+// tariff's word of it; nil for none.
+func (s *State) feederOf(subject string) (*zone, *entry.Feeder) {
+	for _, z := range s.sortedZones() {
+		for i := len(z.Tariffs) - 1; i >= 0; i-- {
+			if f := z.Tariffs[i].Feeder; f != nil && f.Subject == subject {
+				return z, f
+			}
+		}
+	}
+	return nil, nil
 }
 
 // begin finds the first interval of a zone whose gate has not closed yet.
