@@ -61,6 +61,9 @@ func Evidence(src Source, note []byte, cp block.Checkpoint, index uint64, packs 
 		if err := keyHistory(src, cp.Size, m.KeyID, want); err != nil {
 			return nil, err
 		}
+		if err := governing(src, cp.Size, m, want); err != nil {
+			return nil, err
+		}
 		if m.Hidden() && packs != nil {
 			if p := packs(m.Payload); p != nil {
 				e.Disclosures = append(e.Disclosures, p)

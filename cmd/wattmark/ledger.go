@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +21,9 @@ import (
 
 func newLedger() *cobra.Command {
 	return noun("ledger", "Look into a ledger, check it, prove from it",
-		newLedgerAudit(), newLedgerCheck(), newLedgerShow(), newLedgerProve())
+		newLedgerAudit(), newLedgerCheck(), newLedgerShow(), newLedgerProve(), newLedgerPolicy(),
+		newLedgerPropose(), newLedgerVote(), newLedgerProposals(), newLedgerForget(),
+		newLedgerJoin(), newLedgerReport(), newLedgerRenewOrder())
 }
 
 // oneDir is cobra's check of the arguments of a verb that works on a ledger.
@@ -129,11 +132,36 @@ func finalOf(r *store.Reader, p *block.Policy) (note []byte, s *block.Signed, er
 			return nil, nil, err
 		}
 	}
+	if p, err = followed(r, p, note); err != nil {
+		return nil, nil, err
+	}
 	s, err = p.Verify(note)
 	if err != nil {
 		return nil, nil, fmt.Errorf("final checkpoint: %w", err)
 	}
 	return note, s, nil
+}
+
+// followed returns the policy that is good for a checkpoint of a store, to which the
+// one given leads through the changes of oracles that the store keeps.
+func followed(r *store.Reader, p *block.Policy, note []byte) (*block.Policy, error) {
+	list, err := ledger.HistoryOf(r)
+	if err != nil || len(list) == 0 {
+		return p, err
+	}
+	spans, err := audit.Follow(p, list)
+	if err != nil {
+		return nil, err
+	}
+	text, _, _ := bytes.Cut(note, []byte("\n\n"))
+	c, err := block.ParseCheckpoint(string(text) + "\n")
+	if err != nil {
+		return nil, fmt.Errorf("final checkpoint: %w", err)
+	}
+	if q := audit.PolicyFor(spans, c.Size); q != nil {
+		return q, nil
+	}
+	return p, nil
 }
 
 func charterOf(r *store.Reader) (*entry.Charter, error) {
@@ -161,7 +189,7 @@ func packsOf(dir string) (packs func(digest []byte) []byte, closeVault func() er
 func checkedFalse(err error) error {
 	var fault *store.Fault
 	if errors.Is(err, audit.ErrLedger) || errors.Is(err, block.ErrQuorum) || errors.Is(err, block.ErrProof) ||
-		errors.Is(err, block.ErrForm) || errors.As(err, &fault) {
+		errors.Is(err, block.ErrForm) || errors.Is(err, audit.ErrHandover) || errors.As(err, &fault) {
 		return &exitError{audit.ExitFalse, err}
 	}
 	return failed(err)

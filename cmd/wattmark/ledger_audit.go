@@ -29,6 +29,7 @@ type audited struct {
 	Outcomes   uint64       `json:"outcomes"`
 	Blocks     uint64       `json:"blocks"`
 	Opaque     uint64       `json:"unchecked_forgotten"`
+	Forgotten  []uint64     `json:"forgotten_by_leaves,omitempty"` // entries by which metering points were forgotten
 	Root       string       `json:"root"`
 	Checkpoint uint64       `json:"checkpoint_size"`
 	Policy     string       `json:"policy"`
@@ -139,6 +140,9 @@ func auditStore(ctx context.Context, progress io.Writer, dir string, p *block.Po
 	}
 	out.Seconds = time.Since(start).Seconds()
 	out.Origin, out.Leaves, out.Statements, out.Outcomes, out.Blocks, out.Opaque = s.Origin, s.Leaves, s.Statements, s.Outcomes, s.Blocks, s.Opaque
+	for _, f := range a.State().Forgotten() {
+		out.Forgotten = append(out.Forgotten, f.Leaf)
+	}
 	out.Root = hex.EncodeToString(s.Root[:])
 	out.PerSecond = float64(s.Leaves) / out.Seconds
 	return out, nil
@@ -164,6 +168,9 @@ func printAudited(w io.Writer, a *audited, asJSON bool) error {
 		plural(a.Statements, "statement", "statements"), plural(a.Outcomes, "outcome", "outcomes"))
 	if a.Opaque > 0 {
 		p.line(2, "  %s not in the vault: signatures hold, what follows from the values is not checked", plural(a.Opaque, "committed pack is", "committed packs are"))
+	}
+	for _, leaf := range a.Forgotten {
+		p.line(2, "  unchecked: the readings of a metering point were forgotten by entry %d", leaf)
 	}
 	p.line(2, "  final checkpoint of %s; policy: %s", plural(a.Checkpoint, "leaf", "leaves"), a.Policy)
 	p.line(2, "  %.0f leaves/s, %.1f s", a.PerSecond, a.Seconds)

@@ -74,14 +74,19 @@ func (f *memberFlags) open() (*member, error) {
 	return m, err
 }
 
-// sign signs an entry with the oracle's statement key, which must be in the charter.
+// sign signs an entry with the oracle's statement key, which must be in the oracle set
+// in force.
 func (m *member) sign(typ string, payload []byte) ([]byte, error) {
 	path := filepath.Join(m.dir, "keys", "statement.pem")
 	key, err := keyfile.Load(path)
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range m.charter.Oracles {
+	set, err := m.oracles()
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range set.Oracles {
 		if string(o.Key) != string(key.Public().Bytes()) {
 			continue
 		}
@@ -92,7 +97,7 @@ func (m *member) sign(typ string, payload []byte) ([]byte, error) {
 		}
 		return signer.Sign(key, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
 	}
-	return nil, fmt.Errorf("the key in %s is of no oracle of %s: give the directory of an oracle that founded it", path, m.charter.Origin)
+	return nil, fmt.Errorf("the key in %s is of no oracle in force of %s: give the directory of one that is", path, m.charter.Origin)
 }
 
 // link is a connection to the broker with an oracle's rights.

@@ -15,7 +15,7 @@ import (
 )
 
 func newVerify() *cobra.Command {
-	var policy, keys string
+	var policy, keys, history string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "verify [--policy FILE] [--keys FILE] FILE...",
@@ -38,18 +38,22 @@ Exit status: 0 everything that applies holds, 1 something could not be checked,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, files []string) error {
-			return verifyFiles(cmd.OutOrStdout(), files, policy, keys, asJSON)
+			return verifyFiles(cmd.OutOrStdout(), files, policy, history, keys, asJSON)
 		},
 	}
 	c.Flags().StringVar(&policy, "policy", "", "the C2SP policy `FILE` with the oracles you trust")
+	c.Flags().StringVar(&history, "history", "", "`FILE` of 'wattmark ledger policy' with the changes of oracles since the policy")
 	c.Flags().StringVar(&keys, "keys", "", "a JWK set `FILE` with gateways' keys")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a file")
 	return c
 }
 
 // verifyFiles reports on each file, and says in its error what the worst came to.
-func verifyFiles(w io.Writer, files []string, policy, keys string, asJSON bool) error {
+func verifyFiles(w io.Writer, files []string, policy, history, keys string, asJSON bool) error {
 	t, err := loadTrust(policy, keys)
+	if err == nil && history != "" {
+		t.Spans, err = followFile(t.Policy, history)
+	}
 	if err != nil {
 		return failed(err)
 	}
@@ -103,6 +107,26 @@ func readLimited(name string, limit int64) ([]byte, error) {
 
 // worse combines exit statuses: false outweighs unchecked, which outweighs holds.
 func worse(a, b int) int { return max(a, b) }
+
+// followFile follows the oracles from a policy through the changes in a file.
+func followFile(p *block.Policy, history string) ([]audit.Span, error) {
+	if p == nil {
+		return nil, errors.New("--history goes on from the oracles of a --policy: give one")
+	}
+	b, err := readLimited(history, maxFile)
+	if err != nil {
+		return nil, fmt.Errorf("reading history: %w", err)
+	}
+	list, err := audit.ParseHistory(b)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", history, err)
+	}
+	spans, err := audit.Follow(p, list)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", history, err)
+	}
+	return spans, nil
+}
 
 // loadTrust reads the verifier's own policy and keys.
 func loadTrust(policy, keys string) (t audit.Trust, err error) {

@@ -18,6 +18,7 @@ func verifyEvidence(name string, b []byte, t Trust) *Report {
 	if err != nil {
 		return r.malformed(err)
 	}
+	t = t.under(e.Checkpoint)
 	s := r.checkpoint(e.Checkpoint, t.Policy)
 	if s == nil {
 		r.leaf(e.leaf(e.Claim), e.Claim, t, nil)
@@ -80,10 +81,11 @@ func (r *Report) needed(e *Evidence) {
 			if c, err := ReadKeyChange(s); err == nil && c.concerns(m.KeyID) {
 				ok, agreed[sha256.Sum256(s.Payload)] = true, true
 			}
-			ok = ok || s.Type == entry.TypeCalibration && slices.Contains(named, s.Hash()) || releases(s, m)
+			ok = ok || s.Type == entry.TypeCalibration && slices.Contains(named, s.Hash()) || releases(s, m) || e.rests(l.Leaf, s, m)
 		case entry.LeafOutcome:
 			if o, err := entry.ParseOutcome(l.Leaf); err == nil && o.Kind == entry.OutcomeAdopted {
 				ok = ok || agreed[o.Hash] // those whose payload it is stand before it
+				ok = ok || stated && (o.Code == entry.MotionOracles && e.stated(o.Hash) || e.forgets(o, m))
 			}
 		}
 		if !ok {
@@ -176,6 +178,7 @@ func (e *Evidence) key(id signer.KeyID) (KnownKey, bool) {
 	}
 	oracles := make(map[signer.KeyID]KnownKey)
 	adopted := e.revocations()
+	e.laterOracles(oracles)
 	var found KnownKey
 	for i := range e.Leaves {
 		l := &e.Leaves[i]

@@ -190,6 +190,12 @@ func (h *Handover) Height() uint64 {
 	return 0
 }
 
+// Next is the set that takes over, nil where none is stated.
+func (h *Handover) Next() *entry.OracleSet {
+	_, set := h.motion()
+	return set
+}
+
 // motion returns the motion in the file whose adoption is in it too, the last such one,
 // and its set.
 func (h *Handover) motion() (*entry.Motion, *entry.OracleSet) {

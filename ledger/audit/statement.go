@@ -152,6 +152,10 @@ func (r *Report) disclosure(m *signer.Message, c *entry.Claims, e *Evidence) {
 			}
 		}
 	}
+	if by, ok := e.forgottenPoint(c.Subject); ok {
+		r.set(CheckDisclosure, Unchecked, "forgotten by entry %d: nobody has the pack of %s any more", by, c.Subject)
+		return
+	}
 	r.set(CheckDisclosure, NotApplicable, "the pack of %s is committed and not disclosed here", c.Subject)
 }
 

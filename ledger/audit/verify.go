@@ -16,8 +16,29 @@ type Trust struct {
 	// Policy says whose checkpoints and receipts count. Nil leaves quorum and
 	// what hangs on it unchecked.
 	Policy *block.Policy
+	// Spans, if set, are what Follow came to from Policy: each file is held against the
+	// oracles that were in force at its checkpoint.
+	Spans []Span
 	// Keys are the gateways' keys, or nil.
 	Keys *KeySet
+}
+
+// at returns the trust for a checkpoint of so many leaves.
+func (t Trust) at(size uint64) Trust {
+	if p := PolicyFor(t.Spans, size); p != nil {
+		t.Policy = p
+	}
+	return t
+}
+
+// under is at for a signed checkpoint; what does not read is found out later.
+func (t Trust) under(note []byte) Trust {
+	text, _, _ := bytes.Cut(note, []byte("\n\n"))
+	c, err := block.ParseCheckpoint(string(text) + "\n")
+	if err != nil {
+		return t
+	}
+	return t.at(c.Size)
 }
 
 // Verify answers every question about one file. The kind is told by the name's
@@ -45,6 +66,7 @@ func verifyTransparent(name string, b []byte, t Trust) *Report {
 		return r.malformed(err)
 	}
 	proof := receipts[0].Proof
+	t = t.at(proof.Size)
 	for i := range receipts {
 		if p := receipts[i].Proof; p.Index != proof.Index {
 			r.fail(CheckInclusion, fmt.Errorf("%w: receipts name the leaves %d and %d", block.ErrProof, proof.Index, p.Index))
@@ -129,6 +151,7 @@ func verifyLogProof(name string, b []byte, t Trust) *Report {
 	if len(p.Extra) == 0 {
 		return Unreadable(name, errors.New("the proof has no extra line, so its leaf is not known"))
 	}
+	t = t.under(p.Checkpoint)
 	if s := r.checkpoint(p.Checkpoint, t.Policy); s != nil {
 		proof := block.Proof{Index: p.Index, Size: s.Size, Path: p.Path}
 		r.inclusion(&proof, p.Extra, s.Root)
@@ -208,6 +231,9 @@ func (r *Report) leaf(leaf []byte, index uint64, t Trust, e *Evidence) {
 		}
 		if statement := e.leaf(o.Leaf); o.Kind == entry.OutcomeFlagged && statement != nil {
 			r.statement(statement, o.Leaf, t, e)
+			if by, ok := e.forgotten(statement); ok {
+				r.set(CheckRerun, Unchecked, "forgotten by entry %d: nobody has the readings any more", by)
+			}
 			r.Subject = fmt.Sprintf("flag %s %s of %s", o.Code, o.Detail, r.Subject)
 		}
 	case entry.LeafCharter:
