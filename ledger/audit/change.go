@@ -37,6 +37,16 @@ func readParty(m *signer.Message) (signer.PublicKey, error) {
 			return signer.PublicKey{}, err
 		}
 		return r.Public, nil
+	case entry.TypeAppointment:
+		e, err := entry.ParseCarbon(m.Type, m.Payload)
+		if err != nil {
+			return signer.PublicKey{}, err
+		}
+		r, err := request.OpenParty(e.(*entry.Appointment).Request, c.Audience)
+		if err != nil {
+			return signer.PublicKey{}, err
+		}
+		return r.Public, nil
 	}
 	return signer.PublicKey{}, ErrNoChange
 }

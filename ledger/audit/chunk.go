@@ -33,6 +33,9 @@ var enrolmentType = []byte("enrolment+cose")
 // memberType is what the type of a member's admission ends in.
 var memberType = []byte("member+cose")
 
+// appointmentType is what the type of a party's appointment ends in.
+var appointmentType = []byte("appointment+cose")
+
 // motionType is what the type of a motion ends in.
 var motionType = []byte("motion+cose")
 
@@ -58,7 +61,7 @@ func (a *Auditor) read(next func() ([]byte, error)) (*chunk, error) {
 			if ch, err := entry.ParseCharter(leaf); err == nil {
 				a.knowSet(ch.Oracles)
 			}
-		case kind == entry.LeafStatement && (bytes.Contains(leaf, enrolmentType) || bytes.Contains(leaf, memberType)):
+		case kind == entry.LeafStatement && (bytes.Contains(leaf, enrolmentType) || bytes.Contains(leaf, memberType) || bytes.Contains(leaf, appointmentType)):
 			a.learn(leaf)
 		case kind == entry.LeafStatement && bytes.Contains(leaf, motionType):
 			if _, set := oracleMotion(leaf); set != nil {

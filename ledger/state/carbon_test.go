@@ -10,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"wattmark/ledger/account"
+	"wattmark/ledger/audit"
 	"wattmark/ledger/carbon"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
@@ -223,6 +224,19 @@ func TestCarbonStory(t *testing.T) {
 		t.Errorf("%d tonnes are owed still", got)
 	}
 	p.checkReplay(t)
+	leaves := p.All()
+	a := audit.NewAuditor(p.Packs)
+	if _, err := a.Run(func() (leaf []byte, err error) {
+		if len(leaves) > 0 {
+			leaf, leaves = leaves[0], leaves[1:]
+		}
+		return leaf, nil
+	}); err != nil {
+		t.Errorf("the audit: %v", err)
+	}
+	if diff := cmp.Diff(p.State.Export(), a.State().Export()); diff != "" {
+		t.Errorf("an auditor has another state:\n%s", diff)
+	}
 }
 
 func yearOf(seconds int64) int64 {
