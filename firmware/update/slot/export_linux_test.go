@@ -1,0 +1,4 @@
+package slot
+
+// Find below another root than the machine's.
+var FindBelow = find
