@@ -7,6 +7,9 @@
 // for the rules (ledger/state), and whether it is wanted for the operator who has an
 // oracle state it.
 //
+// A [Conflict] is the other thing that statements carry inside: two of one key, verified,
+// that no honest holder signs both.
+//
 // The package is pure: no clock, files, randomness or floats.
 package request
 

@@ -2,10 +2,12 @@ package state
 
 import (
 	"crypto/sha256"
+	"errors"
 	"maps"
 	"slices"
 
 	"wattmark/ledger/entry"
+	"wattmark/ledger/request"
 	"wattmark/signer"
 )
 
@@ -98,92 +100,51 @@ func (s *State) judgeConflict(p *plan) entry.Reason {
 	if p.oracle < 0 {
 		return entry.ReasonNotAuthorised
 	}
-	c, err := entry.ParseConflict(p.opened.Message().Payload)
-	if err != nil || !p.plain() {
+	if !p.plain() {
 		return entry.ReasonBadPayload
 	}
-	a, aClaims, reason := s.openConflicting(c.First)
-	if reason != "" {
-		return reason
-	}
-	b, bClaims, reason := s.openConflicting(c.Second)
-	if reason != "" {
-		return reason
-	}
-	// Two signatures of one content are no two statements.
-	if a.KeyID != b.KeyID || a.Hash() == b.Hash() {
-		return entry.ReasonBadPayload
-	}
-	p.proof = &proof{id: a.KeyID}
-	p.proof.name, p.proof.oracle = s.holderOf(a.KeyID)
-	q := s.quarantines[a.KeyID]
+	c, err := request.OpenConflict(p.opened.Message().Payload, s.charter.Origin, s.keyNow)
 	switch {
-	case p.proof.oracle:
-		height, ok := contradict(a, b)
-		if !ok {
-			return entry.ReasonBadPayload
-		}
-		p.proof.code = entry.QuarantinedPromises
-		if q != nil && height < q.Until {
-			return entry.ReasonAlreadyKnown
-		}
-	default:
-		if aClaims.Sequence != bClaims.Sequence || aClaims.Sequence.Count == 0 {
-			return entry.ReasonBadPayload
-		}
-		p.proof.code = entry.QuarantinedSequence
-		if q != nil && !(entry.Sequence{Boot: q.Boot, Count: q.Count}).Less(aClaims.Sequence) {
-			return entry.ReasonAlreadyKnown
-		}
+	case errors.Is(err, request.ErrUnknownKey):
+		return entry.ReasonUnknownKey
+	case errors.Is(err, request.ErrLedger):
+		return entry.ReasonWrongLedger
+	case err != nil:
+		return entry.ReasonBadPayload
 	}
-	if q.open() {
+	p.proof = &proof{id: c.KeyID, code: entry.QuarantinedSequence}
+	p.proof.name, p.proof.oracle = s.holderOf(c.KeyID)
+	if c.Promises != p.proof.oracle { // oracles number no statements, and others promise nothing
+		return entry.ReasonBadPayload
+	}
+	q := s.quarantines[c.KeyID]
+	switch {
+	case q.open():
+		return entry.ReasonAlreadyKnown
+	case c.Promises:
+		p.proof.code = entry.QuarantinedPromises
+		if q != nil && c.Height < q.Until {
+			return entry.ReasonAlreadyKnown
+		}
+	case q != nil && !(entry.Sequence{Boot: q.Boot, Count: q.Count}).Less(c.Sequence):
 		return entry.ReasonAlreadyKnown
 	}
 	return ""
 }
 
-// openConflicting verifies one of the two statements under the key that it names: that
-// of an oracle in force, of a gateway or of another party, ended or not.
-func (s *State) openConflicting(b []byte) (*signer.Message, *entry.Claims, entry.Reason) {
-	m, err := signer.Parse(b)
-	if err != nil {
-		return nil, nil, entry.ReasonBadPayload
+// keyNow returns the key with the given id of an oracle in force, of a gateway or of
+// another party, ended or not.
+func (s *State) keyNow(id signer.KeyID) (signer.PublicKey, bool) {
+	if i, ok := s.oracles[id]; ok {
+		return s.current().keys[i], true
 	}
-	var key signer.PublicKey
-	if i, ok := s.oracles[m.KeyID]; ok {
-		key = s.current().keys[i]
-	} else if k := s.keys[m.KeyID]; k != nil {
-		key = k.public
-	} else if a := s.parties[m.KeyID]; a != nil {
-		key = a.public
-	} else {
-		return nil, nil, entry.ReasonUnknownKey
+	if k := s.keys[id]; k != nil {
+		return k.public, true
 	}
-	if _, err := signer.Verify(m, key); err != nil {
-		return nil, nil, entry.ReasonBadPayload
+	if a := s.parties[id]; a != nil {
+		return a.public, true
 	}
-	c, err := entry.ParseClaims(m.Claims)
-	switch {
-	case err != nil:
-		return nil, nil, entry.ReasonBadPayload
-	case c.Audience != s.charter.Origin:
-		return nil, nil, entry.ReasonWrongLedger
-	}
-	return m, &c, ""
-}
-
-// contradict reports whether two statements are promises of different checkpoints for
-// one height, and for which.
-func contradict(a, b *signer.Message) (height uint64, ok bool) {
-	if a.Type != entry.TypePromise || b.Type != entry.TypePromise {
-		return 0, false
-	}
-	p, err1 := entry.ParsePromise(a.Payload)
-	q, err2 := entry.ParsePromise(b.Payload)
-	if err1 != nil || err2 != nil || p.Height != q.Height || *p == *q {
-		return 0, false
-	}
-	return p.Height, true
+	return signer.PublicKey{}, false
 }
 
 // holderOf names whose key it is, and says whether that is an oracle in force.
