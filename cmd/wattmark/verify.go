@@ -21,7 +21,8 @@ func newVerify() *cobra.Command {
 		Use:   "verify [--policy FILE] [--keys FILE] FILE...",
 		Short: "Verify statements, proofs and evidence, offline",
 		Long: `Verify answers each question about a file by itself: signature, key,
-calibration, time, inclusion, quorum, chain, disclosure, rerun. Files are
+calibration, time, inclusion, quorum, chain, disclosure, rerun; and of a reading
+that names the firmware it was signed on, which release that was. Files are
 transparent statements (*.cose), C2SP proofs (*.tlog-proof) and evidence
 (*.evidence).
 
