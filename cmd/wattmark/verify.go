@@ -21,10 +21,10 @@ func newVerify() *cobra.Command {
 		Use:   "verify [--policy FILE] [--keys FILE] FILE...",
 		Short: "Verify statements, proofs and evidence, offline",
 		Long: `Verify answers each question about a file by itself: signature, key,
-calibration, time, inclusion, quorum, chain, disclosure, rerun; and of a reading
-that names the firmware it was signed on, which release that was. Files are
-transparent statements (*.cose), C2SP proofs (*.tlog-proof) and evidence
-(*.evidence).
+calibration, time, inclusion, quorum, chain, disclosure, rerun; and of a
+reading that names the firmware it was signed on, which release that was.
+Files are transparent statements (*.cose), C2SP proofs (*.tlog-proof) and
+evidence (*.evidence).
 
 Whom to trust as an oracle comes from the policy alone, which is yours: get it
 from somebody you trust, not from whoever gave you the file. Gateways' keys
