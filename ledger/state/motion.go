@@ -175,7 +175,11 @@ func (s *State) sortedMotions() []*motion {
 	if len(s.motions) == 0 {
 		return nil
 	}
-	return slices.SortedFunc(maps.Values(s.motions), func(a, b *motion) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	out := make([]*motion, 0, len(s.motions))
+	for _, hash := range slices.SortedFunc(maps.Keys(s.motions), func(a, b [32]byte) int { return bytes.Compare(a[:], b[:]) }) {
+		out = append(out, s.motions[hash])
+	}
+	return out
 }
 
 // lapseMotions forgets those that nobody adopted for too long.
