@@ -16,6 +16,7 @@ import (
 
 	"wattmark/cmd/internal/street"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/unit"
 	"wattmark/oracle"
 	"wattmark/oracle/dashboard"
 )
@@ -49,6 +50,8 @@ execute and cosign; gateways forget only what has a verified receipt.
 
 In the first minute one gateway loses its network and catches up, one tampered
 statement is refused, and one receipt is verified as 'wattmark verify' does it.
+The homes trade: by auction, and by sharing what is over, each quarter of an
+hour; a reading that comes late corrects an interval, and the bill is proved.
 
 With --dir the same directory can be stopped, also by kill -9, and started
 again, and goes on. In it are policy, keys.jwks, receipts/, oracles/ and tiles/
@@ -108,7 +111,10 @@ type demo struct {
 	screen  *screen
 	tally   tally
 	news    news
-	log     *slog.Logger
+	// corrected is told of the first interval that came out otherwise when it was settled
+	// again.
+	corrected chan unit.Interval
+	log       *slog.Logger
 }
 
 // demoResult is what --json prints.
@@ -123,7 +129,7 @@ type demoResult struct {
 }
 
 func runDemo(ctx context.Context, o *demoOptions, stdout io.Writer) (err error) {
-	d := &demo{demoOptions: o, begin: time.Now(), screen: newScreen(stdout, o.asJSON)}
+	d := &demo{demoOptions: o, begin: time.Now(), screen: newScreen(stdout, o.asJSON), corrected: make(chan unit.Interval, 1)}
 	defer d.screen.close()
 	release, err := d.openDir()
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 
 	"wattmark/cmd/internal/street"
 	"wattmark/ledger"
+	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/request"
 	"wattmark/ledger/state"
@@ -339,10 +340,65 @@ func (n *news) settled(d *demo, o *entry.Settled) {
 		return
 	}
 	n.corrected++
-	text := fmt.Sprintf("settled %s again (R1): %d late readings count now, neighbours share %d Wh instead of %d",
-		o.Interval.String()[11:16], int64(t.Measured)-int64(was.Totals.Measured), t.Local, was.Totals.Local)
+	if n.corrected == 1 {
+		d.corrected <- o.Interval // the only one, which there is room for
+	}
+	text := fmt.Sprintf("settled %s again (R1): %s counts now, neighbours share %d Wh instead of %d",
+		o.Interval.String()[11:16], plural(t.Measured-min(t.Measured, was.Totals.Measured), "late reading", "late readings"), t.Local, was.Totals.Local)
 	d.screen.event(d, text)
 	d.notice(dashboard.Good, text+".", nil)
+}
+
+// proveBill waits for an interval that a late reading has corrected, writes the evidence
+// for the bill of the home whose reading it was, and verifies it with what a verifier has.
+func (d *demo) proveBill(ctx context.Context) error {
+	var at unit.Interval
+	select {
+	case at = <-d.corrected:
+	case <-ctx.Done():
+		return nil
+	}
+	id := d.wanderer().Name
+	first := d.cluster.nodes[0].Ledger()
+	var evidence *audit.Evidence
+	err := poll(ctx, func() bool {
+		note, _, ok := first.Store().Final()
+		if !ok {
+			return false
+		}
+		signed, err := d.cluster.policy.Verify(note)
+		if err != nil {
+			return false
+		}
+		first.View(func(s *state.State) {
+			evidence, err = ledger.BillEvidence(first.Store(), note, signed.Checkpoint, s, id, at, first.Pack)
+		})
+		return err == nil // it is not final yet, or being made so
+	})
+	if err != nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Join(d.dir, "bills"), 0o700); err != nil {
+		return err
+	}
+	file := filepath.Join(d.dir, "bills", id+"-"+at.String()[11:13]+at.String()[14:16]+evidenceSuffix)
+	if err := writeFile(file, evidence.Encode()); err != nil {
+		return err
+	}
+	policy := filepath.Join(d.dir, "policy")
+	trust, err := loadTrust(policy, "")
+	if err != nil {
+		return err
+	}
+	r := verifyFile(file, trust)
+	if r.Exit() != audit.ExitHolds {
+		return fmt.Errorf("%s does not verify: run 'wattmark verify --policy %s %s'", file, policy, file)
+	}
+	text := "bill of " + id + " for " + at.String()[11:16] + " verified down to its gateway's signature, and settled again: no other home's energy is in the file"
+	d.screen.event(d, text)
+	d.screen.say(fmt.Sprintf("         yourself:  wattmark verify --policy %s %s", policy, file))
+	d.notice(dashboard.Good, text+".", nil)
+	return nil
 }
 
 // euro writes a price per kWh in cents.

@@ -63,6 +63,9 @@ func (d *demo) tour(ctx context.Context) error {
 			return fmt.Errorf("the tour: %w", err)
 		}
 	}
+	if err := d.proveBill(ctx); err != nil {
+		return fmt.Errorf("the tour: %w", err)
+	}
 	return nil
 }
 
