@@ -16,16 +16,7 @@ import (
 // with it the gateway connects, which it could not before.
 func TestApprovalBringsTheCertificate(t *testing.T) {
 	dir := t.TempDir()
-	program := func(name string) string {
-		path := filepath.Join(dir, name)
-		c := exec.Command("go", "build", "-o", path, "wattmark/cmd/"+name)
-		c.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Fatalf("go build %s: %v\n%s", name, err, out)
-		}
-		return path
-	}
-	gateway, tool := program("wattmark-gateway"), program("wattmark")
+	gateway, tool := build(t, dir, "wattmark-gateway"), build(t, dir, "wattmark")
 	do := func(program string, args ...string) {
 		t.Helper()
 		c := exec.Command(program, args...)

@@ -291,3 +291,19 @@ func TestSite(t *testing.T) {
 	}
 	c.intrude(own)
 }
+
+// TestEndsWhileItWaits ends an oracle that has not reached any server: that is no failure.
+func TestEndsWhileItWaits(t *testing.T) {
+	m := members(t, 1, func(int) string {
+		return fmt.Sprintf("[broker]\nservers = [\"tls://localhost:%d\"]\n", freePort(t))
+	})[0]
+	manager := listen(t)
+	m.process = newProcess(t, "waiting", "wattmark-oracle", []string{"NOTIFY_SOCKET=" + manager.path}, "--config", m.config, "run")
+	until(t, "it leaves how its operator reaches the broker", func() bool { return exists(m.state.file(broker.RouteFile)) })
+	m.end()
+	select {
+	case told := <-manager.told:
+		t.Errorf("it told its service manager %q", told)
+	default:
+	}
+}

@@ -247,3 +247,15 @@ func (m *node) certificate(t *testing.T, args ...string) broker.Files {
 	}
 	return broker.Files(f)
 }
+
+// build builds a program of this module into a directory.
+func build(t *testing.T, dir, name string) string {
+	t.Helper()
+	path := filepath.Join(dir, name)
+	c := exec.Command("go", "build", "-o", path, "wattmark/cmd/"+name)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("go build %s: %v\n%s", name, err, out)
+	}
+	return path
+}

@@ -65,6 +65,9 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := d.openNode(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // somebody ended it while it waited for the servers
+		}
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
