@@ -13,7 +13,8 @@ import (
 
 func newCarbon() *cobra.Command {
 	return noun("carbon", "Compute tonnes, check carbon units, and pass them on",
-		newCarbonEmissions(), newCarbonConvert(), newCarbonUnits(), newCarbonExport(), newCarbonImport())
+		newCarbonEmissions(), newCarbonConvert(), newCarbonUnits(), newCarbonExport(), newCarbonImport(),
+		newCarbonInventory(), newCarbonCertificates(), newCarbonRetire(), newCarbonConflicts())
 }
 
 func newCarbonEmissions() *cobra.Command {
@@ -51,7 +52,7 @@ then nothing is printed but the first fault, by its field.`,
 }
 
 func newCarbonUnits() *cobra.Command {
-	return noun("units", "Check carbon units", &cobra.Command{
+	return listUnits(noun("units", "Check carbon units", &cobra.Command{
 		Use:   "check FILE",
 		Short: "Find units, claims and projects that are counted twice",
 		Long: `Check reads one JSON object with blocks of carbon units and their issuances,
@@ -66,7 +67,7 @@ its field.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return pureCommand(cmd, args[0], carbon.CheckUnits)
 		},
-	})
+	}))
 }
 
 // always is a rule on a file that has no other answer than yes.

@@ -15,100 +15,14 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/market"
-	"wattmark/ledger/request"
 	"wattmark/ledger/state"
 	"wattmark/ledger/unit"
-	"wattmark/signer"
 )
 
-// plant is a drawn neighbourhood with a stack, a verifier and a registry. home1 owns the
-// stack and a load, home2 a roof.
-type plant struct {
-	*hood
-	from int64 // of the first whole interval, in Unix seconds
-	mass int64 // register of the stack in mg
-}
+// plant is a drawn neighbourhood whose state can be replayed.
+type plant struct{ *ledgertest.Plant }
 
-const stackPoint = "p-stack"
-
-func newPlant(tb testing.TB) *plant {
-	p := &plant{hood: newHood(tb, 3)}
-	s := p.Enrolment("stack", signer.EdDSA, entry.ModeOpen)
-	e, err := entry.ParseEnrolment(s.Payload)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	e.Points[0].Channels = []entry.Channel{{Name: "flue.co2_mass", Unit: "kg", Kind: entry.KindCounter, Most: entry.Int(1_000_000_000)}}
-	s.Payload = encoded(tb)(e.Encode())
-	messages := []ledgertest.Message{p.Deliver(s.Sign(tb))}
-	for _, role := range []string{entry.RoleVerifier, entry.RoleRegistry} {
-		name := "the-" + role
-		p.Keys[name] = ledgertest.Key(tb, signer.EdDSA, name)
-		r := entry.PartyRequest{Name: name, Role: role, Title: "The " + role}
-		a := &entry.Appointment{Request: encoded(tb)(request.SignParty(p.Keys[name], r, ledgertest.Origin, p.Now/1000))}
-		messages = append(messages, p.Deliver(p.Stated(0, a.Type(), encoded(tb)(entry.EncodeCarbon(a))).Sign(tb)))
-	}
-	messages = append(messages, p.Deliver(p.Stated(0, entry.TypeFactorPack, encoded(tb)(entry.EncodeCarbon(factors("2026", 400)))).Sign(tb)))
-	p.expect(tb, p.At(0, messages...), "", "", "", "", "")
-	for _, c := range []entry.Carbon{
-		&entry.CarbonSource{ID: "stack", Site: "bakery", Owner: "home1", Kind: entry.SourceMass, Point: stackPoint, Channels: []string{"flue.co2_mass"}, Gas: "CO2", Random: entry.Int(5), Bias: entry.Int(2)},
-		&entry.CarbonSource{ID: "load", Site: "bakery", Owner: "home1", Kind: entry.SourceLoad, Point: ledgertest.Subject("home1"), Channels: []string{"import"}, Boundary: "street"},
-		&entry.CarbonSource{ID: "roof", Site: "home2", Owner: "home2", Kind: entry.SourceExport, Point: ledgertest.Subject("home2"), Channels: []string{"export"}, CapacityW: 10_000, Boundary: "street"},
-		&entry.CarbonProject{ID: "oven", Owner: "home1", Program: "street", Methodology: "baseline less stack", Direction: entry.DirectionReduction, Sources: []string{"stack"}, Baseline: entry.Int(20_000), BufferBP: 1000, Prefix: "W-OVEN", Country: "DE"},
-	} {
-		p.expect(tb, p.say("the-registry", c), "", "")
-	}
-	p.from = int64(unit.Interval(p.Now/1000).Day()) + (p.Now/1000/900+1)*900 - int64(unit.Interval(p.Now/1000).Day())
-	p.expect(tb, p.say("home1", &entry.PeriodOpen{ID: "hour", Site: "bakery", From: p.from, To: p.from + 3600, Set: "AR5", Packs: []entry.Edition{{Pack: "grid", Edition: "2026"}}, Zone: "UTC"}), "", "")
-	return p
-}
-
-func factors(edition string, grid int64) *entry.FactorPack {
-	return &entry.FactorPack{ID: "grid", Edition: edition, Source: "https://example.org/grid", Digest: make([]byte, 32), To: 1 << 40, Region: "street", Set: "AR5",
-		Rows: []entry.FactorRow{
-			{Key: entry.FactorGrid, Gas: "CO2e", Value: entry.Int(grid), Unit: "g/kWh"},
-			{Key: entry.FactorResidual, Gas: "CO2e", Value: entry.Int(2 * grid), Unit: "g/kWh"},
-		}}
-}
-
-// say appends a block with one entry of a party.
-func (p *plant) say(who string, c entry.Carbon) *ledgertest.Block {
-	p.TB().Helper()
-	return p.At(0, p.message(who, c))
-}
-
-func (p *plant) message(who string, c entry.Carbon) ledgertest.Message {
-	p.TB().Helper()
-	return p.Signed(who, c.Type(), encoded(p.TB())(entry.EncodeCarbon(c)))
-}
-
-// expect checks the reasons of a block, its clock's first.
-func (p *plant) expect(tb testing.TB, b *ledgertest.Block, want ...entry.Reason) {
-	tb.Helper()
-	if diff := cmp.Diff(want, b.Result.Reasons); diff != "" {
-		tb.Fatalf("block %d: reasons (-want +got):\n%s", b.Header.Height, diff)
-	}
-}
-
-// measure reads all registers at both ends of each of n intervals, from the nth one on.
-// The stack gives kg in each, home1 uses and home2 gives Wh.
-func (p *plant) measure(tb testing.TB, n int, kg, used, made int64) {
-	tb.Helper()
-	for i := range n + 1 {
-		at := (p.from + int64(i)*900) * 1000
-		m := []ledgertest.Message{p.stack(at+300, kg*min(int64(i), 1)), p.Deliver(p.Read("home1", at+200, used, 0).Sign(tb)), p.Deliver(p.Read("home2", at+200, 0, made).Sign(tb))}
-		if wait := at/1000 + 1 - p.Now/1000; wait > 0 {
-			p.At(wait)
-		}
-		p.expect(tb, p.At(0, m...), "", "", "", "")
-	}
-}
-
-func (p *plant) stack(at, kg int64) ledgertest.Message {
-	p.mass += kg * 1_000_000
-	s := p.Reading("stack", entry.Record{Name: stackPoint + "/flue.co2_mass", Unit: "kg", Time: at, Value: entry.Decimal{Mantissa: p.mass, Exponent: -6}})
-	return p.Deliver(s.Sign(p.TB()))
-}
+func newPlant(tb testing.TB) *plant { return &plant{ledgertest.NewPlant(tb)} }
 
 // detail is that of the newest block's refusal.
 func detail(tb testing.TB, b *ledgertest.Block) string {
@@ -128,49 +42,49 @@ func detail(tb testing.TB, b *ledgertest.Block) string {
 // retired; and each of them tried twice.
 func TestCarbonStory(t *testing.T) {
 	p := newPlant(t)
-	p.measure(t, 4, 100, 300, 500)
-	issue := &entry.GCIssue{Source: "roof", From: p.from, To: p.from + 900}
+	p.Measure(t, 4, 100, 300, 500)
+	issue := &entry.GCIssue{Source: "roof", From: p.From, To: p.From + 900}
 
-	p.expect(t, p.say("home1", issue), "", entry.ReasonNotAuthorised)
-	b := p.say("home2", issue)
-	p.expect(t, b, "", "")
+	p.Expect(t, p.Say("home1", issue), "", entry.ReasonNotAuthorised)
+	b := p.Say("home2", issue)
+	p.Expect(t, b, "", "")
 	certified := bodies[*entry.Certified](t, b)
 	if len(certified) != 1 || certified[0].Wh != 500 || certified[0].First != 1 || certified[0].Owner != "home2" || len(certified[0].Readings) != 2 {
 		t.Fatalf("certified: %+v", certified)
 	}
 	gc := certified[0].ID
-	b = p.say("home2", issue)
-	p.expect(t, b, "", entry.ReasonCountedTwice)
+	b = p.Say("home2", issue)
+	p.Expect(t, b, "", entry.ReasonCountedTwice)
 	if d := detail(t, b); !strings.HasPrefix(d, "D1 "+gc+" ") || !strings.HasSuffix(d, " p-home2/") {
 		t.Errorf("the refusal says %q", d)
 	}
-	p.expect(t, p.say("home2", &entry.GCIssue{Source: "roof", From: p.from + 7200, To: p.from + 8100}), "", entry.ReasonNotMeasured)
+	p.Expect(t, p.Say("home2", &entry.GCIssue{Source: "roof", From: p.From + 7200, To: p.From + 8100}), "", entry.ReasonNotMeasured)
 
 	// 300 Wh of it stand for what home1 used.
-	b = p.say("home2", &entry.GCSplit{Bundle: gc, Sizes: []int64{300, 200}})
-	p.expect(t, b, "", "")
+	b = p.Say("home2", &entry.GCSplit{Bundle: gc, Sizes: []int64{300, 200}})
+	p.Expect(t, b, "", "")
 	split := bodies[*entry.Moved](t, b)[0].Moves
 	if len(split) != 3 || split[0].Status != "Split" || split[1].Last != 300 || split[2].First != 301 {
 		t.Fatalf("split: %+v", split)
 	}
 	part, rest := split[1].ID, split[2].ID
-	p.expect(t, p.say("home2", &entry.GCTransfer{Bundle: part, To: "home1"}), "", "")
-	p.expect(t, p.say("home2", &entry.GCTransfer{Bundle: part, To: "home3"}), "", entry.ReasonNotAuthorised)
-	claim := &entry.GCClaim{Load: "load", From: p.from, To: p.from + 900, Bundles: []string{part}}
-	p.expect(t, p.say("home1", claim), "", entry.ReasonWrongStatus) // not cancelled
-	p.expect(t, p.say("home1", &entry.GCCancel{Bundle: part, Beneficiary: "home1"}), "", "")
-	p.expect(t, p.say("home2", &entry.GCCancel{Bundle: rest, Beneficiary: "home1"}), "", "")
-	p.expect(t, p.say("home1", &entry.GCClaim{Load: "load", From: p.from, To: p.from + 900, Bundles: []string{part, rest}}), "", entry.ReasonTooMuch)
-	p.expect(t, p.say("home1", claim), "", "")
-	b = p.say("home1", &entry.GCClaim{Load: "load", From: p.from, To: p.from + 900, Bundles: []string{rest}})
-	p.expect(t, b, "", entry.ReasonCountedTwice)
+	p.Expect(t, p.Say("home2", &entry.GCTransfer{Bundle: part, To: "home1"}), "", "")
+	p.Expect(t, p.Say("home2", &entry.GCTransfer{Bundle: part, To: "home3"}), "", entry.ReasonNotAuthorised)
+	claim := &entry.GCClaim{Load: "load", From: p.From, To: p.From + 900, Bundles: []string{part}}
+	p.Expect(t, p.Say("home1", claim), "", entry.ReasonWrongStatus) // not cancelled
+	p.Expect(t, p.Say("home1", &entry.GCCancel{Bundle: part, Beneficiary: "home1"}), "", "")
+	p.Expect(t, p.Say("home2", &entry.GCCancel{Bundle: rest, Beneficiary: "home1"}), "", "")
+	p.Expect(t, p.Say("home1", &entry.GCClaim{Load: "load", From: p.From, To: p.From + 900, Bundles: []string{part, rest}}), "", entry.ReasonTooMuch)
+	p.Expect(t, p.Say("home1", claim), "", "")
+	b = p.Say("home1", &entry.GCClaim{Load: "load", From: p.From, To: p.From + 900, Bundles: []string{rest}})
+	p.Expect(t, b, "", entry.ReasonCountedTwice)
 	if d := detail(t, b); !strings.HasPrefix(d, "D1 claim-") {
 		t.Errorf("the refusal says %q", d)
 	}
 
 	// The period: 400 kg, of what 1200 Wh were used 300 were matched.
-	b = p.say("home1", &entry.PeriodClose{Period: "hour"})
-	p.expect(t, b, "", "")
+	b = p.Say("home1", &entry.PeriodClose{Period: "hour"})
+	p.Expect(t, b, "", "")
 	stated := bodies[*entry.Stated](t, b)[0]
 	wantLines := []entry.StatedLine{
 		{Source: "load", Kind: entry.SourceLoad, Class: entry.ClassMeasured, Gases: []entry.GasMass{}, Measured: 4, Wh: 1200, Gas: "CO2e", Location: 480_000, Market: 720_000, Hourly: 720_000, HourlyMatched: 300},
@@ -179,47 +93,47 @@ func TestCarbonStory(t *testing.T) {
 	if diff := cmp.Diff(wantLines, stated.Lines); diff != "" || stated.CO2e != 400_000_000 || len(stated.Ranges) != 2 {
 		t.Fatalf("stated: %+v\n%s", stated, diff)
 	}
-	unitIssue := &entry.UnitIssue{Project: "oven", Period: "hour", Version: 1, Vintage: yearOf(p.from)}
-	p.expect(t, p.say("the-registry", unitIssue), "", entry.ReasonWrongStatus)
+	unitIssue := &entry.UnitIssue{Project: "oven", Period: "hour", Version: 1, Vintage: yearOf(p.From)}
+	p.Expect(t, p.Say("the-registry", unitIssue), "", entry.ReasonWrongStatus)
 	verify := &entry.Verification{Period: "hour", Version: 1, Digest: p.State.Periods()[0].Digest, Level: entry.AssuranceReasonable}
-	p.expect(t, p.say("the-registry", verify), "", entry.ReasonNotAuthorised)
-	p.expect(t, p.say("the-verifier", &entry.Verification{Period: "hour", Version: 1, Digest: make([]byte, 32), Level: entry.AssuranceReasonable}), "", entry.ReasonWrongStatus)
-	p.expect(t, p.say("the-verifier", verify), "", "")
+	p.Expect(t, p.Say("the-registry", verify), "", entry.ReasonNotAuthorised)
+	p.Expect(t, p.Say("the-verifier", &entry.Verification{Period: "hour", Version: 1, Digest: make([]byte, 32), Level: entry.AssuranceReasonable}), "", entry.ReasonWrongStatus)
+	p.Expect(t, p.Say("the-verifier", verify), "", "")
 
 	// 20 t less 0.4 t, and a little for the doubt: 19 units, 2 of them in the buffer.
-	b = p.say("the-registry", unitIssue)
-	p.expect(t, b, "", "")
+	b = p.Say("the-registry", unitIssue)
+	p.Expect(t, b, "", "")
 	issued := bodies[*entry.Issued](t, b)[0]
 	if issued.Units != 19 || issued.Reduced != 19_600_000_000 || issued.HalfWidth <= 0 || len(issued.Blocks) != 2 || issued.Blocks[0].Last != 17 || issued.Blocks[1].Status != "Buffer" {
 		t.Fatalf("issued: %+v", issued)
 	}
-	b = p.say("the-registry", unitIssue)
-	p.expect(t, b, "", entry.ReasonCountedTwice)
+	b = p.Say("the-registry", unitIssue)
+	p.Expect(t, b, "", entry.ReasonCountedTwice)
 	if d := detail(t, b); !strings.HasPrefix(d, "D1 "+issued.ID+" ") {
 		t.Errorf("the refusal says %q", d)
 	}
 	mine := issued.Blocks[0].ID
-	b = p.say("home1", &entry.UnitSplit{Block: mine, Sizes: []int64{10, 7}})
-	p.expect(t, b, "", "")
+	b = p.Say("home1", &entry.UnitSplit{Block: mine, Sizes: []int64{10, 7}})
+	p.Expect(t, b, "", "")
 	ten, seven := bodies[*entry.Moved](t, b)[0].Moves[1].ID, bodies[*entry.Moved](t, b)[0].Moves[2].ID
-	retire := &entry.UnitRetire{Block: ten, Beneficiary: "The Bakery", Reason: "bread of the year", From: p.from, To: p.from + 3600}
-	p.expect(t, p.say("home1", retire), "", "")
-	p.expect(t, p.say("home1", retire), "", entry.ReasonCountedTwice)
-	p.expect(t, p.say("home1", &entry.UnitTransfer{Block: ten, To: "home2"}), "", entry.ReasonWrongStatus)
+	retire := &entry.UnitRetire{Block: ten, Beneficiary: "The Bakery", Reason: "bread of the year", From: p.From, To: p.From + 3600}
+	p.Expect(t, p.Say("home1", retire), "", "")
+	p.Expect(t, p.Say("home1", retire), "", entry.ReasonCountedTwice)
+	p.Expect(t, p.Say("home1", &entry.UnitTransfer{Block: ten, To: "home2"}), "", entry.ReasonWrongStatus)
 	held := account.ID{Asset: account.Asset{Class: account.Unit, Name: ten}, Kind: account.Retired, Owner: market.MemberOwner("home1")}
 	if got := p.State.Balance(held); got != 10 {
 		t.Errorf("%d units are retired, want 10", got)
 	}
 
 	// A reversal takes the buffer's two, and the project owes one; home1 pays it.
-	b = p.say("the-registry", &entry.Reversal{Project: "oven", Tonnes: 3, Reason: "an old oven was lit"})
-	p.expect(t, b, "", "")
+	b = p.Say("the-registry", &entry.Reversal{Project: "oven", Tonnes: 3, Reason: "an old oven was lit"})
+	p.Expect(t, b, "", "")
 	if m := bodies[*entry.Moved](t, b)[0]; m.Owed != 1 || m.Debtor != "oven" || len(m.Moves) != 1 || m.Moves[0].Status != "Cancelled" {
 		t.Fatalf("reversal: %+v", m)
 	}
-	b = p.say("home1", &entry.UnitSplit{Block: seven, Sizes: []int64{1, 6}})
+	b = p.Say("home1", &entry.UnitSplit{Block: seven, Sizes: []int64{1, 6}})
 	one := bodies[*entry.Moved](t, b)[0].Moves[1].ID
-	p.expect(t, p.say("home1", &entry.UnitCancel{Block: one, Reason: "paid", Settles: "oven"}), "", "")
+	p.Expect(t, p.Say("home1", &entry.UnitCancel{Block: one, Reason: "paid", Settles: "oven"}), "", "")
 	if got := p.State.Owed("oven"); got != 0 {
 		t.Errorf("%d tonnes are owed still", got)
 	}
@@ -311,7 +225,7 @@ func TestFlaggedBacksNoClaim(t *testing.T) {
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			p := newPlant(t)
-			at := p.from * 1000
+			at := p.From * 1000
 			p.At(at/1000 + 901 - p.Now/1000)
 			p.At(0, p.Deliver(p.Registers("home2", at+100, [2]int64{0, 500}).Sign(t)))
 			p.At(0, p.Deliver(c.make(p, at+450_000).Sign(t)))
@@ -320,7 +234,7 @@ func TestFlaggedBacksNoClaim(t *testing.T) {
 			if c.what == "nothing" {
 				want = ""
 			}
-			p.expect(t, p.say("home2", &entry.GCIssue{Source: "roof", From: p.from, To: p.from + 900}), "", want)
+			p.Expect(t, p.Say("home2", &entry.GCIssue{Source: "roof", From: p.From, To: p.From + 900}), "", want)
 		})
 	}
 }
@@ -329,16 +243,16 @@ func TestFlaggedBacksNoClaim(t *testing.T) {
 func TestGapKeepsPeriodOpen(t *testing.T) {
 	for _, explained := range []bool{false, true} {
 		p := newPlant(t)
-		p.measure(t, 4, 100, 300, 500)
-		lost := p.Reading("stack", entry.Record{Name: stackPoint + "/flue.co2_mass", Unit: "kg", Time: p.Now, Value: entry.Int(0)})
-		next := p.Reading("stack", entry.Record{Name: stackPoint + "/flue.co2_mass", Unit: "kg", Time: p.Now, Value: entry.Decimal{Mantissa: p.mass, Exponent: -6}})
+		p.Measure(t, 4, 100, 300, 500)
+		lost := p.Reading("stack", entry.Record{Name: ledgertest.StackPoint + "/" + ledgertest.StackChannel, Unit: "kg", Time: p.Now, Value: entry.Int(0)})
+		next := p.Reading("stack", entry.Record{Name: ledgertest.StackPoint + "/" + ledgertest.StackChannel, Unit: "kg", Time: p.Now, Value: entry.Decimal{Mantissa: p.Mass, Exponent: -6}})
 		want := entry.ReasonSequenceGap
 		if explained {
 			n := lost.Claims.Sequence.Count
 			next.Claims.Skipped, want = &entry.Range{First: n, Last: n}, ""
 		}
-		p.expect(t, p.At(0, p.Deliver(next.Sign(t))), "", "")
-		p.expect(t, p.say("home1", &entry.PeriodClose{Period: "hour"}), "", want)
+		p.Expect(t, p.At(0, p.Deliver(next.Sign(t))), "", "")
+		p.Expect(t, p.Say("home1", &entry.PeriodClose{Period: "hour"}), "", want)
 	}
 }
 
@@ -354,20 +268,20 @@ func TestRestatementIsReplay(t *testing.T) {
 		var got []*entry.Stated
 		for _, restated := range []bool{false, true} {
 			p := newPlant(t)
-			pack := factors("2027", grid)
+			pack := ledgertest.Factors("2027", grid)
 			pack.Set = set
-			p.expect(t, p.At(0, p.Deliver(p.Stated(0, entry.TypeFactorPack, encoded(t)(entry.EncodeCarbon(pack))).Sign(t))), "", "")
-			p.measure(t, n, kg, used, 0)
+			p.Expect(t, p.At(0, p.Deliver(p.Stated(0, entry.TypeFactorPack, encoded(t)(entry.EncodeCarbon(pack))).Sign(t))), "", "")
+			p.Measure(t, n, kg, used, 0)
 			p.At(3601)
 			packs := []entry.Edition{{Pack: "grid", Edition: "2027"}}
 			if restated {
-				p.expect(t, p.say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
-				p.expect(t, p.say("home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "a new edition", Set: set, Packs: packs}), "", "")
+				p.Expect(t, p.Say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
+				p.Expect(t, p.Say("home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "a new edition", Set: set, Packs: packs}), "", "")
 			} else {
-				p.expect(t, p.say("home1", &entry.PeriodOpen{ID: "again", Site: "bakery", From: p.from, To: p.from + 3600, Set: set, Packs: packs, Zone: "UTC"}), "", entry.ReasonAlreadyKnown)
-				p.expect(t, p.say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
-				p.expect(t, p.say("home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "first another", Set: "AR5", Packs: []entry.Edition{{Pack: "grid", Edition: "2026"}}}), "", "")
-				p.expect(t, p.say("home1", &entry.Restatement{Period: "hour", Version: 3, Reason: "then this", Set: set, Packs: packs}), "", "")
+				p.Expect(t, p.Say("home1", &entry.PeriodOpen{ID: "again", Site: "bakery", From: p.From, To: p.From + 3600, Set: set, Packs: packs, Zone: "UTC"}), "", entry.ReasonAlreadyKnown)
+				p.Expect(t, p.Say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
+				p.Expect(t, p.Say("home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "first another", Set: "AR5", Packs: []entry.Edition{{Pack: "grid", Edition: "2026"}}}), "", "")
+				p.Expect(t, p.Say("home1", &entry.Restatement{Period: "hour", Version: 3, Reason: "then this", Set: set, Packs: packs}), "", "")
 			}
 			got = append(got, p.State.Periods()[0].Stated)
 			p.checkReplay(t)
@@ -385,15 +299,15 @@ func TestRestatementIsReplay(t *testing.T) {
 // the registry owe the rest.
 func TestRestatementLowersIssuance(t *testing.T) {
 	p := newPlant(t)
-	p.measure(t, 4, 100, 300, 500)
-	p.expect(t, p.say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
-	p.expect(t, p.say("the-verifier", &entry.Verification{Period: "hour", Version: 1, Digest: p.State.Periods()[0].Digest, Level: entry.AssuranceLimited}), "", "")
-	p.expect(t, p.say("the-registry", &entry.UnitIssue{Project: "oven", Period: "hour", Version: 1, Vintage: yearOf(p.from)}), "", "")
+	p.Measure(t, 4, 100, 300, 500)
+	p.Expect(t, p.Say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
+	p.Expect(t, p.Say("the-verifier", &entry.Verification{Period: "hour", Version: 1, Digest: p.State.Periods()[0].Digest, Level: entry.AssuranceLimited}), "", "")
+	p.Expect(t, p.Say("the-registry", &entry.UnitIssue{Project: "oven", Period: "hour", Version: 1, Vintage: yearOf(p.From)}), "", "")
 	// A reading of the past comes that is doubted: two of four intervals count no more.
-	s := p.Reading("stack", entry.Record{Name: stackPoint + "/flue.co2_mass", Unit: "kg", Time: (p.from + 900) * 1000, Value: entry.Decimal{Mantissa: -1}})
-	p.expect(t, p.At(0, p.Deliver(s.Sign(t))), "", "")
-	b := p.say("home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "a doubtful reading", Set: "AR5", Packs: []entry.Edition{{Pack: "grid", Edition: "2026"}}})
-	p.expect(t, b, "", "")
+	s := p.Reading("stack", entry.Record{Name: ledgertest.StackPoint + "/" + ledgertest.StackChannel, Unit: "kg", Time: (p.From + 900) * 1000, Value: entry.Decimal{Mantissa: -1}})
+	p.Expect(t, p.At(0, p.Deliver(s.Sign(t))), "", "")
+	b := p.Say("home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "a doubtful reading", Set: "AR5", Packs: []entry.Edition{{Pack: "grid", Edition: "2026"}}})
+	p.Expect(t, b, "", "")
 	m := bodies[*entry.Moved](t, b)
 	if len(m) != 1 || m[0].Debtor != "the-registry" || m[0].Owed != 8 { // 19 issued, 9 borne, 2 in the buffer
 		t.Fatalf("moved: %+v", m)
@@ -401,8 +315,8 @@ func TestRestatementLowersIssuance(t *testing.T) {
 	if got := p.State.Owed("the-registry"); got != 8 {
 		t.Errorf("the registry owes %d", got)
 	}
-	p.expect(t, p.say("the-verifier", &entry.Verification{Period: "hour", Version: 2, Digest: p.State.Periods()[0].Digest, Level: entry.AssuranceLimited}), "", "")
-	p.expect(t, p.say("the-registry", &entry.UnitIssue{Project: "oven", Period: "hour", Version: 2, Vintage: yearOf(p.from)}), "", entry.ReasonOwing)
+	p.Expect(t, p.Say("the-verifier", &entry.Verification{Period: "hour", Version: 2, Digest: p.State.Periods()[0].Digest, Level: entry.AssuranceLimited}), "", "")
+	p.Expect(t, p.Say("the-registry", &entry.UnitIssue{Project: "oven", Period: "hour", Version: 2, Vintage: yearOf(p.From)}), "", entry.ReasonOwing)
 	p.checkReplay(t)
 }
 
@@ -411,20 +325,20 @@ func TestRestatementLowersIssuance(t *testing.T) {
 func TestNoIntervalTwice(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		p := newPlant(t)
-		p.measure(t, 4, 50, 200, 400)
+		p.Measure(t, 4, 50, 200, 400)
 		p.At(60)
 		var ids []string
 		for range rapid.IntRange(1, 12).Draw(rt, "blocks") {
 			var m []ledgertest.Message
 			for range rapid.IntRange(0, 3).Draw(rt, "entries") {
-				at := p.from + 900*rapid.Int64Range(0, 4).Draw(rt, "interval")
+				at := p.From + 900*rapid.Int64Range(0, 4).Draw(rt, "interval")
 				to := at + 900*rapid.Int64Range(1, 4).Draw(rt, "length")
 				some := "gc-0"
 				if len(ids) > 0 {
 					some = rapid.SampledFrom(ids).Draw(rt, "bundle")
 				}
 				who := rapid.SampledFrom([]string{"home1", "home2"}).Draw(rt, "who")
-				m = append(m, p.message(who, rapid.SampledFrom([]entry.Carbon{
+				m = append(m, p.Message(who, rapid.SampledFrom([]entry.Carbon{
 					&entry.GCIssue{Source: "roof", From: at, To: to},
 					&entry.GCSplit{Bundle: some, Sizes: []int64{100, 300}},
 					&entry.GCSplit{Bundle: some, Sizes: []int64{1, 99}},
@@ -488,10 +402,10 @@ func TestNoIntervalTwice(t *testing.T) {
 // byte.
 func TestForgottenStands(t *testing.T) {
 	p := newPlant(t)
-	p.measure(t, 4, 100, 300, 500)
-	b := p.say("home2", &entry.GCIssue{Source: "roof", From: p.from, To: p.from + 900})
-	p.expect(t, b, "", "")
-	p.expect(t, p.say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
+	p.Measure(t, 4, 100, 300, 500)
+	b := p.Say("home2", &entry.GCIssue{Source: "roof", From: p.From, To: p.From + 900})
+	p.Expect(t, b, "", "")
+	p.Expect(t, p.Say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
 	charter, err := entry.ParseCharter(p.All()[0])
 	if err != nil {
 		t.Fatal(err)
@@ -543,8 +457,8 @@ func TestCarbonRefusals(t *testing.T) {
 		{"a site of somebody else", "the-registry", &entry.CarbonSource{ID: "x", Site: "bakery", Owner: "home3", Kind: entry.SourceLoad, Point: ledgertest.Subject("home3"), Channels: []string{"import"}, Boundary: "b"}, entry.ReasonNotAuthorised},
 		{"a member registers", "home1", &entry.CarbonSource{ID: "x", Site: "x", Owner: "home1", Kind: entry.SourceLoad, Point: ledgertest.Subject("home3"), Channels: []string{"import"}, Boundary: "b"}, entry.ReasonNotAuthorised},
 		{"a project of an electricity meter", "the-registry", &entry.CarbonProject{ID: "x", Owner: "home1", Program: "p", Methodology: "m", Direction: entry.DirectionRemoval, Sources: []string{"load"}, Prefix: "X", Country: "DE"}, entry.ReasonNotClaimable},
-		{"a period by factors that are not there", "home1", &entry.PeriodOpen{ID: "x", Site: "bakery", From: p.from + 3600, To: p.from + 7200, Set: "AR5", Packs: []entry.Edition{{Pack: "grid", Edition: "1999"}}, Zone: "UTC"}, entry.ReasonUnknownFactor},
-		{"a period of somebody else's site", "home2", &entry.PeriodOpen{ID: "x", Site: "bakery", From: p.from + 3600, To: p.from + 7200, Set: "AR5", Zone: "UTC"}, entry.ReasonNotAuthorised},
+		{"a period by factors that are not there", "home1", &entry.PeriodOpen{ID: "x", Site: "bakery", From: p.From + 3600, To: p.From + 7200, Set: "AR5", Packs: []entry.Edition{{Pack: "grid", Edition: "1999"}}, Zone: "UTC"}, entry.ReasonUnknownFactor},
+		{"a period of somebody else's site", "home2", &entry.PeriodOpen{ID: "x", Site: "bakery", From: p.From + 3600, To: p.From + 7200, Set: "AR5", Zone: "UTC"}, entry.ReasonNotAuthorised},
 		{"a period that is not over", "home1", &entry.PeriodClose{Period: "hour"}, entry.ReasonWrongStatus},
 		{"a period that is not there", "home1", &entry.PeriodClose{Period: "x"}, entry.ReasonUnknownID},
 		{"a restatement of what is open", "home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "r", Set: "AR5"}, entry.ReasonWrongStatus},
@@ -552,7 +466,7 @@ func TestCarbonRefusals(t *testing.T) {
 		{"a block that is not there", "home2", &entry.UnitTransfer{Block: "u-1-1", To: "home1"}, entry.ReasonUnknownID},
 		{"a type that comes later", "home1", &entry.FirstTransfer{Block: "u-1-1", To: "home2", Acquirer: "CH"}, entry.ReasonWrongType},
 	} {
-		m := p.message(c.who, c.say)
+		m := p.Message(c.who, c.say)
 		in := m.Input()
 		before := p.State.Export()
 		if got := p.State.Judge(&in, p.Now); got != c.want {
@@ -561,10 +475,10 @@ func TestCarbonRefusals(t *testing.T) {
 		if diff := cmp.Diff(before, p.State.Export()); diff != "" {
 			t.Errorf("%s: judging changed the state:\n%s", c.what, diff)
 		}
-		p.expect(t, p.At(0, m), "", c.want)
+		p.Expect(t, p.At(0, m), "", c.want)
 	}
 	// A member or a registry alone puts no factors in force.
-	p.expect(t, p.say("the-registry", factors("2028", 1)), "", entry.ReasonNotAuthorised)
-	p.expect(t, p.At(0, p.Deliver(p.Stated(0, entry.TypeFactorPack, encoded(t)(entry.EncodeCarbon(factors("2026", 1)))).Sign(t))), "", entry.ReasonAlreadyKnown)
+	p.Expect(t, p.Say("the-registry", ledgertest.Factors("2028", 1)), "", entry.ReasonNotAuthorised)
+	p.Expect(t, p.At(0, p.Deliver(p.Stated(0, entry.TypeFactorPack, encoded(t)(entry.EncodeCarbon(ledgertest.Factors("2026", 1)))).Sign(t))), "", entry.ReasonAlreadyKnown)
 	p.checkReplay(t)
 }
