@@ -22,7 +22,10 @@ type UpdateTable struct {
 	Within time.Duration `toml:"within"` // a release on trial must prove to work
 }
 
-func defaultUpdate() UpdateTable { return UpdateTable{Every: time.Hour, Within: 10 * time.Minute} }
+// DefaultTrial is how long a release on trial has to prove to work.
+const DefaultTrial = 10 * time.Minute
+
+func defaultUpdate() UpdateTable { return UpdateTable{Every: time.Hour, Within: DefaultTrial} }
 
 // Firmware is what is told of the image that the gateway runs from.
 type Firmware struct {

@@ -14,6 +14,7 @@ import (
 
 	"wattmark/firmware/manifest"
 	updates "wattmark/firmware/update"
+	"wattmark/firmware/update/slot"
 	"wattmark/gateway"
 	"wattmark/gateway/sampler"
 )
@@ -51,6 +52,26 @@ func openImage(path string) (*runningImage, error) {
 		return nil, fmt.Errorf("measuring the image that this machine runs: %w", err)
 	}
 	return &runningImage{machine: *m}, nil
+}
+
+// leaveTrial ends the trial of a root in which the gateway does not even start: nobody
+// judges it there. As long as there is time for the trial, it is started again and again.
+func leaveTrial(path string) error {
+	if _, err := os.Stat(path); err != nil {
+		return nil // no image
+	}
+	disk, err := slot.Find()
+	if err != nil {
+		return err
+	}
+	state, err := disk.State()
+	if err != nil {
+		return err
+	}
+	if !updates.Overdue(disk.Running, state, sampler.NewMachineClock().Monotonic(), gateway.DefaultTrial) {
+		return nil
+	}
+	return updates.Restart()
 }
 
 // name has each statement name the root.
@@ -124,7 +145,7 @@ func (d *daemon) takeUpdates(ctx context.Context, now configured, g *gateway.Gat
 	log.Info("runs from an image", "board", c.Image.Board, "version", c.Image.Version, "root_sha256", hex.EncodeToString(c.Image.Root[:]), "slot", int(c.Disk.Running))
 	r := updates.Runner{
 		Agent: agent, Source: source, Look: g.Health, Restart: updates.Restart, Board: c.Image.Board,
-		Every: now.file.Update.Every, Within: now.file.Update.Within, Clock: sampler.NewMachineClock(), Log: log, Settled: settle,
+		Every: now.file.Update.Every, Within: now.file.Update.Within, Uptime: now.cfg.Clock.Monotonic, Clock: sampler.NewMachineClock(), Log: log, Settled: settle,
 	}
 	if err := r.Run(ctx); err != nil {
 		log.Error("ended looking for updates", "error", err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -39,6 +40,9 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 				return err
 			}
 			file, cfg, err := load(name)
+			if err != nil && !check {
+				err = errors.Join(err, leaveTrial(imageFile))
+			}
 			if err != nil {
 				return &exitError{exitFailed, err}
 			}
@@ -57,7 +61,11 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 			hup := make(chan os.Signal, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
-			return failed(d.run(cmd.Context(), configured{file, cfg}, hup))
+			err = d.run(cmd.Context(), configured{file, cfg}, hup)
+			if err != nil {
+				err = errors.Join(err, leaveTrial(imageFile))
+			}
+			return failed(err)
 		},
 	}
 	c.Flags().BoolVar(&check, "check", false, "check the configuration, print what would run, and end")

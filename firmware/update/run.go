@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"wattmark/firmware/update/slot"
 	"wattmark/ledger/entry"
 )
 
@@ -26,10 +27,13 @@ type Runner struct {
 	Restart func() error
 	// Board is for which boards releases are looked for.
 	Board string
-	// Every is how often they are, Within how long a trial may last.
+	// Every is how often they are, Within how long a trial may last, from the start of the
+	// machine: a gateway that is started again within it gets no more time.
 	Every, Within time.Duration
-	Clock         Clock
-	Log           *slog.Logger
+	// Uptime is the time since that start; nil is the start of Run.
+	Uptime func() time.Duration
+	Clock  Clock
+	Log    *slog.Logger
 	// Settled, if set, is called whenever Last may have changed.
 	Settled func()
 }
@@ -81,6 +85,9 @@ func (r *Runner) settled() {
 func (r *Runner) gate(ctx context.Context) (Next, error) {
 	r.Log.Info("an update runs on trial", "within", r.Within)
 	end := r.Clock.Now().Add(r.Within)
+	if r.Uptime != nil {
+		end = end.Add(-r.Uptime())
+	}
 	for {
 		verdict, err := r.Agent.Judge(r.Look(), end.Sub(r.Clock.Now()))
 		if err != nil {
@@ -102,6 +109,12 @@ func (r *Runner) gate(ctx context.Context) (Next, error) {
 			return Gate, nil
 		}
 	}
+}
+
+// Overdue reports whether a machine runs a root on trial that has had its time. It is
+// asked where the gateway does not get as far as to be judged.
+func Overdue(running slot.Partition, s slot.State, uptime, within time.Duration) bool {
+	return running != s.Default && uptime > within
 }
 
 // offer looks for a release once, and takes it if it is for this gateway.

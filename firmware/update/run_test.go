@@ -16,6 +16,7 @@ import (
 	"wattmark/firmware/manifest"
 	"wattmark/firmware/manifest/manifesttest"
 	"wattmark/firmware/update"
+	"wattmark/firmware/update/slot"
 	"wattmark/firmware/update/slot/slottest"
 	"wattmark/ledger/entry"
 )
@@ -122,6 +123,45 @@ func TestRunnerFallsBack(t *testing.T) {
 		}
 		w.check(1, update.FellBack, update.Unhealthy)
 	})
+}
+
+// A gateway that dies and is started again, and again, gets no more time than one.
+func TestTimeOfATrialIsTheMachines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		rel, proof := w.release(2, slottest.Root("two", slotSize/2))
+		s := &shop{w: w, proof: proof, rollout: signedRollout(t, rel, 100)}
+		r, _ := w.runner(s, func() update.Health { return well })
+		if err := r.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		started := time.Now()
+		r, restarted := w.runner(s, func() update.Health { return update.Health{} })
+		r.Uptime = func() time.Duration { return time.Since(started) }
+		for life := 0; !*restarted; life++ {
+			ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+			if err := r.Run(ctx); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			if life > 5 {
+				t.Fatal("the trial never ends")
+			}
+		}
+		if took := time.Since(started); took != 10*time.Minute {
+			t.Errorf("the trial took %s", took)
+		}
+	})
+	onTrial := slot.State{Default: slot.RootA, Trial: slot.Taken, Agree: true}
+	for _, c := range []struct {
+		running slot.Partition
+		uptime  time.Duration
+		want    bool
+	}{{slot.RootA, time.Hour, false}, {slot.RootB, 9 * time.Minute, false}, {slot.RootB, 11 * time.Minute, true}} {
+		if got := update.Overdue(c.running, onTrial, c.uptime, 10*time.Minute); got != c.want {
+			t.Errorf("slot %d after %s: %v", c.running, c.uptime, got)
+		}
+	}
 }
 
 func TestUpdatesFromAWebServer(t *testing.T) {
