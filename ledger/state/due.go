@@ -42,7 +42,7 @@ func (s *State) dueInZone(z *zone, c *market.Calendar, before int64) (out []made
 		z.begin(c, s.meta.Time)
 		s.touch(z)
 	}
-	for n := 0; n < maxDue && c.Beacon(z.Next) <= before; n++ {
+	for n := 0; n < maxDue && z.Next < unit.LastInterval && c.Beacon(z.Next) <= before; n++ {
 		m, err := s.clear(z, z.Next)
 		if err != nil {
 			return nil, err

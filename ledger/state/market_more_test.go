@@ -178,6 +178,31 @@ func TestFeederIsHeldAgainstMembers(t *testing.T) {
 	}
 }
 
+// TestLongSilence has months pass between two blocks: those behind take what is due in
+// turn.
+func TestLongSilence(t *testing.T) {
+	h := newHood(t, 1)
+	h.At(60)
+	h.At(40 * 24 * 3600)
+	counts := func() (cleared, settled int) {
+		b := h.At(1)
+		return len(bodies[*entry.Cleared](t, b)), len(bodies[*entry.Settled](t, b))
+	}
+	cleared, settled := counts()
+	if cleared != unit.IntervalsPerDay || settled != 2*unit.IntervalsPerDay {
+		t.Errorf("a block clears %d intervals and settles %d", cleared, settled)
+	}
+	// There is no interval behind the year 9999, and blocks go on.
+	last := newHood(t, 1)
+	last.At(int64(unit.LastInterval) - last.Now/1000 - 3600)
+	for range 4 {
+		last.At(3600)
+	}
+	if z := last.State.Zones()[0]; z.Next != unit.LastInterval {
+		t.Errorf("the calendar stands at %s, want %s", z.Next, unit.LastInterval)
+	}
+}
+
 // FuzzLoadMarket puts a record of the market's into a state that has one, and executes a
 // block on what loads.
 func FuzzLoadMarket(f *testing.F) {
