@@ -169,3 +169,73 @@ func FuzzParseCarbon(f *testing.F) {
 		}
 	})
 }
+
+func carbonBodies() []struct {
+	name  string
+	value entry.Body
+} {
+	const hour = 1790000 * 1000 / 3600 * 3600
+	blocks := []entry.Move{{ID: "u-200-1", Status: "Held", Owner: "anna", First: 1, Last: 17}, {ID: "u-200-2", Status: "Buffer", Owner: "reg", First: 18, Last: 19}}
+	return []struct {
+		name  string
+		value entry.Body
+	}{
+		{"certified", &entry.Certified{Leaf: 120, ID: "gc-120", Source: "roof-1", From: hour, To: hour + 900, Wh: 500, First: 1, Owner: "bert", Readings: []uint64{98, 117}}},
+		{"moved", &entry.Moved{Leaf: 130, What: entry.MovedBundle, Moves: []entry.Move{
+			{ID: "gc-120", Status: "Split", Owner: "bert", First: 1, Last: 500}, {ID: "gc-130-1", Status: "Active", Owner: "bert", First: 1, Last: 300}, {ID: "gc-130-2", Status: "Active", Owner: "bert", First: 301, Last: 500}}}},
+		{"moved and owed", &entry.Moved{Leaf: 230, What: entry.MovedBlock, Moves: []entry.Move{{ID: "u-200-2", Status: "Cancelled", Owner: "reg", First: 18, Last: 19}}, Debtor: "oven", Owed: 1}},
+		{"stated", &entry.Stated{Leaf: 150, Period: "bakery-2026", Version: 2, Site: "bakery", From: hour, To: hour + 3600, Set: "AR5", Packs: []entry.Edition{{Pack: "grid-de", Edition: "2026"}},
+			Lines: []entry.StatedLine{
+				{Source: "load-1", Kind: entry.SourceLoad, Class: entry.ClassMeasured, Gases: []entry.GasMass{}, Measured: 4, Wh: 1200, Location: 480_000, Market: 720_000, Hourly: 720_000, HourlyMatched: 300, Gas: "CO2e"},
+				{Source: "stack-1", Kind: entry.SourceMass, Class: entry.ClassMeasured, Gases: []entry.GasMass{{Gas: "CO2", Mass: 400_000_000}}, CO2e: 400_000_000, Measured: 3, Missing: 1},
+				{Source: "leaks", Kind: entry.LineDeclared, Class: entry.ClassDeclared, Gases: []entry.GasMass{{Gas: "HFC-134a", Mass: 1}}, CO2e: 1300},
+			},
+			CO2e: 400_001_300, Declared: 4, Ranges: []entry.StatedRange{{Key: bytes.Repeat([]byte{0xab}, 16), Boot: 1, First: 1, Last: 50}}, Materiality: -1}},
+		{"issued", &entry.Issued{Leaf: 200, ID: "iss-200", Project: "oven", Period: "bakery-2026", Version: 2, Vintage: 2026, Reduced: 19_600_000_000, HalfWidth: 12_806_249, Units: 19, Blocks: blocks, Prefix: "W-OVEN"}},
+	}
+}
+
+func TestCarbonOutcomeVectors(t *testing.T) {
+	var list []example
+	for _, e := range carbonBodies() {
+		list = append(list, of(e.name, e.value, func() ([]byte, error) {
+			o, err := entry.Bodied(e.value)
+			if err != nil {
+				return nil, err
+			}
+			return o.Encode(), nil
+		}, parseBodyOf))
+	}
+	checkVectors(t, "carbon_outcomes.json", list)
+}
+
+func parseBodyOf(b []byte) (entry.Body, error) {
+	o, err := entry.ParseOutcome(b)
+	if err != nil {
+		return nil, err
+	}
+	return o.ParseBody()
+}
+
+func FuzzParseCarbonOutcome(f *testing.F) {
+	for _, e := range carbonBodies() {
+		o, err := entry.Bodied(e.value)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(o.Encode())
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		body, err := parseBodyOf(b)
+		if err != nil {
+			return
+		}
+		reencodes(t, b, func() ([]byte, error) {
+			o, err := entry.Bodied(body)
+			if err != nil {
+				return nil, err
+			}
+			return o.Encode(), nil
+		})
+	})
+}
