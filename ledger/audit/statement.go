@@ -81,6 +81,11 @@ func maySign(role, typ string) bool {
 		return role != RoleOracle && role != RoleGateway
 	case entry.TypeRevocation:
 		return true
+	case entry.TypeAppointment, entry.TypeFactorPack:
+		return role != RoleGateway && role != RoleMember
+	}
+	if entry.IsCarbon(typ) { // of members, and of parties whose role a key set does not tell
+		return role != RoleGateway && role != RoleOracle
 	}
 	return role != RoleGateway && role != RoleMember
 }
