@@ -129,7 +129,7 @@ func (r *Release) check() error {
 	}
 	switch {
 	case r.Version == 0 || r.Version > maxVersion:
-		return fmt.Errorf("%w: version %d is not within 1 to %d", ErrForm, r.Version, maxVersion)
+		return fmt.Errorf("%w: version %d is not within 1 to %d", ErrForm, r.Version, uint64(maxVersion))
 	case r.After >= r.Version:
 		return fmt.Errorf("%w: version %d may follow %d and later: there is none", ErrForm, r.Version, r.After)
 	case r.Size == 0 || r.Size > maxReleaseRoot:
