@@ -184,6 +184,7 @@ func drawnHood(tb testing.TB, rt *rapid.T) *hood {
 	for range rapid.IntRange(4, 20).Draw(rt, "blocks") {
 		step := int64(rapid.SampledFrom([]int{60, 450, 900, 900, 900, 1800, 5000}).Draw(rt, "step"))
 		edge := ((h.Now/1000 + step) / 900) * 900 * 1000
+		next := unit.Interval(h.Now/1000/900*900) + 900*unit.Interval(rapid.SampledFrom([]int{2, 3, 3, 3, 3, 3, 9}).Draw(rt, "ahead"))
 		var m []ledgertest.Message
 		for _, name := range h.Homes {
 			s := h.Read(name, edge+int64(rapid.IntRange(0, 70_000).Draw(rt, "behind")), int64(rapid.IntRange(0, 900).Draw(rt, "import")), int64(rapid.IntRange(0, 900).Draw(rt, "export")))
@@ -194,13 +195,12 @@ func drawnHood(tb testing.TB, rt *rapid.T) *hood {
 			default:
 				m = append(m, h.Deliver(s.Sign(tb)))
 			}
-			next := unit.Interval(h.Now/1000/900*900) + 900*unit.Interval(rapid.SampledFrom([]int{0, 2, 3, 3, 3, 4, 9}).Draw(rt, "ahead"))
 			switch rapid.IntRange(0, 2).Draw(rt, "entry") {
 			case 0:
 				nonce++
 				o := &entry.Order{Zone: "street", Interval: next, Member: name, Side: rapid.IntRange(1, 2).Draw(rt, "side"), Nonce: nonce}
-				for range rapid.IntRange(0, 3).Draw(rt, "steps") {
-					st := entry.OrderStep{Price: unit.Price(rapid.IntRange(-50, 400).Draw(rt, "price") * 1000), Quantity: unit.Energy(rapid.SampledFrom([]int{1, 700, 700, 1500, 0}).Draw(rt, "quantity"))}
+				for range rapid.IntRange(0, 2).Draw(rt, "steps") {
+					st := entry.OrderStep{Price: unit.Price((rapid.IntRange(-50, 250).Draw(rt, "price") + 150*(2-o.Side)) * 1000), Quantity: unit.Energy(rapid.SampledFrom([]int{1, 700, 700, 1500, 1500, 300, 40, 0}).Draw(rt, "quantity"))}
 					if o.Side == entry.SideBuy {
 						st.Class = rapid.IntRange(0, 2).Draw(rt, "class")
 					}
