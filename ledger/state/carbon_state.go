@@ -211,27 +211,27 @@ func (s *State) loadCarbon(k, v []byte) error {
 	c := &s.carbon
 	switch k[0] {
 	case 's':
-		return loadInto(v, func(r *carbonSource) { c.sources[r.Source.ID] = r })
+		return loadInto(k, v, func(r *carbonSource) { c.sources[r.Source.ID] = r })
 	case 'd':
-		return loadInto(v, func(r *carbonDay) { c.days[r.id()] = r })
+		return loadInto(k, v, func(r *carbonDay) { c.days[r.id()] = r })
 	case 'f':
-		return loadInto(v, func(r *carbonPack) { c.packs[r.edition()] = r })
+		return loadInto(k, v, func(r *carbonPack) { c.packs[r.edition()] = r })
 	case 'p':
-		return loadInto(v, func(r *carbonProject) { c.projects[r.Project.ID] = r })
+		return loadInto(k, v, func(r *carbonProject) { c.projects[r.Project.ID] = r })
 	case 'o':
-		return loadInto(v, func(r *carbonPeriod) { c.periods[r.Open.ID] = r })
+		return loadInto(k, v, func(r *carbonPeriod) { c.periods[r.Open.ID] = r })
 	case 'b':
-		return loadInto(v, func(r *carbonBundle) { c.bundles[r.ID] = r })
+		return loadInto(k, v, func(r *carbonBundle) { c.bundles[r.ID] = r })
 	case 'u':
-		return loadInto(v, func(r *carbonBlock) { c.blocks[r.ID] = r })
+		return loadInto(k, v, func(r *carbonBlock) { c.blocks[r.ID] = r })
 	case 'i':
-		return loadInto(v, func(r *carbonIssuance) { c.issues[r.Issued.ID] = r })
+		return loadInto(k, v, func(r *carbonIssuance) { c.issues[r.Issued.ID] = r })
 	case 'n':
-		return loadInto(v, func(r *carbonPrefixes) { c.prefixes[r.storeKey()] = r })
+		return loadInto(k, v, func(r *carbonPrefixes) { c.prefixes[r.storeKey()] = r })
 	case 'w':
-		return loadInto(v, func(r *carbonDebt) { c.debts[r.Debtor] = r })
+		return loadInto(k, v, func(r *carbonDebt) { c.debts[r.Debtor] = r })
 	case 'k':
-		return loadInto(v, func(r *carbonSkips) {
+		return loadInto(k, v, func(r *carbonSkips) {
 			copy(r.id.key[:], r.Key)
 			r.id.boot = r.Boot
 			c.skips[r.id] = r
@@ -246,13 +246,19 @@ func (s *State) loadCarbon(k, v []byte) error {
 	return fmt.Errorf("a record of carbon accounting of unknown kind %q", k[0])
 }
 
-// loadInto decodes a record and hands it on.
-func loadInto[T any](v []byte, put func(*T)) error {
-	r := new(T)
+// loadInto decodes a record and hands it on, if it is stored where it belongs.
+func loadInto[T any, R interface {
+	*T
+	record
+}](k, v []byte, put func(R)) error {
+	r := R(new(T))
 	if err := decMode.Unmarshal(v, r); err != nil {
 		return err
 	}
 	put(r)
+	if r.storeKey() != string(carbonPrefix)+string(k) {
+		return fmt.Errorf("a record of carbon accounting stands where another one belongs: %q", k)
+	}
 	return nil
 }
 
@@ -265,6 +271,12 @@ func (s *State) checkCarbon() error {
 		if s.points[r.Source.Point] == nil {
 			return fmt.Errorf("source %q is on metering point %q, which is not enrolled", id, r.Source.Point)
 		}
+		if err := wellFormed(&r.Source); err != nil {
+			return fmt.Errorf("source %q is damaged: %w", id, err)
+		}
+		if r.Serial < 0 {
+			return fmt.Errorf("source %q has issued %d certificates", id, r.Serial)
+		}
 		c.on[r.Source.Point] = append(c.on[r.Source.Point], r)
 	}
 	for _, id := range slices.SortedFunc(maps.Keys(c.days), compareCarbonDays) {
@@ -272,7 +284,21 @@ func (s *State) checkCarbon() error {
 			return fmt.Errorf("day %d of source %q is damaged", d.Day, d.Source)
 		}
 	}
+	for _, id := range slices.SortedFunc(maps.Keys(c.packs), compareEditions) {
+		pack := &c.packs[id].Pack
+		if err := wellFormed(pack); err != nil {
+			return err
+		}
+		for i := range pack.Rows {
+			if _, err := carbon.ParseMeasure(pack.Rows[i].Unit); err != nil {
+				return fmt.Errorf("factor pack %s %s: %w", id.Pack, id.Edition, err)
+			}
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.projects)) {
+		if err := wellFormed(&c.projects[id].Project); err != nil {
+			return err
+		}
 		for _, source := range c.projects[id].Project.Sources {
 			if c.sources[source] == nil {
 				return fmt.Errorf("project %q rests on source %q, which there is not", id, source)
@@ -283,6 +309,21 @@ func (s *State) checkCarbon() error {
 		p := c.periods[id]
 		if status := carbon.PeriodStatus(p.Status); status < carbon.PeriodOpen || status > carbon.PeriodVerified || (status == carbon.PeriodOpen) != (p.Stated == nil) {
 			return fmt.Errorf("period %q is %d without what was stated", id, p.Status)
+		}
+		if err := wellFormed(&p.Open); err != nil {
+			return err
+		}
+		if err := s.checkLoadedPacks(p.Open.Packs); err != nil {
+			return err
+		}
+		if p.Stated == nil {
+			continue
+		}
+		if err := p.Stated.Check(); err != nil {
+			return err
+		}
+		if err := s.checkLoadedPacks(p.Stated.Packs); err != nil {
+			return err
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(c.bundles)) {
@@ -299,6 +340,25 @@ func (s *State) checkCarbon() error {
 	for _, id := range slices.Sorted(maps.Keys(c.issues)) {
 		if u := &c.issues[id].Issued; c.projects[u.Project] == nil || c.periods[u.Period] == nil {
 			return fmt.Errorf("issuance %q is of no project or period", id)
+		}
+		if err := c.issues[id].Issued.Check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// wellFormed checks a stored payload as it was checked when it came.
+func wellFormed(c entry.Carbon) error {
+	_, err := entry.EncodeCarbon(c)
+	return err
+}
+
+// checkLoadedPacks wants the editions that a period names.
+func (s *State) checkLoadedPacks(packs []entry.Edition) error {
+	for _, e := range packs {
+		if s.carbon.packs[e] == nil {
+			return fmt.Errorf("edition %s of factor pack %s is missing", e.Edition, e.Pack)
 		}
 	}
 	return nil
