@@ -44,8 +44,13 @@ func (d *daemon) openBroker(context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Who is enrolled is not known before the ledger is open: followGateways says it.
-	cfg.Gateways, cfg.Oracles = []broker.Gateway{oracle.BootstrapRights(origin)}, oraclesOf(origin, d.agreed.charter.Oracles)
+	// The ledger is opened behind the broker. A gateway that connects before that, and is
+	// refused as a stranger, may not come back soon: those of the last time are let in.
+	names, err := s.admitted()
+	if err != nil {
+		return err
+	}
+	cfg.Gateways, cfg.Oracles = rightsOf(origin, names, len(d.agreed.charter.Oracles)), oraclesOf(origin, d.agreed.charter.Oracles)
 	if d.broker, err = broker.Start(cfg); err != nil {
 		return err
 	}
@@ -129,6 +134,9 @@ func (d *daemon) followGateways(ctx context.Context) {
 			} else {
 				d.log.Info("changed who may connect", "gateways", len(names), "oracles", len(set))
 				had, hadOracles = names, set
+				if err := d.file.state().admit(names); err != nil {
+					d.log.Warn("did not keep who may connect for the next start", "error", err)
+				}
 			}
 		}
 		select {

@@ -56,12 +56,8 @@ Exit status: 0 written or the same, 1 failed, 2 wrong usage.`,
 	return c
 }
 
-// authorization is what the ledger says of who may connect.
-func (s stateDir) authorization(sites []string) ([]byte, error) {
-	a, err := s.agreed()
-	if err != nil {
-		return nil, err
-	}
+// gateways reads the names of the gateways that have a key on the ledger, sorted.
+func (s stateDir) gateways() ([]string, error) {
 	r, _, err := store.OpenReader(string(s))
 	if err != nil {
 		return nil, err
@@ -73,11 +69,24 @@ func (s stateDir) authorization(sites []string) ([]byte, error) {
 	}
 	var names []string
 	for _, k := range lives.Keys {
-		if k.To == nil && !slices.Contains(names, k.Gateway) {
+		if k.To == nil {
 			names = append(names, k.Gateway)
 		}
 	}
 	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// authorization is what the ledger says of who may connect.
+func (s stateDir) authorization(sites []string) ([]byte, error) {
+	a, err := s.agreed()
+	if err != nil {
+		return nil, err
+	}
+	names, err := s.gateways()
+	if err != nil {
+		return nil, err
+	}
 	origin, n := a.charter.Origin, len(a.charter.Oracles)
 	var leaves []broker.Site
 	for _, text := range sites {

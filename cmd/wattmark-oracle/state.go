@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
@@ -27,7 +28,8 @@ const (
 	foundingFile   = "founding"   // the charter that it was accepted with
 	acceptanceFile = "acceptance" // this oracle's signature of the charter's hash
 	tlsKeyFile     = "tls-key.pem"
-	joinFile       = "join" // policy of the ledger that an oracle joins which did not found it
+	admittedFile   = "admitted" // gateways at the embedded broker
+	joinFile       = "join"     // policy of the ledger that an oracle joins which did not found it
 )
 
 // maxFile bounds what is read of files from other members.
@@ -179,6 +181,30 @@ func (s stateDir) founded() (digest block.Hash, ok bool, err error) {
 		return digest, false, err
 	}
 	return block.LeafHash(leaf), true, nil
+}
+
+// admitted reads who could connect to the embedded broker the last time; nobody where that
+// is not known.
+func (s stateDir) admitted() (names []string, err error) {
+	b, err := read(s.file(admittedFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	for name := range strings.FieldsSeq(string(b)) {
+		if err := entry.CheckGateway(name); err != nil {
+			return nil, fmt.Errorf("%s: %w: remove it, it is made again", s.file(admittedFile), err)
+		}
+		names = append(names, name)
+	}
+	return names, nil
+}
+
+// admit keeps who may connect.
+func (s stateDir) admit(names []string) error {
+	return writeFile(s.file(admittedFile), []byte(strings.Join(names, "\n")+"\n"), 0o600)
 }
 
 // writePEM writes a certificate.
