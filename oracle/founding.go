@@ -44,12 +44,17 @@ func (k Keys) Public(name, origin string) entry.OracleKeys {
 // fsyncs, votes and receipts cost each statement next to nothing.
 const cutLeaves = 1024
 
+// snapshotBlocks is every how many blocks a new ledger states its state: under load some
+// minutes, at a block every quarter of an hour ten days, of the thirty that the order
+// keeps its messages.
+const snapshotBlocks = 1000
+
 // NewCharter returns a charter of oracles with the usual thresholds: more than
 // two thirds of them for a checkpoint and for a change of the rules.
 func NewCharter(origin string, at time.Time, oracles []entry.OracleKeys) *entry.Charter {
 	quorum := uint64(2*len(oracles)/3 + 1)
 	return &entry.Charter{Origin: origin, Time: at.UnixMilli(), Quorum: quorum, Governance: quorum, Oracles: oracles,
-		Parameters: []entry.Parameter{{Name: entry.ParamCutLeaves, Value: cutLeaves}}}
+		Parameters: []entry.Parameter{{Name: entry.ParamCutLeaves, Value: cutLeaves}, {Name: entry.ParamSnapshotBlocks, Value: snapshotBlocks}}}
 }
 
 // PolicyOf returns the policy that a charter stands for. A verifier gets it from
