@@ -201,10 +201,9 @@ func openOrder(ctx context.Context, conn *nats.Conn, cfg jetstream.Config) (orde
 
 // worker is a worker's process, seen from the bench.
 type worker struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
-	out    *json.Decoder
-	stderr io.Writer
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *json.Decoder
 }
 
 // startWorker starts a process; ready waits until it works.

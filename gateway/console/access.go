@@ -101,9 +101,7 @@ func makeAccess(path string, now time.Time) error {
 	if name != "" {
 		template.DNSNames = []string{name, name + ".local"}
 	}
-	for _, ip := range addresses() {
-		template.IPAddresses = append(template.IPAddresses, ip)
-	}
+	template.IPAddresses = append(template.IPAddresses, addresses()...)
 	certificate, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return err
