@@ -25,8 +25,8 @@ func newConsole() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "console",
 		Short: "Show where its page is, as a link and a picture for a phone",
-		Long: `Console shows where the running gateway's page is: what status and read tell, for
-a browser. It changes nothing. gateway.page says where it listens: on this
+		Long: `Console shows where the running gateway's page is: what status and read tell,
+for a browser. It changes nothing. gateway.page says where it listens: on this
 machine alone, or, opted in, for others, with TLS and a code. Whoever has the
 link reads the values of the household. The browser warns the first time, as
 nobody vouches for the gateway's certificate: compare its SHA-256.

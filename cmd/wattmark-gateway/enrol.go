@@ -35,10 +35,10 @@ is the same key. The operator approves it with "wattmark member approve".
 
 On line, enrol sends the request to the oracles, where the operator finds it by
 "wattmark member pending", and waits until the approval arrives; a gateway that
-has no certificate yet asks with the one of uplink.bootstrap. Off line, --offline
---request FILE writes the request and ends; bring the approval back with
---approval FILE. A request that waits is shown again, word for word, until it
-is approved.
+has no certificate yet asks with the one of uplink.bootstrap. Off line,
+--offline --request FILE writes the request and ends; bring the approval back
+with --approval FILE. A request that waits is shown again, word for word, until
+it is approved.
 
 With --rotate a new key asks to take the old one's place, and both sign. Wait
 until the outbox is empty and stop the gateway first: what the old key has

@@ -56,7 +56,7 @@ func TestBenchGeneratorSendsAgain(t *testing.T) {
 			}
 			order := map[string]any{
 				"alg": "ed25519", "statements": statements, "size": 1024, "seeds": seeds, "charter": raw, "transport": transport.name,
-				"url": transport.scheme + proxy, "tls": files, "window": 90, "alone": true, "now": time.Now(),
+				"urls": []string{transport.scheme + proxy}, "tls": files, "window": 90, "alone": true, "now": time.Now(),
 			}
 			got := playGenerator(t, b.Broker, charter.Origin, order)
 			if got.Error != "" {

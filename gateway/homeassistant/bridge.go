@@ -207,15 +207,16 @@ func (b *Bridge) Run(ctx context.Context) error {
 }
 
 // announce publishes the configurations and then that the gateway is there. What fails
-// is made good after the next connection.
+// is made good after the next connection, so that nothing needs an acknowledgement; and
+// what has one the library changes, after a lost connection, while it may still be sending it.
 func (b *Bridge) announce(client mqtt.Client) {
 	for i := range b.cfg.Devices {
 		for _, c := range b.configurations(&b.cfg.Devices[i]) {
-			if t := client.Publish(c.topic, 1, true, c.payload); !t.WaitTimeout(patience) || t.Error() != nil {
+			if t := client.Publish(c.topic, 0, true, c.payload); !t.WaitTimeout(patience) || t.Error() != nil {
 				b.cfg.Log.Warn("did not announce a channel to home assistant", "error", t.Error())
 				return
 			}
 		}
 	}
-	client.Publish(b.statusTopic(), 1, true, "online")
+	client.Publish(b.statusTopic(), 0, true, "online")
 }

@@ -3,6 +3,7 @@ package emulated
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -93,6 +94,7 @@ func (l *Line) Requests() int {
 func (l *Line) respond(frame []byte) (reply []byte, after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() { reply = slices.Clone(reply) }() // another connection may ask meanwhile
 	l.out = append(l.out[:0], l.held...)
 	l.held = l.held[:0]
 	if !wellFormed(frame) {
@@ -115,6 +117,7 @@ func (l *Line) respond(frame []byte) (reply []byte, after time.Duration) {
 func (l *Line) respondTCP(frame []byte) (reply []byte, after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer func() { reply = slices.Clone(reply) }() // another connection may ask meanwhile
 	l.out = append(l.out[:0], l.held...)
 	l.held = l.held[:0]
 	if len(frame) < mbapSize+2 || tcpFrameSize(frame) != len(frame) || frame[2] != 0 || frame[3] != 0 {
