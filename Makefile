@@ -122,9 +122,13 @@ cross: ## build for every architecture we ship on, and for the browser
 	@echo "build js/wasm"; GOOS=js GOARCH=wasm $(GO) build $(call present,$(WASM))
 	@echo "vet linux/arm64"; CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) vet ./...
 
+# CHECKS is how many cases each property draws in agree, where a processor is emulated;
+# vectors and stored corpora are compared whole.
+CHECKS ?= 20
+
 .PHONY: agree
-agree: ## the pure packages' tests as arm64, under qemu-aarch64 (Debian: qemu-user)
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) test -exec qemu-aarch64 -timeout $(TEST_TIMEOUT) $(call present,$(PURE))
+agree: ## the pure packages' tests as arm64, under qemu-aarch64 (Debian: qemu-user; CHECKS=20)
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 $(GO) test -exec qemu-aarch64 -timeout $(TEST_TIMEOUT) $(call present,$(PURE)) -rapid.checks=$(CHECKS)
 
 .PHONY: pkcs11
 pkcs11: ## the tests of keys in PKCS #11 tokens, with their build tag (cgo, SoftHSM)
