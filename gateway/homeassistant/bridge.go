@@ -168,14 +168,17 @@ func (b *Bridge) Run(ctx context.Context) error {
 	o.SetBinaryWill(b.statusTopic(), []byte("offline"), 1, true)
 	o.SetCleanSession(true).SetConnectRetry(true).SetConnectRetryInterval(again).SetAutoReconnect(true).SetMaxReconnectInterval(again)
 	o.SetConnectTimeout(patience).SetWriteTimeout(patience)
-	announce := make(chan struct{}, 1) // the handler must not block
-	o.SetOnConnectHandler(func(mqtt.Client) {
-		b.cfg.Log.Info("connected to home assistant's broker", "broker", b.broker)
-		b.count(func(s *Stats) { s.Connected = true })
+	announce := make(chan struct{}, 1)
+	ask := func() { // it must not block
 		select {
 		case announce <- struct{}{}:
 		default:
 		}
+	}
+	o.SetOnConnectHandler(func(mqtt.Client) {
+		b.cfg.Log.Info("connected to home assistant's broker", "broker", b.broker)
+		b.count(func(s *Stats) { s.Connected = true })
+		ask()
 	})
 	o.SetConnectionLostHandler(func(_ mqtt.Client, err error) {
 		b.cfg.Log.Warn("no connection to home assistant's broker", "error", err)
@@ -192,6 +195,16 @@ func (b *Bridge) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-announce:
+			if !client.IsConnectionOpen() {
+				// The library tells of a connection a moment before it takes messages for
+				// it. If it is lost again, the next one asks.
+				time.AfterFunc(10*time.Millisecond, func() {
+					if ctx.Err() == nil {
+						ask()
+					}
+				})
+				continue
+			}
 			b.announce(client)
 		case s := <-b.samples:
 			if !client.IsConnectionOpen() {
