@@ -44,8 +44,8 @@ func (c *Conn) Write(frame []byte) (int, error) {
 	if c.mbap {
 		respond = c.line.respondTCP
 	}
-	reply, after := respond(frame)
-	c.incoming = append(c.incoming, reply...)
+	var after time.Duration
+	c.incoming, after = respond(c.incoming, frame)
 	c.ready = time.Now().Add(after)
 	return len(frame), nil
 }

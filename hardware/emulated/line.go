@@ -3,7 +3,6 @@ package emulated
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 )
@@ -27,7 +26,6 @@ type Line struct {
 	mu    sync.Mutex // guards the fields below
 	units [256]*station
 	held  []byte // a Late reply, waiting for the next request
-	out   []byte // replies to the request at hand
 	asked int
 }
 
@@ -89,54 +87,52 @@ func (l *Line) Requests() int {
 	return l.asked
 }
 
-// respond takes one frame from the wire and returns what appears on it in answer,
-// and after how long. The slice is valid until the next call.
-func (l *Line) respond(frame []byte) (reply []byte, after time.Duration) {
+// respond takes one frame from the wire and appends to what appears on it in answer. It
+// says after how long that is.
+func (l *Line) respond(to, frame []byte) (reply []byte, after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer func() { reply = slices.Clone(reply) }() // another connection may ask meanwhile
-	l.out = append(l.out[:0], l.held...)
+	to = append(to, l.held...)
 	l.held = l.held[:0]
 	if !wellFormed(frame) {
-		return l.out, 0 // parts do not answer noise
+		return to, 0 // parts do not answer noise
 	}
 	n := len(frame) - 2
 	s := l.at(frame[0])
 	if s == nil {
-		return l.out, 0
+		return to, 0
 	}
 	l.asked++
-	start := len(l.out)
-	l.out = append(l.out, frame[0])
-	l.out = s.part.answer(frame[1:n], l.out)
-	l.out = binary.LittleEndian.AppendUint16(l.out, crc16(l.out[start:]))
-	return l.spoil(s.plan.next(), start)
+	start := len(to)
+	to = append(to, frame[0])
+	to = s.part.answer(frame[1:n], to)
+	to = binary.LittleEndian.AppendUint16(to, crc16(to[start:]))
+	return l.spoil(to, s.plan.next(), start)
 }
 
 // respondTCP is respond for a frame of Modbus TCP.
-func (l *Line) respondTCP(frame []byte) (reply []byte, after time.Duration) {
+func (l *Line) respondTCP(to, frame []byte) (reply []byte, after time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	defer func() { reply = slices.Clone(reply) }() // another connection may ask meanwhile
-	l.out = append(l.out[:0], l.held...)
+	to = append(to, l.held...)
 	l.held = l.held[:0]
 	if len(frame) < mbapSize+2 || tcpFrameSize(frame) != len(frame) || frame[2] != 0 || frame[3] != 0 {
-		return l.out, 0
+		return to, 0
 	}
 	s := l.at(frame[mbapSize-1])
 	if s == nil {
-		return l.out, 0
+		return to, 0
 	}
 	l.asked++
-	start := len(l.out)
-	l.out = append(l.out, frame[:mbapSize]...)
-	l.out = s.part.answer(frame[mbapSize:], l.out)
-	binary.BigEndian.PutUint16(l.out[start+4:], uint16(len(l.out)-start-6))
+	start := len(to)
+	to = append(to, frame[:mbapSize]...)
+	to = s.part.answer(frame[mbapSize:], to)
+	binary.BigEndian.PutUint16(to[start+4:], uint16(len(to)-start-6))
 	f := s.plan.next()
 	if f == BadCRC {
 		f = NoFault // there is none in this framing
 	}
-	return l.spoil(f, start)
+	return l.spoil(to, f, start)
 }
 
 // forget drops a Late reply: the connection it was for has ended.
@@ -159,26 +155,26 @@ func tcpFrameSize(b []byte) int {
 }
 
 // spoil applies f to the reply that begins at start.
-func (l *Line) spoil(f Fault, start int) ([]byte, time.Duration) {
-	frame := l.out[start:]
+func (l *Line) spoil(out []byte, f Fault, start int) ([]byte, time.Duration) {
+	frame := out[start:]
 	switch f {
 	case Silence, NACK, StuckBus:
-		l.out = l.out[:start]
+		out = out[:start]
 	case BadCRC:
 		frame[len(frame)-1] ^= 0x5A
 	case FlippedBit:
 		frame[len(frame)/2] ^= 0x10
 	case Truncated:
-		l.out = l.out[:start+len(frame)/2]
+		out = out[:start+len(frame)/2]
 	case Doubled:
-		l.out = append(l.out, frame...)
+		out = append(out, frame...)
 	case Late:
 		l.held = append(l.held, frame...)
-		l.out = l.out[:start]
+		out = out[:start]
 	case Slow:
-		return l.out, l.Slowness
+		return out, l.Slowness
 	}
-	return l.out, 0
+	return out, 0
 }
 
 // wellFormed reports whether frame ends in its checksum.

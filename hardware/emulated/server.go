@@ -91,6 +91,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn) {
 		size, respond = tcpFrameSize, s.respondTCP
 	}
 	var buf [512]byte
+	var reply []byte
 	n := 0
 	for {
 		k, err := c.Read(buf[n:])
@@ -108,7 +109,8 @@ func (s *Server) serve(ctx context.Context, c net.Conn) {
 			if length == 0 || length > len(frame) {
 				break
 			}
-			reply, after := respond(frame[:length])
+			var after time.Duration
+			reply, after = respond(reply[:0], frame[:length])
 			select {
 			case <-time.After(after):
 			case <-ctx.Done():

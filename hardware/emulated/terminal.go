@@ -23,6 +23,7 @@ type Terminal struct {
 	slave *os.File
 	// closed tells the errors of closing from others: package os has several.
 	closed atomic.Bool
+	reply  []byte // to the request at hand; Run's
 }
 
 // OpenLine returns a line without meters on a pseudo-terminal of its own. It answers
@@ -104,7 +105,8 @@ func (t *Terminal) serve(ctx context.Context, b []byte) (used int, err error) {
 		if size == 0 || size > len(rest) {
 			return used, nil
 		}
-		reply, after := t.respond(rest[:size])
+		var after time.Duration
+		t.reply, after = t.respond(t.reply[:0], rest[:size])
 		if after > 0 {
 			select {
 			case <-time.After(after):
@@ -112,7 +114,7 @@ func (t *Terminal) serve(ctx context.Context, b []byte) (used int, err error) {
 				return used, nil
 			}
 		}
-		if _, err := t.master.Write(reply); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+		if _, err := t.master.Write(t.reply); err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return used, t.unlessClosed(err)
 		}
 		used += size
