@@ -188,7 +188,7 @@ func (b *Bridge) Run(ctx context.Context) error {
 	client.Connect() // it is tried until it succeeds
 	defer func() {
 		if client.IsConnectionOpen() {
-			client.Publish(b.statusTopic(), 1, true, "offline").WaitTimeout(time.Second)
+			client.Publish(b.statusTopic(), 0, true, "offline").WaitTimeout(time.Second)
 		}
 		client.Disconnect(250)
 	}()
