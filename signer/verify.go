@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"sync"
 
+	"github.com/oasisprotocol/curve25519-voi/curve"
 	"github.com/oasisprotocol/curve25519-voi/primitives/ed25519"
 )
 
@@ -89,9 +90,9 @@ type Job struct {
 // It is safe for concurrent use.
 type Verifier struct {
 	mu       sync.RWMutex // guards expanded
-	expanded map[PublicKey]*ed25519.ExpandedPublicKey
+	expanded map[PublicKey]*curve.ExpandedEdwardsPoint
 
-	batches sync.Pool // of *ed25519.BatchVerifier: a large one takes a megabyte
+	batches sync.Pool // of *batch: a large one takes some hundred kilobytes
 }
 
 // maxExpanded bounds the cache: about 1.5 kB a key.
@@ -103,7 +104,7 @@ const minShare = 64
 
 // NewVerifier returns a Verifier with an empty key cache.
 func NewVerifier() *Verifier {
-	return &Verifier{expanded: make(map[PublicKey]*ed25519.ExpandedPublicKey)}
+	return &Verifier{expanded: make(map[PublicKey]*curve.ExpandedEdwardsPoint)}
 }
 
 // VerifyAll verifies every job, on all cores when there are enough of them, and
@@ -126,13 +127,12 @@ func (v *Verifier) VerifyAll(jobs []Job) {
 // VerifyBatch is VerifyAll on the calling goroutine alone. A job whose Err is set
 // already is passed over.
 func (v *Verifier) VerifyBatch(jobs []Job) {
-	batch, _ := v.batches.Get().(*ed25519.BatchVerifier)
-	if batch == nil {
-		batch = ed25519.NewBatchVerifierWithCapacity(len(jobs))
+	b, _ := v.batches.Get().(*batch)
+	if b == nil {
+		b = newBatch()
 	}
-	defer func() { v.batches.Put(batch.Reset()) }()
+	defer func() { b.reset(); v.batches.Put(b) }()
 	added := make([]*Job, 0, len(jobs))
-	var message []byte // of one job after another: it is hashed when it is added
 	for i := range jobs {
 		j := &jobs[i]
 		if j.Err != nil {
@@ -146,17 +146,15 @@ func (v *Verifier) VerifyBatch(jobs []Job) {
 			j.Opened, j.Err = Verify(j.Message, j.Key)
 			continue
 		}
-		message = SigStructure(message[:0], j.Message.protected, j.Message.Payload)
-		if j.Err = v.add(batch, j.Key, message, j.Message.signature); j.Err == nil {
+		structure := func(to []byte) []byte { return SigStructure(to, j.Message.protected, j.Message.Payload) }
+		if j.Err = v.add(b, j.Key, j.Message.signature, structure); j.Err == nil {
 			added = append(added, j)
 		}
 	}
 	if len(added) == 0 {
 		return
 	}
-	// VerifyBatchOnly first: Verify would check each one singly on failure,
-	// without the expanded keys.
-	if batch.VerifyBatchOnly(nil) {
+	if b.holds() {
 		for _, j := range added {
 			j.Opened = Opened{j.Message, j.Key}
 		}
@@ -167,27 +165,37 @@ func (v *Verifier) VerifyBatch(jobs []Job) {
 	}
 }
 
-func (v *Verifier) add(batch *ed25519.BatchVerifier, key PublicKey, message, sig []byte) error {
+// add adds a signature to a batch, or says why it cannot be right.
+func (v *Verifier) add(b *batch, key PublicKey, sig []byte, structure func([]byte) []byte) error {
 	expanded, err := v.expand(key)
-	if err == nil {
-		batch.AddExpandedWithOptions(expanded, message, sig, zip215)
+	if err == nil && !b.add(expanded, []byte(key.raw), sig, structure) {
+		err = fmt.Errorf("%w under key %v", ErrSignature, key.ID())
 	}
 	return err
 }
 
-func (v *Verifier) expand(key PublicKey) (*ed25519.ExpandedPublicKey, error) {
+func (v *Verifier) expand(key PublicKey) (*curve.ExpandedEdwardsPoint, error) {
 	v.mu.RLock()
 	e := v.expanded[key]
 	v.mu.RUnlock()
 	if e != nil {
 		return e, nil
 	}
-	e, err := ed25519.NewExpandedPublicKey(ed25519.PublicKey(key.raw))
+	var encoded curve.CompressedEdwardsY
+	var p curve.EdwardsPoint
+	_, err := encoded.SetBytes([]byte(key.raw))
+	if err == nil {
+		_, err = p.SetCompressedY(&encoded)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: key %v is no point of the curve", ErrSignature, key.ID())
 	}
+	e = curve.NewExpandedEdwardsPoint(&p)
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if known := v.expanded[key]; known != nil {
+		return known, nil // a batch knows a key by its pointer
+	}
 	if len(v.expanded) >= maxExpanded {
 		clear(v.expanded)
 	}
