@@ -334,6 +334,7 @@ func benchIngest(ctx context.Context, f *benchFlags, stderr io.Writer) (*ingestR
 	if err != nil {
 		return nil, err
 	}
+	defer b.clean()
 	var path, behind, alone, floor rounds
 	measure := func(into *rounds, round int, what string, fn func() (*measured, error)) {
 		if err != nil {
