@@ -14,9 +14,10 @@ var (
 	errLength    = errors.New("wrong length")
 	errVersion   = errors.New("another version")
 	errTrailing  = errors.New("bytes after the end")
+	errShared    = errors.New("a hash again that is shared with the item before")
 )
 
-// reader reads what Receipts.Encode writes, and nothing else. There are twenty
+// reader reads what Receipts.Encode writes, and nothing else. There are many
 // hashes to a statement, and a general decoder cost a gateway more than verifying
 // them. The first error sticks; what is read after it means nothing.
 type reader struct {
@@ -114,7 +115,8 @@ func (r *reader) array(a []byte) {
 
 func (r *reader) receipts() *Receipts {
 	r.tuple(4)
-	if v := r.head(0); r.err == nil && v != receiptsVersion {
+	version := r.head(0)
+	if r.err == nil && version != receiptsWhole && version != receiptsVersion {
 		r.fail(errVersion)
 	}
 	out := &Receipts{Checkpoint: append([]byte{}, r.bytes()...)}
@@ -126,17 +128,50 @@ func (r *reader) receipts() *Receipts {
 		s.Signature = append([]byte{}, r.bytes()...)
 	}
 	out.Items = make([]ReceiptItem, r.count(5))
+	var before []block.Hash
 	for i := range out.Items {
 		it := &out.Items[i]
-		r.tuple(4)
-		it.Boot, it.Count, it.Index = r.head(0), r.head(0), r.head(0)
-		it.Path = make([]block.Hash, r.count(34))
-		for k := range it.Path {
-			r.array(it.Path[k][:])
+		if version == receiptsWhole {
+			r.tuple(4)
+			it.Boot, it.Count, it.Index = r.head(0), r.head(0), r.head(0)
+			it.Path = r.path(nil)
+			continue
 		}
+		r.tuple(5)
+		it.Boot, it.Count, it.Index = r.head(0), r.head(0), r.head(0)
+		shared := r.shared(len(before))
+		it.Path = r.path(before[len(before)-shared:])
+		if own := len(it.Path) - shared; own > 0 && shared < len(before) && it.Path[own-1] == before[len(before)-1-shared] {
+			r.fail(errShared)
+		}
+		before = it.Path
 	}
 	if r.err == nil && len(r.rest) > 0 {
 		r.fail(errTrailing)
 	}
 	return out
+}
+
+// shared reads how many of n hashes an item shares.
+func (r *reader) shared(n int) int {
+	k := r.head(0)
+	if k > uint64(n) {
+		r.fail(errLength)
+		return 0
+	}
+	return int(k)
+}
+
+// path reads the hashes of an item, and returns them with those that it shares behind.
+func (r *reader) path(shared []block.Hash) []block.Hash {
+	own := r.count(34)
+	if own+len(shared) > maxPath {
+		r.fail(errLength)
+		own = 0
+	}
+	path := make([]block.Hash, own, own+len(shared))
+	for k := range path {
+		r.array(path[k][:])
+	}
+	return append(path, shared...)
 }

@@ -13,6 +13,15 @@ import (
 
 // Receipts answers many statements of one gateway at once. What the oracles
 // signed stands here once; each item adds only its place in the tree.
+//
+// On the wire it is deterministic CBOR (RFC 8949 section 4.2.1),
+//
+//	[2, checkpoint, [[key id, signature], …], [[boot, count, index, shared, [hash, …]], …]]
+//
+// where an item's path is its hashes followed by the last shared ones of the path of the
+// item before, as many as are the same: leaves of one block have the upper part in
+// common. In version 1, which is read and not written, each item has its whole path
+// and no shared.
 type Receipts struct {
 	// Checkpoint is the cosigned note.
 	Checkpoint []byte
@@ -30,15 +39,20 @@ type ReceiptSignature struct {
 
 // ReceiptItem is one statement's place.
 type ReceiptItem struct {
-	_     struct{} `cbor:",toarray"`
 	Boot  uint64
 	Count uint64
 	Index uint64
 	Path  []block.Hash
 }
 
-// receiptsVersion is the first item of a message.
-const receiptsVersion = 1
+// The versions of a message, its first item.
+const (
+	receiptsWhole   = 1 // each path is whole
+	receiptsVersion = 2
+)
+
+// maxPath is the depth of the highest tree, of 2⁶⁴ leaves.
+const maxPath = 64
 
 // MaxItems bounds the items of one message.
 const MaxItems = 512
@@ -64,12 +78,12 @@ func must[T any](v T, err error) T {
 // ErrMessage is wrapped by the decoding errors of what comes back to a gateway.
 var ErrMessage = errors.New("not a message of an oracle")
 
-// Encode writes the receipts. Oracles write twenty hashes for each statement, so
+// Encode writes the receipts. Oracles write many hashes for each statement, so
 // this is by hand; FuzzReceipts holds it against the general encoder.
 func (r *Receipts) Encode() []byte {
 	n := 64 + len(r.Checkpoint) + 100*len(r.Signatures)
 	for i := range r.Items {
-		n += 40 + 34*len(r.Items[i].Path)
+		n += 40 + 34*len(r.Items[i].Path) // at most
 	}
 	b := append(make([]byte, 0, n), 0x84, receiptsVersion)
 	b = appendBytes(b, r.Checkpoint)
@@ -80,18 +94,31 @@ func (r *Receipts) Encode() []byte {
 		b = appendBytes(b, r.Signatures[i].Signature)
 	}
 	b = appendHead(b, 4, uint64(len(r.Items)))
+	var before []block.Hash
 	for i := range r.Items {
 		it := &r.Items[i]
-		b = append(b, 0x84)
+		shared := sharedEnd(before, it.Path)
+		b = append(b, 0x85)
 		b = appendHead(b, 0, it.Boot)
 		b = appendHead(b, 0, it.Count)
 		b = appendHead(b, 0, it.Index)
-		b = appendHead(b, 4, uint64(len(it.Path)))
-		for k := range it.Path {
-			b = appendBytes(b, it.Path[k][:])
+		b = appendHead(b, 0, uint64(shared))
+		own := it.Path[:len(it.Path)-shared]
+		b = appendHead(b, 4, uint64(len(own)))
+		for k := range own {
+			b = appendBytes(b, own[k][:])
 		}
+		before = it.Path
 	}
 	return b
+}
+
+// sharedEnd returns how many hashes at the ends of two paths are the same.
+func sharedEnd(a, b []block.Hash) (n int) {
+	for n < min(len(a), len(b)) && a[len(a)-1-n] == b[len(b)-1-n] {
+		n++
+	}
+	return n
 }
 
 func appendBytes(b, s []byte) []byte { return append(appendHead(b, 2, uint64(len(s))), s...) }
@@ -112,8 +139,8 @@ func appendHead(b []byte, major byte, arg uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, major|27), arg)
 }
 
-// ParseReceipts reads what Encode wrote, and keeps nothing of b. Only what Encode
-// writes is read.
+// ParseReceipts reads what Encode wrote, or wrote in version 1, and keeps nothing of b.
+// Nothing else is read.
 func ParseReceipts(b []byte) (*Receipts, error) {
 	if len(b) > maxMessage {
 		return nil, fmt.Errorf("%w: %d bytes, over the limit of %d", ErrMessage, len(b), maxMessage)

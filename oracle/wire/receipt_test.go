@@ -2,7 +2,11 @@ package wire_test
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -63,7 +67,7 @@ func (a *answered) signed(t testing.TB, c block.Checkpoint, oracles ...int) *wir
 	return r
 }
 
-var unexported = cmpopts.IgnoreUnexported(wire.ReceiptSignature{}, wire.ReceiptItem{})
+var unexported = cmpopts.IgnoreUnexported(wire.ReceiptSignature{})
 
 // From receipts as they travel to what a verifier holds.
 func TestReceiptsVerify(t *testing.T) {
@@ -183,6 +187,7 @@ func TestReceiptsLimits(t *testing.T) {
 	r.Items = make([]wire.ReceiptItem, wire.MaxItems)
 	for i := range r.Items {
 		r.Items[i] = wire.ReceiptItem{Boot: 1 << 53, Count: 1 << 53, Index: 1 << 62, Path: make([]block.Hash, 48)}
+		r.Items[i].Path[47] = block.Hash{byte(i), byte(i >> 8)} // nothing is shared
 	}
 	b := r.Encode()
 	if _, err := wire.ParseReceipts(b); err != nil {
@@ -211,12 +216,16 @@ func TestReceiptsHaveOneForm(t *testing.T) {
 		{"nothing", nil},
 		{"truncated", good[:len(good)-1]},
 		{"a byte more", append(bytes.Clone(good), 0)},
-		{"another version", append([]byte{0x84, 0x02}, good[2:]...)},
-		{"a long version", append([]byte{0x84, 0x18, 0x01}, good[2:]...)},
+		{"another version", append([]byte{0x84, 0x03}, good[2:]...)},
+		{"the version before", append([]byte{0x84, 0x01}, good[2:]...)},
+		{"a long version", append([]byte{0x84, 0x18, 0x02}, good[2:]...)},
 		{"null instead of a checkpoint", []byte{0x84, 0x01, 0xf6, 0x80, 0x80}},
 		{"null instead of items", []byte{0x84, 0x01, 0x40, 0x80, 0xf6}},
 		{"indefinite length", []byte{0x84, 0x01, 0x40, 0x80, 0x9f, 0xff}},
 		{"a short hash", []byte{0x84, 0x01, 0x40, 0x80, 0x81, 0x84, 0x01, 0x01, 0x01, 0x81, 0x41, 0x00}},
+		{"shared with nothing", []byte{0x84, 0x02, 0x40, 0x80, 0x81, 0x85, 0x01, 0x01, 0x01, 0x01, 0x80}},
+		{"shared and written", sharedAndWritten()},
+		{"a path of 65", (&wire.Receipts{Items: []wire.ReceiptItem{{Path: make([]block.Hash, 65)}}}).Encode()},
 	} {
 		if _, err := wire.ParseReceipts(c.b); !errors.Is(err, wire.ErrMessage) {
 			t.Errorf("%s: got error %v, want ErrMessage", c.name, err)
@@ -227,13 +236,33 @@ func TestReceiptsHaveOneForm(t *testing.T) {
 	}
 }
 
+// sharedAndWritten has two items of one hash, which the second writes again.
+func sharedAndWritten() []byte {
+	r := &wire.Receipts{Items: []wire.ReceiptItem{{Boot: 1, Path: make([]block.Hash, 1)}, {Boot: 2, Path: make([]block.Hash, 1)}}}
+	b := r.Encode()
+	item := append([]byte{0x85, 2, 0, 0, 0, 0x81, 0x58, 0x20}, make([]byte, 32)...)
+	return append(b[:len(b)-6], item...)
+}
+
 // message has the form of receipts on the wire, for the general encoder.
 type message struct {
 	_          struct{} `cbor:",toarray"`
 	Version    uint64
 	Checkpoint []byte
 	Signatures []wire.ReceiptSignature
-	Items      []wire.ReceiptItem
+	Items      []any
+}
+
+type item struct {
+	_                          struct{} `cbor:",toarray"`
+	Boot, Count, Index, Shared uint64
+	Own                        []block.Hash
+}
+
+type wholeItem struct {
+	_                  struct{} `cbor:",toarray"`
+	Boot, Count, Index uint64
+	Path               []block.Hash
 }
 
 var deterministic = func() cbor.EncMode {
@@ -246,9 +275,23 @@ var deterministic = func() cbor.EncMode {
 	return m
 }()
 
-// generally writes receipts with the general encoder.
-func generally(t interface{ Fatal(...any) }, r *wire.Receipts) []byte {
-	b, err := deterministic.Marshal(message{Version: 1, Checkpoint: r.Checkpoint, Signatures: r.Signatures, Items: r.Items})
+// generally writes receipts of a version with the general encoder.
+func generally(t interface{ Fatal(...any) }, version uint64, r *wire.Receipts) []byte {
+	m := message{Version: version, Checkpoint: r.Checkpoint, Signatures: r.Signatures, Items: []any{}}
+	var before []block.Hash
+	for _, it := range r.Items {
+		if version == 1 {
+			m.Items = append(m.Items, wholeItem{Boot: it.Boot, Count: it.Count, Index: it.Index, Path: it.Path})
+			continue
+		}
+		own := len(it.Path)
+		for own > 0 && len(it.Path)-own < len(before) && it.Path[own-1] == before[len(before)-1-(len(it.Path)-own)] {
+			own--
+		}
+		m.Items = append(m.Items, item{Boot: it.Boot, Count: it.Count, Index: it.Index, Shared: uint64(len(it.Path) - own), Own: it.Path[:own]})
+		before = it.Path
+	}
+	b, err := deterministic.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -265,21 +308,23 @@ func TestReceiptsRoundTrip(t *testing.T) {
 		}
 		for range rapid.IntRange(0, 30).Draw(t, "items") {
 			it := wire.ReceiptItem{Boot: number.Draw(t, "boot"), Count: number.Draw(t, "count"), Index: number.Draw(t, "index")}
-			for range rapid.IntRange(0, 3).Draw(t, "hashes") {
-				it.Path = append(it.Path, block.Hash(some(32, "hash")))
+			for range rapid.IntRange(0, 5).Draw(t, "hashes") {
+				it.Path = append(it.Path, block.Hash{rapid.ByteRange(0, 1).Draw(t, "hash")}) // often the same
 			}
 			want.Items = append(want.Items, it)
 		}
 		b := want.Encode()
-		if general := generally(t, want); !bytes.Equal(b, general) {
+		if general := generally(t, 2, want); !bytes.Equal(b, general) {
 			t.Fatalf("got %x, the general encoder writes %x", b, general)
 		}
-		got, err := wire.ParseReceipts(b)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(want, got, unexported, cmpopts.EquateEmpty()); diff != "" {
-			t.Errorf("receipts (-want +got):\n%s", diff)
+		for _, b := range [][]byte{b, generally(t, 1, want)} {
+			got, err := wire.ParseReceipts(b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, unexported, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("receipts of version %d (-want +got):\n%s", b[1], diff)
+			}
 		}
 	})
 }
@@ -288,15 +333,17 @@ func FuzzReceipts(f *testing.F) {
 	_, r := answer(f)
 	f.Add(r.Encode())
 	f.Add((&wire.Receipts{}).Encode())
+	f.Add(generally(f, 1, r))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		got, err := wire.ParseReceipts(b)
 		if err != nil {
 			return
 		}
-		if again := got.Encode(); !bytes.Equal(again, b) {
+		version := uint64(b[1])
+		if again := got.Encode(); version == 2 && !bytes.Equal(again, b) {
 			t.Fatalf("%x: written again as %x", b, again)
 		}
-		if general := generally(t, got); !bytes.Equal(general, b) {
+		if general := generally(t, version, got); !bytes.Equal(general, b) {
 			t.Fatalf("%x: the general encoder writes %x", b, general)
 		}
 	})
@@ -316,4 +363,47 @@ func BenchmarkParseReceipts(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*len(r.Items)), "ns/item")
+}
+
+// vector is the receipts of the vectors: three places under something that nobody signed.
+func vector() *wire.Receipts {
+	hash := func(b byte) (h block.Hash) {
+		for i := range h {
+			h[i] = b
+		}
+		return h
+	}
+	return &wire.Receipts{
+		Checkpoint: []byte("wattmark.example/vectors\n7\n"),
+		Signatures: []wire.ReceiptSignature{{KeyID: signer.KeyID{0xaa}, Signature: bytes.Repeat([]byte{0xbb}, 64)}},
+		Items: []wire.ReceiptItem{
+			{Boot: 1, Count: 300, Index: 3, Path: []block.Hash{hash(1), hash(2), hash(3)}},
+			{Boot: 1, Count: 301, Index: 2, Path: []block.Hash{hash(4), hash(2), hash(3)}},
+			{Boot: 2, Count: 0, Index: 70_000, Path: []block.Hash{hash(2), hash(3)}},
+		},
+	}
+}
+
+// TestReceiptVectors: what is written, and was, is what others were told to read.
+func TestReceiptVectors(t *testing.T) {
+	want := vector()
+	for name, b := range map[string][]byte{"receipts-1.hex": generally(t, 1, want), "receipts-2.hex": want.Encode()} {
+		text, err := os.ReadFile(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := hex.DecodeString(strings.Join(strings.Fields(string(text)), ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(stored, b) {
+			t.Errorf("%s: written as\n%x", name, b)
+		}
+		got, err := wire.ParseReceipts(stored)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if diff := cmp.Diff(want, got, unexported); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
 }
