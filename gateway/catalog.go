@@ -456,13 +456,20 @@ func (m Model) On(kind BusKind) bool { return slices.Contains(m.Buses, kind) }
 // Keys returns the keys of [[device]] that are this model's own, sorted.
 func (m Model) Keys() []string { return settings.KeysOf(m.settings()) }
 
+// Settings returns what keys of [[device]] come to, with their values as text, in the form
+// that a [Device] takes. A key may stand more than once if it is a list.
+func (m Model) Settings(given []Setting) (any, error) {
+	s := m.settings()
+	return s, settings.SetAll(s, given)
+}
+
 // Decoder returns the model's driver on no bus: it is a hardware.Decoder, and a
 // hardware.RegisterDecoder where the part has registers. The settings are keys of
 // [[device]] with their values as text; a key may stand more than once if it is a
 // list.
 func (m Model) Decoder(given []Setting) (hardware.Device, error) {
-	s := m.settings()
-	if err := settings.SetAll(s, given); err != nil {
+	s, err := m.Settings(given)
+	if err != nil {
 		return nil, err
 	}
 	d, err := m.open(site{model: m.Name, address: m.Address, recorded: true}, s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -140,15 +141,8 @@ func (g *demoGateway) open(oracles map[signer.KeyID]signer.PublicKey) error {
 		OnSample: g.sampled, OnSigned: g.wasSigned, OnReceipt: g.receipted, OnRefusal: g.refused,
 		Log: d.log.With("gateway", g.Name),
 	}
-	open := bus.Given(g.Bus)
-	if g.Serial != "" {
-		open = bus.Serial(g.Serial, bus.Mode{Baud: 9600})
-	}
-	cfg.Buses = []gateway.Bus{{Name: "bus", Open: open}}
-	for _, dev := range g.Devices {
-		cfg.Devices = append(cfg.Devices, gateway.Device{
-			Name: dev.Name, Model: dev.Model, Bus: "bus", Address: dev.Address, Subject: dev.Point.Subject, Mode: dev.Point.Mode, Period: period,
-		})
+	if err := g.parts(&cfg, period); err != nil {
+		return err
 	}
 	g.files = newReceiptFiles(filepath.Join(d.dir, "receipts", g.Name))
 	opened, report, err := gateway.Open(cfg)
@@ -160,6 +154,49 @@ func (g *demoGateway) open(oracles map[signer.KeyID]signer.PublicKey) error {
 		d.log.Info("opened outbox", "gateway", g.Name, "report", report.String())
 	}
 	return g.files.restore(opened, d.cluster.policy)
+}
+
+// parts tells the gateway what it reads: what is on its buses, and what it makes of that.
+func (g *demoGateway) parts(cfg *gateway.Config, period time.Duration) error {
+	cfg.Buses = []gateway.Bus{{Name: "line", Open: bus.Serial(g.Serial, bus.Mode{Baud: 9600})}}
+	if g.Bus != nil {
+		cfg.Buses = append(cfg.Buses, gateway.Bus{Name: "i2c", Open: bus.Given(g.Bus)})
+	}
+	for _, dev := range g.Devices {
+		d := gateway.Device{
+			Name: dev.Name, Model: dev.Model, Bus: "line", Address: dev.Address, Subject: dev.Point.Subject, Mode: dev.Point.Mode, Period: period,
+		}
+		if dev.OnI2C {
+			d.Bus = "i2c"
+		}
+		if dev.Channels != nil {
+			model, err := gateway.LookupModel(dev.Model)
+			if err != nil {
+				return err
+			}
+			var given []gateway.Setting
+			for _, c := range dev.Channels {
+				given = append(given, gateway.Setting{Key: "channel", Value: c})
+			}
+			if d.Settings, err = model.Settings(given); err != nil {
+				return err
+			}
+		}
+		cfg.Devices = append(cfg.Devices, d)
+	}
+	if m := g.Mass; m != nil {
+		cfg.Derived = append(cfg.Derived, sampler.Derived{
+			Name: m.Name, Subject: m.Subject, Method: sampler.MassFlow, CO2: input(m.CO2), Velocity: input(m.Velocity), Area: m.Area,
+			Temperature: input(m.Temperature), Pressure: input(m.Pressure), Background: m.Background, Uncertainty: m.Uncertainty,
+		})
+	}
+	return nil
+}
+
+// input reads "device.channel".
+func input(text string) sampler.Input {
+	device, channel, _ := strings.Cut(text, ".")
+	return sampler.Input{Device: device, Channel: channel}
 }
 
 // overNATS says which gateway speaks NATS; the others speak MQTT.

@@ -26,6 +26,9 @@ var channelsOf = map[string][]string{
 	},
 	"scd41": {"co2", "temperature", "relative_humidity"},
 	"scd30": {"co2", "temperature", "relative_humidity"},
+	// Of the stack's flow meter, and what the gateway makes of it and the CO2.
+	"modbus":  {"gas_velocity", "temperature", "pressure"},
+	"derived": {"co2_mass_flow", "co2_mass"},
 }
 
 // ampere is the largest current of each meter's phases (data sheets: SDM120-Modbus
@@ -93,6 +96,14 @@ func plausible(model, stem string, power, amps int64) (least, most, perHour entr
 		return whole(-10, 60, 0)
 	case "relative_humidity":
 		return whole(0, 100, 0)
+	case "gas_velocity":
+		return whole(0, 40, 0)
+	case "pressure":
+		return whole(80_000, 110_000, 0)
+	case "co2_mass_flow":
+		return whole(0, 1, 0) // 20 m3/s of gas with 2.5 % of CO2
+	case "co2_mass":
+		return whole(0, 1_000_000_000, 3600)
 	}
 	// What is left are registers, of energy.
 	return whole(0, counted, power)

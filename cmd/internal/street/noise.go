@@ -34,6 +34,7 @@ const (
 	drawBurner
 	drawSmoke
 	drawAir
+	drawDraught
 )
 
 // within draws a number from low to high, both included.

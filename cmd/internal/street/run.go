@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"wattmark/hardware/emulated"
 )
 
 // refresh is how often, by the wall, the meters are set: often enough that at the
@@ -18,10 +20,14 @@ func (s *Street) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var running sync.WaitGroup
-	broken := make([]error, len(s.lines))
-	for i, l := range s.lines {
+	terminals := []*emulated.Terminal{s.stack.terminal}
+	for _, l := range s.lines {
+		terminals = append(terminals, l.terminal)
+	}
+	broken := make([]error, len(terminals))
+	for i, t := range terminals {
 		running.Go(func() {
-			if broken[i] = l.terminal.Run(ctx); broken[i] != nil {
+			if broken[i] = t.Run(ctx); broken[i] != nil {
 				cancel()
 			}
 		})

@@ -71,7 +71,9 @@ func New(c Config) (*Street, error) {
 		return nil, errors.Join(fmt.Errorf("opening the line of %s: %w", feederName, err), closeAll(s.lines))
 	}
 	s.lines = append(s.lines, l)
-	s.stack = newStack(s.seed, c.Clock)
+	if s.stack, err = newStack(s.seed, c.Clock); err != nil {
+		return nil, errors.Join(err, closeAll(s.lines))
+	}
 	s.show(c.Clock.Now())
 	c.Clock.follow(s.show)
 	return s, nil
@@ -80,7 +82,7 @@ func New(c Config) (*Street, error) {
 // Close removes the emulated ports and buses. A program that has one open sees it
 // vanish.
 func (s *Street) Close() error {
-	return errors.Join(closeAll(s.lines), s.stack.bus.Close())
+	return errors.Join(closeAll(s.lines), s.stack.close())
 }
 
 // solarOf says which of each twelve homes have a generator: seven, as in the

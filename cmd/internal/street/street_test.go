@@ -62,8 +62,8 @@ func TestGatewaysCanBeEnrolled(t *testing.T) {
 		} else if diff := cmp.Diff(e.Points, back.Points); diff != "" {
 			t.Errorf("%s: points change on the wire:\n%s", g.Name, diff)
 		}
-		for _, d := range g.Devices {
-			subject := d.Point.Subject
+		for _, p := range g.Points() {
+			subject := p.Subject
 			if other := seen[subject]; other != "" {
 				t.Errorf("%s has the subject of %s", g.Name, other)
 			}
@@ -72,12 +72,14 @@ func TestGatewaysCanBeEnrolled(t *testing.T) {
 				t.Errorf("%s: subject %q", g.Name, subject)
 			}
 			pack := entry.Pack{Base: subject + "/"}
-			for _, c := range d.Point.Channels {
+			for _, c := range p.Channels {
 				pack.Records = append(pack.Records, entry.Record{Name: pack.Base + c.Name, Unit: c.Unit})
 			}
 			if _, err := pack.Encode(); err != nil {
 				t.Errorf("%s: %v", g.Name, err)
 			}
+		}
+		for _, d := range g.Devices {
 			if d.Name == "sun" {
 				suns++
 			}
@@ -89,7 +91,7 @@ func TestGatewaysCanBeEnrolled(t *testing.T) {
 		if home && (g.Algorithm == signer.EdDSA) != (i%2 == 0) {
 			t.Errorf("%s: algorithm %s", g.Name, g.Algorithm)
 		}
-		if (g.Serial == "") == (g.Bus == nil) {
+		if stack := g.Name == "stack-01"; g.Serial == "" || (g.Bus != nil) != stack || (g.Mass != nil) != stack {
 			t.Errorf("%s: reads port %q and bus %v", g.Name, g.Serial, g.Bus)
 		}
 	}
