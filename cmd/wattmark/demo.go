@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -114,6 +115,7 @@ type demo struct {
 	// corrected is told of the first interval that came out otherwise when it was settled
 	// again.
 	corrected chan unit.Interval
+	accounts  atomic.Pointer[accounts] // of carbon, once they are opened
 	log       *slog.Logger
 }
 
@@ -259,6 +261,10 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	if err == nil {
 		err = d.openGateways()
 	}
+	var books *accounts
+	if err == nil {
+		books, err = d.openAccounts(members)
+	}
 	if err == nil {
 		err = d.openPage(below, &lower)
 	}
@@ -279,6 +285,7 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	upper.Go(func() { d.screen.run(running, d) })
 	upper.Go(func() { fail(d.tour(running)) })
 	upper.Go(func() { fail(d.trade(running, members)) })
+	upper.Go(func() { fail(books.account(running)) })
 	d.waitEnd(ctx)
 	stopped := time.Now()
 	stop()
@@ -336,6 +343,9 @@ func (d *demo) observe(i int, e oracle.Event) {
 	}
 	if i == 0 && e.Block != nil {
 		d.marketNews(e.Block)
+		if a := d.accounts.Load(); a != nil {
+			a.news(e.Block)
+		}
 	}
 	d.tellPage(i, e)
 }

@@ -20,7 +20,9 @@ const (
 	RoleOracle   = "oracle"   // signs what an oracle states
 	RoleLog      = "log"      // signs checkpoints
 	RoleCosigner = "cosigner" // cosigns checkpoints and signs receipts, and no statements
-	RoleMember   = "member"   // signs orders, standing entries and disputes
+	RoleMember   = "member"   // signs orders, standing entries, disputes and its part of carbon accounts
+	RoleVerifier = "verifier" // signs that a closed period is right
+	RoleRegistry = "registry" // signs sources, projects, issues of units and reversals
 )
 
 // KeySet holds the public keys that a verifier was given.
@@ -187,7 +189,7 @@ func parseJWK(raw []byte) (known KnownKey, ok bool, err error) {
 }
 
 func knownRole(role string) bool {
-	return slices.Contains([]string{"", RoleGateway, RoleOracle, RoleLog, RoleCosigner, RoleMember}, role)
+	return slices.Contains([]string{"", RoleGateway, RoleOracle, RoleLog, RoleCosigner, RoleMember, RoleVerifier, RoleRegistry}, role)
 }
 
 // membersOf splits a JSON object. Names of two members may not be equal but for

@@ -72,22 +72,29 @@ func (r *Report) signature(m *signer.Message, index uint64, t Trust, e *Evidence
 }
 
 // maySign says who signs what: gateways what they measure and how, members what they
-// want of the market, each their own end, oracles all the rest. Of a key whose role is not known nothing is said.
+// want of the market and do in carbon accounts, registries and verifiers their part of
+// these, each their own end, oracles all the rest. Of a key whose role is not known nothing
+// is said.
 func maySign(role, typ string) bool {
+	of := RoleOracle
 	switch typ {
 	case entry.TypeReading, entry.TypeCalibration, entry.TypeClockMap:
-		return role != RoleOracle && role != RoleMember
+		of = RoleGateway
 	case entry.TypeOrder, entry.TypeStanding, entry.TypeDispute:
-		return role != RoleOracle && role != RoleGateway
+		of = RoleMember
 	case entry.TypeRevocation:
 		return true
 	case entry.TypeAppointment, entry.TypeFactorPack:
-		return role != RoleGateway && role != RoleMember
+	case entry.TypeCarbonSource, entry.TypeCarbonProject, entry.TypeUnitIssue, entry.TypeReversal, entry.TypeAuthorization, entry.TypeCADTCommit:
+		of = RoleRegistry
+	case entry.TypeVerification:
+		of = RoleVerifier
+	default:
+		if entry.IsCarbon(typ) {
+			of = RoleMember
+		}
 	}
-	if entry.IsCarbon(typ) { // of members, and of parties whose role a key set does not tell
-		return role != RoleGateway && role != RoleOracle
-	}
-	return role != RoleGateway && role != RoleMember
+	return role == "" || role == of
 }
 
 func nameOf(k KnownKey) string {
@@ -121,8 +128,8 @@ func findKey(id signer.KeyID, t Trust, e *Evidence) (KnownKey, string, bool) {
 
 func (r *Report) time(c *entry.Claims, typ string) {
 	switch {
-	case c.Time == nil && maySign(RoleMember, typ) && !maySign(RoleOracle, typ):
-		r.set(CheckTime, NotApplicable, "a statement of a member: the time of its block counts")
+	case c.Time == nil && (maySign(RoleMember, typ) || maySign(RoleRegistry, typ) || maySign(RoleVerifier, typ)) && !maySign(RoleOracle, typ):
+		r.set(CheckTime, NotApplicable, "a statement of a member or a party: the time of its block counts")
 	case c.Time == nil && maySign(RoleOracle, typ):
 		r.set(CheckTime, NotApplicable, "a statement of an oracle: block time is the median of their clocks")
 	case c.Time == nil || c.Time.Quality == entry.ClockUnsynced:
