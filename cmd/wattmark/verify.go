@@ -196,6 +196,9 @@ func printReport(w io.Writer, r *audit.Report, asJSON bool) error {
 	}
 	p.line(2, "  %d hold, %d not checked, %d false, %d do not apply",
 		r.Count(audit.Holds), r.Count(audit.Unchecked), r.Count(audit.False), r.Count(audit.NotApplicable))
+	if r.Tree != nil {
+		printTree(p, r.Tree, 0)
+	}
 	return p.err
 }
 

@@ -45,16 +45,17 @@ type wireEvidence struct {
 
 // Limits of an evidence file.
 const (
-	maxEvidence       = 256 << 20 // bytes
-	maxEvidenceLeaves = 1 << 17
-	maxLines          = 2 // totals, and one member's
+	maxEvidence = 256 << 20 // bytes
+	maxLines    = 2         // totals, and one member's
+	// MaxEvidenceLeaves is how many leaves a file has at most.
+	MaxEvidenceLeaves = 1 << 17
 )
 
 var (
 	encMode = must(cbor.CoreDetEncOptions().EncMode())
 	decMode = must(cbor.DecOptions{
 		DupMapKey: cbor.DupMapKeyEnforcedAPF, IndefLength: cbor.IndefLengthForbidden,
-		MaxNestedLevels: 6, MaxArrayElements: maxEvidenceLeaves, MaxMapPairs: 16,
+		MaxNestedLevels: 6, MaxArrayElements: MaxEvidenceLeaves, MaxMapPairs: 16,
 	}.DecMode())
 )
 

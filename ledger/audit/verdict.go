@@ -46,6 +46,8 @@ type Report struct {
 	Verdicts []Verdict `json:"verdicts"`
 	// Subject says in words what the file is about.
 	Subject string `json:"subject,omitempty"`
+	// Tree is what a claim of carbon accounting rests on, nil of other files.
+	Tree *Node `json:"tree,omitempty"`
 }
 
 func newReport(file, kind string) *Report {

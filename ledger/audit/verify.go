@@ -229,6 +229,10 @@ func (r *Report) leaf(leaf []byte, index uint64, t Trust, e *Evidence) {
 			r.bill(s, t, e)
 			return
 		}
+		if e.carbonClaim() != nil {
+			r.tonne(t, e)
+			return
+		}
 		if statement := e.leaf(o.Leaf); o.Kind == entry.OutcomeFlagged && statement != nil {
 			r.statement(statement, o.Leaf, t, e)
 			if by, ok := e.forgotten(statement); ok {

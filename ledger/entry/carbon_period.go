@@ -26,8 +26,8 @@ type PeriodOpen struct {
 const (
 	maxEditions = 16
 	maxDeclared = 64
-	// maxPeriodSeconds is two years: what is closed by one statement is read at once.
-	maxPeriodSeconds = 2 * 366 * 24 * 3600
+	// MaxPeriod is two years in seconds: what is closed by one statement is read at once.
+	MaxPeriod = 2 * 366 * 24 * 3600
 )
 
 // Type returns [TypePeriodOpen].
@@ -40,8 +40,8 @@ func (p *PeriodOpen) check() error {
 	if err := checkSpan(p.From, p.To); err != nil {
 		return err
 	}
-	if p.To-p.From > maxPeriodSeconds {
-		return fmt.Errorf("%w: a period of %d s, over the limit of %d", ErrForm, p.To-p.From, maxPeriodSeconds)
+	if p.To-p.From > MaxPeriod {
+		return fmt.Errorf("%w: a period of %d s, over the limit of %d", ErrForm, p.To-p.From, MaxPeriod)
 	}
 	if err := checkSet(p.Set, false); err != nil {
 		return err

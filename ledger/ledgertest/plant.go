@@ -16,6 +16,8 @@ type Plant struct {
 	*Hood
 	From int64 // of the period, in Unix seconds
 	Mass int64 // register of the stack in mg
+	// Remarks stand beside the register in each reading of the stack.
+	Remarks []entry.Record
 }
 
 // StackPoint is the metering point of a plant's stack, and StackChannel its register.
@@ -104,6 +106,11 @@ func (p *Plant) Measure(tb testing.TB, n int, kg, used, made int64) {
 // Stack is a reading of the stack some kg on, at a time in Unix milliseconds.
 func (p *Plant) Stack(at, kg int64) Message {
 	p.Mass += kg * 1_000_000
-	s := p.Reading("stack", entry.Record{Name: StackPoint + "/" + StackChannel, Unit: "kg", Time: at, Value: entry.Decimal{Mantissa: p.Mass, Exponent: -6}})
+	records := []entry.Record{{Name: StackPoint + "/" + StackChannel, Unit: "kg", Time: at, Value: entry.Decimal{Mantissa: p.Mass, Exponent: -6}}}
+	for _, r := range p.Remarks {
+		r.Time = at
+		records = append(records, r)
+	}
+	s := p.Reading("stack", records...)
 	return p.Deliver(s.Sign(p.TB()))
 }
