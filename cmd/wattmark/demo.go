@@ -44,7 +44,7 @@ func newDemo() *cobra.Command {
 		Use:   "demo",
 		Short: "Run a whole street in one process, from meters to oracles",
 		Long: `Demo runs a street in one process, through the code that ships at every step:
-homes with energy meters, a stack with CO2 sensors and the feeder's meter are
+homes with energy meters, a stack with CO2 and flow, and the feeder's meter are
 emulated at the level of registers and live by real homes' energy; gateways
 read, sign, keep and send; an embedded broker carries; oracles verify, order,
 execute and cosign; gateways forget only what has a verified receipt.
@@ -53,6 +53,8 @@ In the first minute one gateway loses its network and catches up, one tampered
 statement is refused, and one receipt is verified as 'wattmark verify' does it.
 The homes trade: by auction, and by sharing what is over, each quarter of an
 hour; a reading that comes late corrects an interval, and the bill is proved.
+A bakery's stack is accounted for and certificates of a roof stand for its load;
+a tonne is issued, retired and proved, and a second claim is refused.
 
 With --dir the same directory can be stopped, also by kill -9, and started
 again, and goes on. In it are policy, keys.jwks, receipts/, oracles/ and tiles/

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"wattmark/cmd/internal/street"
-	"wattmark/ledger"
 	"wattmark/ledger/carbon"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/request"
@@ -37,20 +36,6 @@ const (
 // streetFactors is the document that the street's factors are from. They are made up, and
 // near to what the German grid was in 2024.
 const streetFactors = "Factors of a street that is not there: grid 363, residual mix 550 g of CO2e for a kWh, AR5.\n"
-
-// speaker is who signs entries of carbon accounting.
-type speaker struct {
-	key        signer.Signer
-	role, name string
-}
-
-// heard is what became of a statement.
-type heard struct {
-	leaf   uint64
-	bodies []entry.Body
-	reason entry.Reason // why it was refused, empty where it was not
-	detail string
-}
 
 // accounts is the demonstration's carbon accounting at work.
 type accounts struct {
@@ -189,13 +174,6 @@ func gridFactors() *entry.FactorPack {
 	}
 }
 
-func orRefused(err error, h heard) error {
-	if err == nil {
-		err = fmt.Errorf("a statement was refused: %s %s", h.reason, h.detail)
-	}
-	return err
-}
-
 // sources are what the registry registers: what measures what, for whom, and the project.
 func (a *accounts) sources() []entry.Carbon {
 	points := make(map[string]string) // of homes, and of the stack
@@ -245,13 +223,17 @@ func (a *accounts) period(ctx context.Context) (done bool, err error) {
 	if err != nil || block == "" {
 		return false, err
 	}
-	if err := a.retire(ctx, block, stated); err != nil {
+	retired, err := a.retire(ctx, block, stated)
+	if err != nil {
 		return false, err
 	}
 	if certificate != "" {
 		err = a.claimTwice(ctx, from, certificate)
 	} else {
 		err = a.issueTwice(ctx, stated, issued)
+	}
+	if err == nil {
+		err = a.prove(ctx, retired)
 	}
 	return true, err
 }
@@ -381,8 +363,8 @@ func unitIssue(stated *entry.Stated) *entry.UnitIssue {
 	return &entry.UnitIssue{Project: carbonProject, Period: stated.Period, Version: stated.Version, Vintage: int64(time.Unix(stated.From, 0).UTC().Year())}
 }
 
-// retire retires one unit of the block for the bakery.
-func (a *accounts) retire(ctx context.Context, block string, stated *entry.Stated) error {
+// retire retires one unit of the block for the bakery, and returns its block.
+func (a *accounts) retire(ctx context.Context, block string, stated *entry.Stated) (string, error) {
 	var size int64
 	a.view(func(s *state.State) {
 		for _, b := range s.Blocks() {
@@ -394,17 +376,17 @@ func (a *accounts) retire(ctx context.Context, block string, stated *entry.State
 	if size > 1 {
 		h, err := a.say(ctx, a.owner, &entry.UnitSplit{Block: block, Sizes: []int64{1, size - 1}})
 		if err != nil || h.reason != "" {
-			return orRefused(err, h)
+			return "", orRefused(err, h)
 		}
 		parts, _ := body[*entry.Moved](h)
 		block = parts.Moves[1].ID
 	}
 	h, err := a.say(ctx, a.owner, &entry.UnitRetire{Block: block, Beneficiary: "The Bakery", Reason: "bread of a quarter of an hour", From: stated.From, To: stated.To})
 	if err != nil || h.reason != "" {
-		return orRefused(err, h)
+		return "", orRefused(err, h)
 	}
 	a.tell(fmt.Sprintf("carbon: unit %s is retired for The Bakery, for good", block))
-	return nil
+	return block, nil
 }
 
 // claimTwice has somebody ask for certificates of an interval that has some.
@@ -440,133 +422,3 @@ func (a *accounts) tell(text string) {
 }
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }
-
-// body returns an outcome of a statement, false where it had none of that kind.
-func body[T entry.Body](h heard) (found T, ok bool) {
-	for _, b := range h.bodies {
-		if v, is := b.(T); is {
-			return v, true
-		}
-	}
-	return found, false
-}
-
-// vote has as many oracles as change a rule state the same.
-func (a *accounts) vote(ctx context.Context, c entry.Carbon) error {
-	payload, err := entry.EncodeCarbon(c)
-	if err != nil {
-		return err
-	}
-	for i, n := range a.d.cluster.nodes[:a.d.cluster.charter.Governance] {
-		statement, err := n.Sign(c.Type(), payload)
-		if err == nil {
-			err = n.Submit(ctx, statement)
-		}
-		if err != nil {
-			return fmt.Errorf("oracle %d: %w", i+1, err)
-		}
-	}
-	return nil
-}
-
-// say puts an entry of a party into the order, and returns what became of it.
-func (a *accounts) say(ctx context.Context, who speaker, c entry.Carbon) (heard, error) {
-	payload, err := entry.EncodeCarbon(c)
-	if err != nil {
-		return heard{}, err
-	}
-	id := who.key.Public().ID()
-	claims := entry.Claims{Issuer: "urn:wattmark:" + who.role + ":" + who.name, Audience: a.d.cluster.charter.Origin, IssuedAt: a.d.clock.Now().Unix()}
-	a.view(func(s *state.State) {
-		claims.Sequence = entry.Sequence{Boot: a.boot, Count: s.NextCount(id, a.boot)}
-	})
-	said, err := claims.Encode()
-	if err != nil {
-		return heard{}, err
-	}
-	statement, err := signer.Sign(who.key, signer.Header{Type: c.Type(), ContentType: entry.ContentCBOR, Claims: said}, payload)
-	if err != nil {
-		return heard{}, err
-	}
-	m, err := signer.Parse(statement)
-	if err != nil {
-		return heard{}, err
-	}
-	answer := make(chan heard, 1)
-	a.mu.Lock()
-	a.waiting[m.Hash()] = answer
-	a.mu.Unlock()
-	if err := a.d.cluster.nodes[0].Submit(ctx, statement); err != nil {
-		return heard{}, err
-	}
-	select {
-	case h := <-answer:
-		return h, nil
-	case <-ctx.Done():
-		return heard{}, ctx.Err()
-	}
-}
-
-// news looks for what became of the statements that are waited for. The first oracle's
-// observer calls it, of every block.
-func (a *accounts) news(b *ledger.Block) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if len(a.waiting) == 0 {
-		return
-	}
-	answer := func(id [32]byte, h heard) {
-		if c, ok := a.waiting[id]; ok {
-			delete(a.waiting, id)
-			c <- h // there is room
-		}
-	}
-	for k := range b.Result.Accepted {
-		m, err := signer.Parse(b.Result.Leaves[k])
-		if err != nil || a.waiting[m.Hash()] == nil {
-			continue
-		}
-		h := heard{leaf: b.Header.First + uint64(k)}
-		for _, leaf := range b.Result.Leaves[len(b.Result.Accepted):] {
-			if v := bodyAbout(leaf, h.leaf); v != nil {
-				h.bodies = append(h.bodies, v)
-			}
-		}
-		answer(m.Hash(), h)
-	}
-	for _, leaf := range b.Result.Refusals {
-		if o, err := entry.ParseOutcome(leaf); err == nil && o.Kind == entry.OutcomeRefused {
-			answer(o.Hash, heard{reason: entry.Reason(o.Code), detail: o.Detail})
-		}
-	}
-}
-
-// bodyAbout returns the body of an outcome of carbon accounting that follows from the
-// statement at a leaf, nil for another one.
-func bodyAbout(outcome []byte, leaf uint64) entry.Body {
-	o, err := entry.ParseOutcome(outcome)
-	if err != nil || o.Body == nil {
-		return nil
-	}
-	b, err := o.ParseBody()
-	if err != nil {
-		return nil
-	}
-	var of uint64
-	switch v := b.(type) {
-	case *entry.Certified:
-		of = v.Leaf
-	case *entry.Moved:
-		of = v.Leaf
-	case *entry.Stated:
-		of = v.Leaf
-	case *entry.Issued:
-		of = v.Leaf
-	default:
-		return nil
-	}
-	if of != leaf {
-		return nil
-	}
-	return b
-}

@@ -52,6 +52,41 @@ func lines[T any](t *testing.T, o outcome) (out []T) {
 	return out
 }
 
+// provesTonne goes from the unit that the demonstration retired down to its sensors: by the
+// file that it wrote, and by the same made again, of the unit and of the period.
+func (s *street) provesTonne(t *testing.T, file string) {
+	t.Helper()
+	policy := filepath.Join(s.dir, "policy")
+	o := s.run(t, "verify", "--policy", policy, file)
+	for _, words := range []string{"retired for The Bakery", "issuance iss-", "line stack (mass)", "values by mass-flow/1", "urn:wattmark:gateway:stack-01", "grid: 363 g/kWh CO2e", "rerun        holds:"} {
+		if o.code != 0 || !strings.Contains(o.stdout, words) {
+			t.Fatalf("verify: status %d, want %q in\n%s%s", o.code, words, o.stdout, o.stderr)
+		}
+	}
+	var retired string
+	for _, b := range lines[struct{ Block, Status string }](t, s.run(t, "carbon", "units", "--dir", s.dir, "--json")) {
+		if b.Status == "Retired" {
+			retired = b.Block
+		}
+	}
+	period := lines[struct{ Period string }](t, s.run(t, "carbon", "inventory", "--dir", s.dir, "--json"))[0].Period
+	for _, id := range []string{retired, period} {
+		again := filepath.Join(t.TempDir(), "again.evidence")
+		if o := s.run(t, "carbon", "prove", id, "--dir", s.dir, "--out", again); o.code != 0 {
+			t.Fatalf("prove %s: %s", id, o.stderr)
+		}
+		if o := s.run(t, "verify", "--policy", policy, again); o.code != 0 {
+			t.Errorf("verify %s: status %d\n%s%s", id, o.code, o.stdout, o.stderr)
+		}
+	}
+	if got := lines[struct {
+		Standing string `json:"standing_claim"`
+		Refused  string `json:"refused_claim"`
+	}](t, s.run(t, "carbon", "conflicts", "--dir", s.dir, "--json")); len(got) != 1 || got[0].Standing == "" || got[0].Refused == "" {
+		t.Errorf("conflicts: %+v", got)
+	}
+}
+
 // TestStreetTrades has the demonstration trade until a late reading has corrected an
 // interval, and goes from the bill's line down to the gateway's signature. Meanwhile a
 // member trades from another process with its own key.
@@ -131,9 +166,12 @@ func TestStreetTrades(t *testing.T) {
 		}
 		return corrected != ""
 	})
+	tonne := filepath.Join(s.dir, "carbon", "tonne.evidence")
+	await(t, "a tonne that is proved", func() bool { _, err := os.Stat(tonne); return err == nil })
 	if o := stop(); o.code != 0 {
 		t.Fatalf("the demonstration ended with status %d: %s", o.code, o.stderr)
 	}
+	s.provesTonne(t, tonne)
 
 	members := lines[struct{ Member string }](t, s.run(t, "member", "list", "--dir", s.dir, "--json"))
 	if len(members) != 12 {
