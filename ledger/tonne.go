@@ -201,10 +201,8 @@ func restOf(src Source, size uint64, readings []uint64, packs func([]byte) []byt
 			return nil, err
 		}
 	}
-	if last != nil {
-		if err := governing(src, size, last, want); err != nil {
-			return nil, err
-		}
+	if last == nil {
+		last = new(signer.Message) // which oracles signed is asked of all leaves
 	}
-	return disclosures, nil
+	return disclosures, governing(src, size, last, want)
 }

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 )
@@ -78,6 +80,25 @@ func TestCarbonOfALedger(t *testing.T) {
 	if len(conflicts) != 1 || conflicts[0].Rule != "D1" || conflicts[0].Standing != gc || conflicts[0].Refused == "" || conflicts[0].From != seconds(p.From) || conflicts[0].Device != "p-home2/" {
 		t.Errorf("conflicts: %+v", conflicts)
 	}
+	out := t.TempDir()
+	file, policy := filepath.Join(out, "tonne.evidence"), filepath.Join(out, "policy")
+	if err := os.WriteFile(policy, []byte(p.Policy.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for id, leaves := range map[string]string{mine: "retired for The Bakery", "hour": "period hour of site bakery", gc: "certificates " + gc} {
+		wattmark(t, 0, "carbon", "prove", id, "--dir", dir, "--out", file)
+		if got := wattmark(t, 0, "verify", "--policy", policy, file); !strings.Contains(got, leaves) || !strings.Contains(got, "8 hold, 0 not checked, 0 false, 1 do not apply") {
+			t.Errorf("%s is shown as\n%s", id, got)
+		}
+		if r := jsonLines[audit.Report](t, wattmark(t, 0, "verify", "--policy", policy, "--json", file))[0]; r.Tree == nil || len(r.Tree.Rests) == 0 || r.Tree.Leaf == nil {
+			t.Errorf("%s has no tree: %+v", id, r)
+		}
+	}
+	wattmark(t, 1, "carbon", "prove", "nothing", "--dir", dir, "--out", file)
+	wattmark(t, 1, "carbon", "prove", "hour", "--kind", "units", "--dir", dir, "--out", file)
+	wattmark(t, 2, "carbon", "prove", "hour", "--kind", "tonnes", "--dir", dir, "--out", file)
+	wattmark(t, 2, "carbon", "prove", "hour", "--dir", dir, "--out", "hour.txt")
+	wattmark(t, 2, "carbon", "prove", "--dir", dir, "--out", file)
 	for _, verb := range []string{"inventory", "certificates", "units", "conflicts"} {
 		if wattmark(t, 0, "carbon", verb, "--dir", dir) == "" {
 			t.Errorf("carbon %s tells people nothing", verb)
