@@ -8,6 +8,9 @@
 // inclusion, quorum, chain, disclosure, rerun. FORMAT.md says what each means, and
 // how evidence files and key sets are laid out.
 //
+// Of a claim of carbon accounting it goes the [Trail] from a tonne to its readings, and
+// computes all of it again.
+//
 // [Auditor] takes a whole ledger, leaf by leaf, and does all of it again: tree,
 // header chain, every signature, every rule.
 //
