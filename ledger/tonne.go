@@ -78,7 +78,8 @@ func CarbonEvidence(src Source, note []byte, cp block.Checkpoint, claim uint64, 
 	if err != nil {
 		return nil, err
 	}
-	if err := readAll(src, cp.Size, trail, packs); err != nil {
+	missing, err := readAll(src, cp.Size, trail, packs)
+	if err != nil {
 		return nil, err
 	}
 	want := make(map[uint64]bool)
@@ -86,6 +87,9 @@ func CarbonEvidence(src Source, note []byte, cp block.Checkpoint, claim uint64, 
 		want[leaf] = true
 	}
 	if faults := trail.Faults(); len(faults) > 0 {
+		if missing > 0 {
+			faults = append(faults, fmt.Errorf("%d packs of its metering points are in no vault here: make it at an oracle that has them, unless they were forgotten", missing))
+		}
 		return nil, fmt.Errorf("%w: %w", ErrNotShown, errors.Join(faults...))
 	}
 	disclosures, err := restOf(src, cp.Size, trail.Readings(), packs, want)
@@ -106,11 +110,12 @@ func CarbonEvidence(src Source, note []byte, cp block.Checkpoint, claim uint64, 
 	return e, nil
 }
 
-// readAll gives a trail the readings of its metering points.
-func readAll(src Source, size uint64, trail *audit.Trail, packs func([]byte) []byte) error {
+// readAll gives a trail the readings of its metering points, and returns of how many the
+// pack is not at hand.
+func readAll(src Source, size uint64, trail *audit.Trail, packs func([]byte) []byte) (missing int, err error) {
 	points := trail.Points()
 	typ := []byte(entry.TypeReading)
-	return src.Leaves(0, size, func(i uint64, leaf []byte) error {
+	err = src.Leaves(0, size, func(i uint64, leaf []byte) error {
 		if entry.KindOf(leaf) != entry.LeafStatement || !bytes.Contains(leaf, typ) {
 			return nil
 		}
@@ -124,10 +129,14 @@ func readAll(src Source, size uint64, trail *audit.Trail, packs func([]byte) []b
 		}
 		if _, ok := slices.BinarySearch(points, c.Subject); ok {
 			pack, _ := packOf(m, packs)
+			if pack == nil {
+				missing++
+			}
 			trail.Read(i, &c, pack)
 		}
 		return nil
 	})
+	return missing, err
 }
 
 // packOf returns the pack of a reading, nil where it is not at hand, and what discloses it.

@@ -127,7 +127,7 @@ func TestTonneEvidence(t *testing.T) {
 		t.Errorf("nothing is %v, %v", found, err)
 	}
 	_, err = ledger.CarbonEvidence(p.Chain, p.Note(), p.Last().Checkpoint, e.Claim, nil)
-	if !errors.Is(err, ledger.ErrNotShown) {
+	if !errors.Is(err, ledger.ErrNotShown) || !strings.Contains(err.Error(), "in no vault here") {
 		t.Errorf("without the vault: %v", err)
 	}
 }
