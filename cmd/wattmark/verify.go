@@ -24,7 +24,8 @@ func newVerify() *cobra.Command {
 calibration, time, inclusion, quorum, chain, disclosure, rerun; and of a
 reading that names the firmware it was signed on, which release that was.
 Files are transparent statements (*.cose), C2SP proofs (*.tlog-proof) and
-evidence (*.evidence).
+evidence (*.evidence). Of carbon units, a period or certificates it prints
+besides what each figure rests on, down to the readings.
 
 Whom to trust as an oracle comes from the policy alone, which is yours: get it
 from somebody you trust, not from whoever gave you the file. Gateways' keys

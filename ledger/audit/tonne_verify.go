@@ -112,6 +112,11 @@ func (r *Report) sensed(f *tonneFile, trail *Trail, t Trust) (missing int) {
 		e := f.with(d.message)
 		sub := newReport("", "")
 		sub.statement(d.leaf, d.index, t, e)
+		for k := range sub.Verdicts {
+			if v := &sub.Verdicts[k]; v.Verdict == False || v.Verdict == Unchecked {
+				v.Detail = fmt.Sprintf("leaf %d, a reading: %s", d.index, v.Detail)
+			}
+		}
 		r.worse(sub, i == 0)
 		d.pack = e.Pack(d.message)
 		if d.pack == nil {

@@ -229,9 +229,13 @@ func (r *Report) leaf(leaf []byte, index uint64, t Trust, e *Evidence) {
 			r.bill(s, t, e)
 			return
 		}
-		if e.carbonClaim() != nil {
+		switch b, _ := carbonOutcome(leaf); {
+		case b == nil:
+		case e.carbonClaim() != nil:
 			r.tonne(t, e)
 			return
+		default:
+			r.set(CheckRerun, Unchecked, "what it rests on is not in the file: wattmark carbon prove puts it into one")
 		}
 		if statement := e.leaf(o.Leaf); o.Kind == entry.OutcomeFlagged && statement != nil {
 			r.statement(statement, o.Leaf, t, e)
