@@ -59,12 +59,12 @@ func newCluster(t *testing.T, gateways ...string) *cluster {
 		files := c.nodes[0].certificate(t, "node", name, "--host", "localhost")
 		leaf := freePort(t)
 		c.leafs = append(c.leafs, fmt.Sprintf(`"tls://localhost:%d"`, leaf))
-		c.servers = append(c.servers, newProcess(t, name, natsServer, []string{
+		c.servers = append(c.servers, newProcess(t, name, "wattmark-oracle", []string{
 			"WATTMARK_NODE=" + name, fmt.Sprintf("WATTMARK_NATS=127.0.0.1:%d", clients[i]), fmt.Sprintf("WATTMARK_MQTT=127.0.0.1:%d", freePort(t)),
 			fmt.Sprintf("WATTMARK_CLUSTER=127.0.0.1:%d", routes[i]), fmt.Sprintf("WATTMARK_LEAF=127.0.0.1:%d", leaf),
 			"WATTMARK_ROUTES=[" + strings.Join(peers, ", ") + "]", "WATTMARK_STORE=" + filepath.Join(c.dir, name),
 			"WATTMARK_CERTIFICATE=" + files.Certificate, "WATTMARK_CERTIFICATE_KEY=" + files.Key, "WATTMARK_ROOTS=" + files.Roots,
-		}, "--config", c.conf("node.conf")))
+		}, "server", c.conf("node.conf")))
 	}
 	for _, n := range c.nodes {
 		n.run(t)

@@ -9,7 +9,7 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// natsServer is the name under which this test's program is a server of a NATS cluster.
+// natsServer is the name under which this test's program is a leaf of a NATS cluster, as a site has it.
 const natsServer = "nats-server"
 
 // serveNATS is nats-server with one flag, the configuration file: the same library.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -48,6 +49,7 @@ func (o *Orderer) Deliver(ctx context.Context, from uint64, fn func(first uint64
 		return errors.New("sequence 0: an order begins at 1")
 	}
 	d := delivery{o: o, fn: fn, next: from}
+	defer d.dropping.Wait()
 	pause := firstPause
 	for {
 		before := d.next
@@ -88,7 +90,14 @@ type delivery struct {
 	// short is when the order was first found to end before next.
 	short time.Time
 	// tries counts the interruptions since the last message.
-	tries int
+	tries    int
+	dropping sync.WaitGroup // consumers that are being deleted
+}
+
+// patience is how long to wait for an answer: what was asked of a server that was killed
+// is answered by nobody, and asked again soon.
+func (d *delivery) patience() time.Duration {
+	return d.o.cfg.patience(d.tries)
 }
 
 // interrupted logs the first of several failures; resumed, that they are over.
@@ -117,14 +126,16 @@ func (d *delivery) run(ctx context.Context) error {
 	if conn.IsClosed() {
 		return stop{nats.ErrConnectionClosed}
 	}
-	if err := d.check(ctx); err != nil {
+	begin, cancel := context.WithTimeout(ctx, d.patience())
+	defer cancel()
+	if err := d.check(begin); err != nil {
 		return err
 	}
-	cons, err := d.consumer(ctx)
+	cons, err := d.consumer(begin)
 	if err != nil {
 		return err
 	}
-	defer d.drop(cons)
+	defer func() { d.dropping.Go(func() { d.drop(cons) }) }()
 
 	msgs := make(chan jetstream.Msg, ahead)
 	faults := make(chan error, 1)
@@ -285,8 +296,6 @@ func (d *delivery) unless(err error) error {
 // consumer makes a consumer that begins at next. It lives in the server's memory and needs no acknowledgements: where to go on is known
 // here, and a gap is seen here.
 func (d *delivery) consumer(ctx context.Context) (jetstream.Consumer, error) {
-	ctx, cancel := context.WithTimeout(ctx, d.o.cfg.AckWait)
-	defer cancel()
 	cons, err := d.o.js.CreateConsumer(ctx, d.o.stream, jetstream.ConsumerConfig{
 		DeliverPolicy:     jetstream.DeliverByStartSequencePolicy,
 		OptStartSeq:       d.next,

@@ -44,7 +44,7 @@ type Config struct {
 	Replicas int
 	// MaxAge is how long the order keeps messages; 0 is 30 days.
 	MaxAge time.Duration
-	// AckWait is how long one publish waits for its acknowledgement before it is repeated; 0 is two seconds.
+	// AckWait is how long at most one publish waits for its acknowledgement before it is repeated; 0 is two seconds.
 	AckWait time.Duration
 	// Log gets what an operator must know: lost and resumed delivery. Nil drops it.
 	Log *slog.Logger
@@ -165,4 +165,13 @@ func broken(got, want jetstream.StreamConfig) string {
 		}
 	}
 	return ""
+}
+
+// patience is how long an attempt waits for an answer after others in vain: a quarter of AckWait at first, as what was asked of a server
+// that was killed is answered by nobody and has to be asked again soon; all of it where that was not what was wrong.
+func (c Config) patience(tries int) time.Duration {
+	if tries < 4 {
+		return c.AckWait / 4
+	}
+	return c.AckWait
 }

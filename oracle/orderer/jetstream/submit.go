@@ -17,8 +17,8 @@ import (
 	"wattmark/oracle/orderer"
 )
 
-// Submit puts msg into the order; see orderer.Orderer. A publish that is not acknowledged within Config.AckWait is repeated under the
-// same id, for at most a minute.
+// Submit puts msg into the order; see orderer.Orderer. A publish that is not acknowledged in time is repeated under the same id, for
+// at most a minute.
 func (o *Orderer) Submit(ctx context.Context, msg []byte) error {
 	if len(msg) == 0 {
 		return orderer.ErrEmpty
@@ -63,18 +63,19 @@ type final struct{ err error }
 func (f final) Error() string { return f.err.Error() }
 func (f final) Unwrap() error { return f.err }
 
-// retry calls try, each time for at most AckWait, until it succeeds, cannot succeed, ctx ends or a minute is over. Its error is
+// retry calls try, each time for as long as patience says, until it succeeds, cannot succeed, ctx ends or a minute is over. Its error is
 // orderer.ErrNotOrdered if each failed attempt surely stored nothing, else orderer.ErrUnknown.
 func (l link) retry(ctx context.Context, try func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, retryFor)
 	defer cancel()
 	var cause error
-	maybe := false
+	maybe, tries := false, 0
 	for pause := 20 * time.Millisecond; ; pause = min(2*pause, time.Second) {
 		if err := ctx.Err(); err != nil {
 			return outcome(maybe, errors.Join(err, cause))
 		}
-		attempt, done := context.WithTimeout(ctx, l.cfg.AckWait)
+		attempt, done := context.WithTimeout(ctx, l.cfg.patience(tries))
+		tries++
 		err := try(attempt)
 		done()
 		if err == nil {
