@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,10 +81,7 @@ func newSite(t *testing.T, port string) *site {
 		}
 	}
 	s := &site{dir: t.TempDir()}
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	must(err)
-	s.page = free.Addr().String()
-	must(free.Close())
+	s.page = fmt.Sprintf("127.0.0.1:%d", oracletest.FreePort(t))
 	at := func(name string) string { return filepath.Join(s.dir, name) }
 	far := oracletest.New(t, origin, name)
 	s.policy = far.Policy.String()

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"wattmark/ledger/store"
+	"wattmark/oracle/oracletest"
 )
 
 // TestAlone founds a ledger with no further set-up and runs it, with systemd's socket
@@ -18,7 +19,7 @@ import (
 func TestAlone(t *testing.T) {
 	dir := t.TempDir()
 	m := &node{name: "alone.example/oracle", config: filepath.Join(dir, "oracle.toml"), state: stateDir(filepath.Join(dir, "state"))}
-	port := freePort(t)
+	port := oracletest.FreePort(t)
 	text := fmt.Sprintf("[oracle]\nstate = \"state\"\ncut_after = \"20ms\"\n[broker]\nmqtt = \"127.0.0.1:0\"\nnats = \"127.0.0.1:%d\"\n[http]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n", port)
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -67,7 +68,7 @@ func TestAlone(t *testing.T) {
 func TestRestore(t *testing.T) {
 	dir := t.TempDir()
 	m := &node{name: "alone.example/oracle", config: filepath.Join(dir, "oracle.toml"), state: stateDir(filepath.Join(dir, "state"))}
-	port := freePort(t)
+	port := oracletest.FreePort(t)
 	text := fmt.Sprintf("[oracle]\nstate = \"state\"\ncut_after = \"20ms\"\n[broker]\nmqtt = \"\"\nnats = \"127.0.0.1:%d\"\n", port)
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"wattmark/oracle/broker"
+	"wattmark/oracle/oracletest"
 	"wattmark/signer/keyfile"
 )
 
@@ -26,7 +27,7 @@ func TestApprovalBringsTheCertificate(t *testing.T) {
 		}
 	}
 	m := &node{name: "alone.example/oracle", config: filepath.Join(dir, "oracle.toml"), state: stateDir(filepath.Join(dir, "state"))}
-	port := freePort(t)
+	port := oracletest.FreePort(t)
 	write := func(name, text string) string {
 		t.Helper()
 		path := filepath.Join(dir, name)

@@ -16,6 +16,7 @@ import (
 
 	"wattmark/ledger/store"
 	"wattmark/oracle/broker"
+	"wattmark/oracle/oracletest"
 	"wattmark/oracle/wire"
 )
 
@@ -39,8 +40,8 @@ func newCluster(t *testing.T, gateways ...string) *cluster {
 	c := &cluster{t: t, dir: t.TempDir()}
 	var clients, routes []int
 	for range servers {
-		port := freePort(t)
-		clients, routes = append(clients, port), append(routes, freePort(t))
+		port := oracletest.FreePort(t)
+		clients, routes = append(clients, port), append(routes, oracletest.FreePort(t))
 		c.urls = append(c.urls, fmt.Sprintf("tls://localhost:%d", port))
 	}
 	list, err := json.Marshal(c.urls)
@@ -57,10 +58,10 @@ func newCluster(t *testing.T, gateways ...string) *cluster {
 	for i := range servers {
 		name := fmt.Sprintf("nats-%d", i+1)
 		files := c.nodes[0].certificate(t, "node", name, "--host", "localhost")
-		leaf := freePort(t)
+		leaf := oracletest.FreePort(t)
 		c.leafs = append(c.leafs, fmt.Sprintf(`"tls://localhost:%d"`, leaf))
 		c.servers = append(c.servers, newProcess(t, name, "wattmark-oracle", []string{
-			"WATTMARK_NODE=" + name, fmt.Sprintf("WATTMARK_NATS=127.0.0.1:%d", clients[i]), fmt.Sprintf("WATTMARK_MQTT=127.0.0.1:%d", freePort(t)),
+			"WATTMARK_NODE=" + name, fmt.Sprintf("WATTMARK_NATS=127.0.0.1:%d", clients[i]), fmt.Sprintf("WATTMARK_MQTT=127.0.0.1:%d", oracletest.FreePort(t)),
 			fmt.Sprintf("WATTMARK_CLUSTER=127.0.0.1:%d", routes[i]), fmt.Sprintf("WATTMARK_LEAF=127.0.0.1:%d", leaf),
 			"WATTMARK_ROUTES=[" + strings.Join(peers, ", ") + "]", "WATTMARK_STORE=" + filepath.Join(c.dir, name),
 			"WATTMARK_CERTIFICATE=" + files.Certificate, "WATTMARK_CERTIFICATE_KEY=" + files.Key, "WATTMARK_ROOTS=" + files.Roots,
@@ -271,7 +272,7 @@ func TestSite(t *testing.T) {
 	until(t, "the first oracle knows the gateway", func() bool { return c.nodes[0].status(t).Gateways == 1 })
 	c.permit("north=" + m.name)
 	files := c.nodes[0].certificate(t, "site", "north", "--host", "localhost")
-	port := freePort(t)
+	port := oracletest.FreePort(t)
 	newProcess(t, "site", natsServer, []string{
 		"WATTMARK_NODE=site-north", fmt.Sprintf("WATTMARK_NATS=127.0.0.1:%d", port), "WATTMARK_HUBS=[" + strings.Join(c.leafs, ", ") + "]",
 		"WATTMARK_CERTIFICATE=" + files.Certificate, "WATTMARK_CERTIFICATE_KEY=" + files.Key, "WATTMARK_ROOTS=" + files.Roots,
@@ -295,7 +296,7 @@ func TestSite(t *testing.T) {
 // TestEndsWhileItWaits ends an oracle that has not reached any server: that is no failure.
 func TestEndsWhileItWaits(t *testing.T) {
 	m := members(t, 1, func(int) string {
-		return fmt.Sprintf("[broker]\nservers = [\"tls://localhost:%d\"]\n", freePort(t))
+		return fmt.Sprintf("[broker]\nservers = [\"tls://localhost:%d\"]\n", oracletest.FreePort(t))
 	})[0]
 	manager := listen(t)
 	m.process = newProcess(t, "waiting", "wattmark-oracle", []string{"NOTIFY_SOCKET=" + manager.path}, "--config", m.config, "run")

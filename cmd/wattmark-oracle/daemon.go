@@ -132,6 +132,9 @@ func (d *daemon) openNode(ctx context.Context) error {
 	return nil
 }
 
+// orderRetry is how long an oracle waits before it asks again for the order.
+const orderRetry = 250 * time.Millisecond
+
 // openOrder opens the order and the packs. A cluster that has just started has no leader
 // for a while, which passes.
 func (d *daemon) openOrder(ctx context.Context, cfg jetstream.Config) (*jetstream.Orderer, *jetstream.Packs, error) {
@@ -150,6 +153,10 @@ func (d *daemon) openOrder(ctx context.Context, cfg jetstream.Config) (*jetstrea
 			return nil, nil, fmt.Errorf("the broker does not open the order: %w: see that most of its servers run, and that this oracle's certificate is one of those they know (wattmark-oracle permissions)", err)
 		}
 		d.log.Warn("waiting for the broker to open the order", "error", err)
+		select { // who is refused is refused at once
+		case <-time.After(orderRetry):
+		case <-ctx.Done():
+		}
 	}
 }
 

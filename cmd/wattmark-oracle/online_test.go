@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"wattmark/hardware/emulated"
+	"wattmark/oracle/oracletest"
 )
 
 // TestFromNothingOnLine takes a gateway that has nothing but the certificate that all share
@@ -52,7 +53,7 @@ func TestFromNothingOnLine(t *testing.T) {
 	}
 
 	m := &node{name: "alone.example/oracle", config: filepath.Join(dir, "oracle.toml"), state: stateDir(filepath.Join(dir, "state"))}
-	mqtt := freePort(t)
+	mqtt := oracletest.FreePort(t)
 	write := func(name, text string) string {
 		t.Helper()
 		path := filepath.Join(dir, name)

@@ -25,6 +25,8 @@ import (
 
 	"github.com/creack/pty"
 	"github.com/veraison/go-cose"
+
+	"wattmark/oracle/oracletest"
 )
 
 // patience is how long a test waits for what has to happen.
@@ -135,17 +137,6 @@ func await(t *testing.T, what string, done func() bool) {
 	}
 }
 
-// freeAddress returns an address that nobody listened on a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestStableInterface runs the demonstration as a person does and holds what it
 // leaves against what other programs were promised, with their means.
 func TestStableInterface(t *testing.T) {
@@ -162,7 +153,7 @@ func TestStableInterface(t *testing.T) {
 }
 
 func testStreet(t *testing.T, s *street) {
-	address := freeAddress(t)
+	address := fmt.Sprintf("127.0.0.1:%d", oracletest.FreePort(t))
 	// Half an hour a second, so that gateways sign more statements than they have to keep.
 	p := s.start(t, "demo", "--json", "--dir", s.dir, "--duration", "14s", "--speed", "1800", "--http", address)
 	page := s.watchPage(t, "http://"+address+"/")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	natsjs "github.com/nats-io/nats.go/jetstream"
 
+	"wattmark/oracle/oracletest"
 	"wattmark/oracle/orderer/jetstream"
 )
 
@@ -24,14 +24,8 @@ func cluster(t *testing.T) []*server.Server {
 	var routes []*url.URL
 	ports := make([]int, 3)
 	for i := range ports {
-		// The servers must know each other's addresses before the first one starts.
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		ports[i] = l.Addr().(*net.TCPAddr).Port
-		routes = append(routes, &url.URL{Scheme: "nats", Host: l.Addr().String()})
-		l.Close()
+		ports[i] = oracletest.FreePort(t)
+		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", ports[i])})
 	}
 	servers := make([]*server.Server, 3)
 	for i, port := range ports {
