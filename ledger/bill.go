@@ -55,13 +55,13 @@ type billing struct {
 	claim       uint64
 	disclosures [][]byte
 	messages    []*signer.Message
-	orders      map[string]uint64 // the last of each member and side
+	orders      map[string]uint64 // the last of each member and side, and the last seal
 }
 
 func (b *billing) search() error {
 	s := &b.d.Settled
 	settled, cleared := []byte(entry.OutcomeSettled), []byte(entry.OutcomeCleared)
-	readingType, orderType, memberType := []byte(entry.TypeReading), []byte(entry.TypeOrder), []byte(entry.TypeMember)
+	readingType, orderTypes, memberType := []byte(entry.TypeReading), [][]byte{[]byte(entry.TypeOrder), []byte(entry.TypeSealedOrder), []byte(entry.TypeOpenedOrder)}, []byte(entry.TypeMember)
 	b.orders = make(map[string]uint64)
 	err := b.src.Leaves(0, b.size, func(i uint64, leaf []byte) error {
 		switch entry.KindOf(leaf) {
@@ -74,7 +74,8 @@ func (b *billing) search() error {
 				return b.outcome(i, leaf)
 			}
 		case entry.LeafStatement:
-			if bytes.Contains(leaf, readingType) || bytes.Contains(leaf, orderType) || bytes.Contains(leaf, memberType) {
+			if bytes.Contains(leaf, readingType) || bytes.Contains(leaf, memberType) ||
+				slices.ContainsFunc(orderTypes, func(t []byte) bool { return bytes.Contains(leaf, t) }) {
 				return b.statement(i, leaf)
 			}
 		}
@@ -148,10 +149,15 @@ func (b *billing) statement(i uint64, leaf []byte) error {
 		if p := b.packs(m.Payload); p != nil {
 			b.disclosures = append(b.disclosures, p)
 		}
-	case entry.TypeOrder:
-		o, err := entry.ParseOrder(m.Payload)
+	case entry.TypeOrder, entry.TypeOpenedOrder:
+		o, err := entry.OrderIn(m.Type, m.Payload)
 		if err == nil && o.Zone == s.Zone && o.Interval == s.Interval {
 			b.orders[fmt.Sprintf("%s %d", o.Member, o.Side)] = i
+		}
+	case entry.TypeSealedOrder:
+		o, err := entry.ParseSealedOrder(m.Payload)
+		if err == nil && o.Zone == s.Zone && o.Interval == s.Interval {
+			b.orders[fmt.Sprintf("seal of %s %d", o.Member, o.Side)] = i
 		}
 	case entry.TypeMember:
 		if audit.Admits(leaf) == b.member {

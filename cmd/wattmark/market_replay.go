@@ -183,10 +183,13 @@ func (m *member) stoodOrders() (spotOrders, error) {
 			return nil
 		}
 		s, err := signer.Parse(leaf)
-		if err != nil || s.Type != entry.TypeOrder {
+		if err != nil {
 			return nil
 		}
-		o, err := entry.ParseOrder(s.Payload)
+		o, err := entry.OrderIn(s.Type, s.Payload)
+		if o == nil && err == nil {
+			return nil // it places none
+		}
 		if err != nil {
 			return err
 		}

@@ -63,17 +63,27 @@ func (d *Description) settled(o *entry.Settled) {
 // perKWh writes a price as the format has it.
 func perKWh(p unit.Price) string { return fmt.Sprintf("%d millionths per kWh", int64(p)) }
 
+var sideWords = [...]string{entry.SideBuy: "buy", entry.SideSell: "sell"}
+
 // trade tells what a member states, or is stated of it. It is false for another type.
 func (d *Description) trade(m *signer.Message) (bool, error) {
 	switch m.Type {
-	case entry.TypeOrder:
-		o, err := entry.ParseOrder(m.Payload)
+	case entry.TypeSealedOrder:
+		s, err := entry.ParseSealedOrder(m.Payload)
 		if err != nil {
 			return true, err
 		}
-		side := map[int]string{entry.SideBuy: "buy", entry.SideSell: "sell"}[o.Side]
+		d.add("sealed order of", s.Member)
+		d.add("to "+sideWords[s.Side]+" in", fmt.Sprintf("%s, zone %s", s.Interval, s.Zone))
+		d.add("seal", hex.EncodeToString(s.Seal))
+		d.add("nonce", s.Nonce)
+	case entry.TypeOrder, entry.TypeOpenedOrder:
+		o, err := entry.OrderIn(m.Type, m.Payload)
+		if err != nil {
+			return true, err
+		}
 		d.add("order of", o.Member)
-		d.add("to "+side+" in", fmt.Sprintf("%s, zone %s", o.Interval, o.Zone))
+		d.add("to "+sideWords[o.Side]+" in", fmt.Sprintf("%s, zone %s", o.Interval, o.Zone))
 		for i, s := range o.Steps {
 			d.add(fmt.Sprintf("step %d", i), fmt.Sprintf("%d Wh at %s", int64(s.Quantity), perKWh(s.Price)))
 		}
@@ -81,6 +91,9 @@ func (d *Description) trade(m *signer.Message) (bool, error) {
 			d.add("takes back", "the order before")
 		}
 		d.add("nonce", o.Nonce)
+		if m.Type == entry.TypeOpenedOrder {
+			d.add("opens", "a seal that was placed before the gate")
+		}
 	case entry.TypeStanding:
 		s, err := entry.ParseStanding(m.Payload)
 		if err != nil {

@@ -80,7 +80,7 @@ func maySign(role, typ string) bool {
 	switch typ {
 	case entry.TypeReading, entry.TypeCalibration, entry.TypeClockMap:
 		of = RoleGateway
-	case entry.TypeOrder, entry.TypeStanding, entry.TypeDispute:
+	case entry.TypeOrder, entry.TypeSealedOrder, entry.TypeOpenedOrder, entry.TypeStanding, entry.TypeDispute:
 		of = RoleMember
 	case entry.TypeRevocation:
 		return true

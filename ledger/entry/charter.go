@@ -21,6 +21,8 @@ const (
 	ParamMarketRF       = "market_rf_s"       //
 	ParamMarketRegister = "market_register_s" // how long behind an interval's start a register is its own
 	ParamMarketRolling  = "market_rolling"    // 1: runs count from the interval itself
+	ParamMarketSealed   = "market_sealed"     // 1: orders are sealed until their gate
+	ParamMarketReveal   = "market_reveal_s"   // how long behind the gate seals are opened
 )
 
 // Charter is what the members of a consortium agreed on before the first block:

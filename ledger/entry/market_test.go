@@ -51,6 +51,50 @@ func TestMarketVectors(t *testing.T) {
 	})
 }
 
+// TestSealedVectors has what later came for sealed orders.
+func TestSealedVectors(t *testing.T) {
+	o := &entry.Order{Zone: "street", Interval: spot, Member: "m-7f3a", Side: entry.SideBuy, Nonce: 1, Steps: []entry.OrderStep{{Price: 300_000, Quantity: 1000}}}
+	salt := bytes.Repeat([]byte{7}, entry.SealSalt)
+	sealed, err := o.Seal(salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opened, err := o.Open(salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(b []byte) (*entry.OpenedOrder, error) {
+		o, _, err := entry.ParseOpenedOrder(b)
+		return o, err
+	}
+	checkVectors(t, "sealed.json", []example{
+		of("sealed order", sealed, sealed.Encode, entry.ParseSealedOrder),
+		of("opened order", opened, opened.Encode, read),
+	})
+	if !sealed.Opens(opened, o) {
+		t.Error("the order does not open its seal")
+	}
+}
+
+// FuzzParseSealed reads sealed and opened orders, and wants what reads to be written the same.
+func FuzzParseSealed(f *testing.F) {
+	for _, b := range readVectors(f, "sealed.json") {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if s, err := entry.ParseSealedOrder(b); err == nil {
+			if again, err := s.Encode(); err != nil || !bytes.Equal(again, b) {
+				t.Errorf("%x is written %x: %v", b, again, err)
+			}
+		}
+		if o, _, err := entry.ParseOpenedOrder(b); err == nil {
+			if again, err := o.Encode(); err != nil || !bytes.Equal(again, b) {
+				t.Errorf("%x is written %x: %v", b, again, err)
+			}
+		}
+	})
+}
+
 // TestFeederVectors has what later came to tariffs and settlements.
 func TestFeederVectors(t *testing.T) {
 	tariff := &entry.Tariff{Zone: "street", From: spot, Currency: "EUR", FeedIn: 80_000, Retail: 300_000, Auction: 1, Pool: 1,

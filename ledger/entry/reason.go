@@ -42,6 +42,7 @@ const (
 	ReasonWrongInterval Reason = "wrong_interval"
 	ReasonBadOrder      Reason = "bad_order"
 	ReasonUnknownLine   Reason = "unknown_line"
+	ReasonSealing       Reason = "sealing"
 	// Of carbon accounting. Their outcomes say what it is about as detail; that of
 	// ReasonCountedTwice names both claims.
 	ReasonUnknownID     Reason = "unknown_id"
@@ -62,7 +63,7 @@ func Reasons() []Reason {
 		ReasonAlreadyKnown, ReasonWrongHeight, ReasonUnknownSetting,
 		ReasonUnknownChannel, ReasonUnknownCalibration, ReasonNotClaimable,
 		ReasonForgotten, ReasonUnknownMotion, ReasonOtherOracles, ReasonQuarantinedKey, ReasonTooFewLeft,
-		ReasonUnknownZone, ReasonGateClosed, ReasonWrongInterval, ReasonBadOrder, ReasonUnknownLine,
+		ReasonUnknownZone, ReasonGateClosed, ReasonWrongInterval, ReasonBadOrder, ReasonUnknownLine, ReasonSealing,
 		ReasonUnknownID, ReasonWrongStatus, ReasonNotMeasured, ReasonUnknownFactor, ReasonSequenceGap, ReasonTooMuch, ReasonOwing, ReasonCountedTwice}
 }
 
@@ -142,6 +143,8 @@ func (r Reason) Remedy() string {
 		return "the field named is outside what the market takes"
 	case ReasonUnknownLine:
 		return "the member has no invoiced line for this interval"
+	case ReasonSealing:
+		return "this market seals its orders until the gate, or does not: place the order again with wattmark market order place, which does as it does"
 	case ReasonUnknownID:
 		return "nothing on this ledger has that id: look at wattmark carbon"
 	case ReasonWrongStatus:

@@ -71,7 +71,7 @@ func sameVectors(t *testing.T, file string, made any) {
 }
 
 // readVectors returns the bytes of a file's vectors by name.
-func readVectors(t *testing.T, file string) map[string][]byte {
+func readVectors(t testing.TB, file string) map[string][]byte {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join("testdata", file))
 	if err != nil {

@@ -227,6 +227,13 @@ func (s *State) apply(p *plan, leaf uint64, r *Result) [][]byte {
 	case entry.TypeOrder:
 		s.number(p, leaf, r)
 		s.placeOrder(p)
+	case entry.TypeSealedOrder:
+		s.number(p, leaf, r)
+		s.keepSeal(p.seal)
+		s.touch(p.seal)
+	case entry.TypeOpenedOrder:
+		s.number(p, leaf, r)
+		s.openSeal(p)
 	case entry.TypeStanding:
 		s.number(p, leaf, r)
 		s.stand(p)

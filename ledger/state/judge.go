@@ -31,6 +31,7 @@ type plan struct {
 	member      *request.Member
 	preimage    []byte // of a committed pack
 	order       *entry.Order
+	seal        *storedSeal // that is made or opened
 	standing    *entry.Standing
 	dispute     *entry.Dispute
 	appointment *request.Party
@@ -155,6 +156,10 @@ func (s *State) judge(p *plan, in *Input, now int64, replay bool) entry.Reason {
 		return s.judgeMember(p)
 	case entry.TypeOrder:
 		return s.judgeOrder(p, now)
+	case entry.TypeSealedOrder:
+		return s.judgeSeal(p, now)
+	case entry.TypeOpenedOrder:
+		return s.judgeOpened(p, now)
 	case entry.TypeStanding:
 		return s.judgeStanding(p, now)
 	case entry.TypeDispute:

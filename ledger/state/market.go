@@ -29,6 +29,9 @@ func (s *State) checkMarket() error {
 			}
 		}
 	}
+	if err := s.checkSeals(); err != nil {
+		return err
+	}
 	for _, id := range slices.SortedFunc(maps.Keys(s.intervals), compareSpotIDs) {
 		v := s.intervals[id]
 		z := s.zones[id.zone]

@@ -327,8 +327,8 @@ func TestRefusals(t *testing.T) {
 		entry.ReasonTooManyHoles: true, // TestTooManyHoles
 		entry.ReasonNotClaimable: true, // TestRequestsAreJudged
 		entry.ReasonForgotten:    true, // TestForget
-		// TestMarketRefusals has those of the market.
-		entry.ReasonUnknownZone: true, entry.ReasonGateClosed: true, entry.ReasonWrongInterval: true, entry.ReasonBadOrder: true, entry.ReasonUnknownLine: true,
+		// TestMarketRefusals and TestSealRefusals have those of the market.
+		entry.ReasonUnknownZone: true, entry.ReasonGateClosed: true, entry.ReasonWrongInterval: true, entry.ReasonBadOrder: true, entry.ReasonUnknownLine: true, entry.ReasonSealing: true,
 		// The tests of carbon_test.go have those of carbon accounting.
 		entry.ReasonUnknownID: true, entry.ReasonWrongStatus: true, entry.ReasonNotMeasured: true, entry.ReasonUnknownFactor: true,
 		entry.ReasonSequenceGap: true, entry.ReasonTooMuch: true, entry.ReasonOwing: true, entry.ReasonCountedTwice: true,

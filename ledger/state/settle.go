@@ -52,6 +52,7 @@ func (s *State) clear(z *zone, at unit.Interval) ([]made, error) {
 		return nil, err
 	}
 	s.dropBook(id)
+	s.dropSeals(id)
 	s.intervals[id] = v
 	s.touch(v)
 	return []made{{leaf: must(entry.Bodied(clearedOf(z.Zone, at, c, void))).Encode()}}, nil

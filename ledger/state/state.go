@@ -48,7 +48,8 @@ type State struct {
 	carbon      carbonBooks
 	replayed    [][]byte // leaves of the block that is replayed
 	days        map[dayID]*day
-	books       map[spotID]*market.Book // orders that wait for their gate
+	books       map[spotID]*market.Book           // orders that wait for their gate
+	seals       map[spotID]map[sealID]*storedSeal // orders that are sealed until it
 	intervals   map[spotID]*interval
 	standings   map[string]*standings
 	disputes    map[disputeID]*dispute
@@ -156,7 +157,9 @@ var laterDefaults = []entry.Parameter{
 	{Name: entry.ParamMarketR1, Value: 7*24*3600 + 12*3600},
 	{Name: entry.ParamMarketRegister, Value: 60},
 	{Name: entry.ParamMarketRF, Value: 90*24*3600 + 12*3600},
+	{Name: entry.ParamMarketReveal, Value: 600},
 	{Name: entry.ParamMarketRolling, Value: 0},
+	{Name: entry.ParamMarketSealed, Value: 0},
 	{Name: entry.ParamSnapshotBlocks, Value: 0},
 }
 
@@ -185,6 +188,7 @@ func New(charter *entry.Charter) (*State, error) {
 		carbon:      newCarbonBooks(),
 		days:        make(map[dayID]*day),
 		books:       make(map[spotID]*market.Book),
+		seals:       make(map[spotID]map[sealID]*storedSeal),
 		intervals:   make(map[spotID]*interval),
 		standings:   make(map[string]*standings),
 		disputes:    make(map[disputeID]*dispute),
@@ -347,6 +351,8 @@ func (s *State) load(k, v []byte) error {
 		return s.loadDay(v)
 	case 'x':
 		return s.loadOrder(v)
+	case sealPrefix[0]:
+		return s.loadSeal(v)
 	case 'i':
 		return s.loadInterval(v)
 	case 's':

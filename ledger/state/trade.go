@@ -108,27 +108,51 @@ func (s *State) judgeOrder(p *plan, now int64) entry.Reason {
 	if err != nil {
 		return entry.ReasonBadPayload
 	}
+	if reason := s.judgePlace(p, o); reason != "" {
+		return reason
+	}
+	c := s.calendar()
+	if c.Sealed {
+		return entry.ReasonSealing
+	}
+	if reason := s.judgeTaken(p, o, c.Takes(o.Interval, now)); reason != "" {
+		return reason
+	}
+	return s.judgeBook(p, o)
+}
+
+// judgePlace judges whose order it is, and whether there is a market for it.
+func (s *State) judgePlace(p *plan, o *entry.Order) entry.Reason {
 	if o.Member != p.party.Name {
 		p.fault = "member"
 		return entry.ReasonNotAuthorised
 	}
-	m := s.members[o.Member]
 	z := s.zones[o.Zone]
-	if z == nil || m.Zone != o.Zone || z.Next == 0 || z.tariff(o.Interval) == nil {
+	if z == nil || s.members[o.Member].Zone != o.Zone || z.Next == 0 || z.tariff(o.Interval) == nil {
 		p.fault = "zone"
 		return entry.ReasonUnknownZone
 	}
-	c := s.calendar()
-	if err := c.Takes(o.Interval, now); err != nil {
+	return ""
+}
+
+// judgeTaken judges whether an order's interval takes it now: err is what the calendar says.
+func (s *State) judgeTaken(p *plan, o *entry.Order, err error) entry.Reason {
+	if err != nil {
 		return faulty(p, entry.ReasonGateClosed, err)
 	}
-	if o.Interval < z.Next || !m.takesPart(o.Interval) {
+	if o.Interval < s.zones[o.Zone].Next || !s.members[o.Member].takesPart(o.Interval) {
 		p.fault = "interval"
 		return entry.ReasonGateClosed
 	}
-	book := s.books[spotID{z.Zone, o.Interval}]
+	return ""
+}
+
+// judgeBook judges an order beside those that its book holds.
+func (s *State) judgeBook(p *plan, o *entry.Order) entry.Reason {
+	m := s.members[o.Member]
+	book := s.books[spotID{o.Zone, o.Interval}]
 	if book == nil {
-		book = s.newBook(z, o.Interval)
+		book = s.newBook(s.zones[o.Zone], o.Interval)
 	}
 	placed := MarketOrder(o)
 	if err := book.Check(&placed, &market.Party{Zone: m.Zone, Power: m.Power, Renewable: m.Renewable}); err != nil {
@@ -256,6 +280,11 @@ func (s *State) exportMarket(all map[string]record) {
 	for _, id := range slices.SortedFunc(maps.Keys(s.books), compareSpotIDs) {
 		for _, o := range s.Orders(id.zone, id.at) {
 			add(&storedOrder{o})
+		}
+	}
+	for _, id := range slices.SortedFunc(maps.Keys(s.seals), compareSpotIDs) {
+		for _, o := range s.sealsOf(id) {
+			add(o)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.standings)) {

@@ -47,6 +47,7 @@ func (z *zone) tariff(i unit.Interval) *entry.Tariff {
 func (s *State) calendar() market.Calendar {
 	c := market.Calendar{
 		Ahead: s.Setting(entry.ParamMarketAhead), Lead: s.Setting(entry.ParamMarketLead), Rolling: s.Setting(entry.ParamMarketRolling) == 1,
+		Sealed: s.Setting(entry.ParamMarketSealed) == 1, Reveal: s.Setting(entry.ParamMarketReveal),
 		Runs: [...]int64{s.Setting(entry.ParamMarketR0), s.Setting(entry.ParamMarketR1), s.Setting(entry.ParamMarketRF)},
 	}
 	if c.Check() != nil {
