@@ -2,6 +2,7 @@ package ledger_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -17,17 +18,27 @@ import (
 
 // billed draws a neighbourhood that trades an interval, and returns what shows home2's
 // line of it.
-func billed(t *testing.T) (*ledgertest.Hood, *audit.Evidence, unit.Interval) {
+func billed(t *testing.T, sealed bool) (*ledgertest.Hood, *audit.Evidence, unit.Interval) {
 	t.Helper()
 	h := ledgertest.NewHood(t, 5)
+	if sealed {
+		h.Vote(entry.ParamMarketSealed, 1)
+	}
 	at := unit.Interval(ledgertest.Start/1000 + 3600)
-	var orders []ledgertest.Message
+	var orders, opened []ledgertest.Message
 	for i, o := range []entry.Order{
 		{Member: "home1", Side: entry.SideSell, Steps: []entry.OrderStep{{Price: 120_000, Quantity: 400}}},
 		{Member: "home2", Side: entry.SideBuy, Steps: []entry.OrderStep{{Price: 250_000, Quantity: 300}}},
 		{Member: "home2", Side: entry.SideBuy, Steps: []entry.OrderStep{{Price: 260_000, Quantity: 310}}},
 	} {
 		o.Zone, o.Interval, o.Nonce = ledgertest.Zone, at, uint64(i+1)
+		if sealed {
+			orders = append(orders, h.Seal(&o, byte(i)))
+			if i != 1 { // the next one took its place
+				opened = append(opened, h.Unseal(&o, byte(i)))
+			}
+			continue
+		}
 		b, err := o.Encode()
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +47,11 @@ func billed(t *testing.T) (*ledgertest.Hood, *audit.Evidence, unit.Interval) {
 	}
 	h.At(60, orders...)
 	h.At(3600 - 60 - 900)
-	h.At(1)
+	h.At(1, opened...)
+	if sealed {
+		h.At(600)
+		h.At(1)
+	}
 	for _, edge := range []int64{at.StartMilli(), at.EndMilli()} {
 		var m []ledgertest.Message
 		for i, name := range h.Homes {
@@ -62,7 +77,13 @@ func verdict(r *audit.Report, c audit.Check) audit.Verdict {
 }
 
 func TestBillEvidence(t *testing.T) {
-	h, e, _ := billed(t)
+	for _, sealed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("sealed %t", sealed), func(t *testing.T) { testBillEvidence(t, sealed) })
+	}
+}
+
+func testBillEvidence(t *testing.T, sealed bool) {
+	h, e, _ := billed(t, sealed)
 	again, err := audit.ParseEvidence(e.Encode())
 	if err != nil {
 		t.Fatal(err)
@@ -85,7 +106,7 @@ func TestBillEvidence(t *testing.T) {
 // TestBillEvidenceTampered changes each part of the file that a line rests on: none of
 // them verifies.
 func TestBillEvidenceTampered(t *testing.T) {
-	h, good, at := billed(t)
+	h, good, at := billed(t, false)
 	line := func(change func(*entry.Disclosed)) func(*audit.Evidence) {
 		return func(e *audit.Evidence) {
 			d, err := entry.ParseDisclosed(e.Lines[1].Line)
@@ -150,8 +171,23 @@ func TestBillEvidenceTampered(t *testing.T) {
 	}
 }
 
+// TestBillEvidenceWithoutItsSeal has the file of a sealed auction show an order that no
+// seal bound before the gate.
+func TestBillEvidenceWithoutItsSeal(t *testing.T) {
+	h, e, _ := billed(t, true)
+	n := len(e.Leaves)
+	e.Leaves = slices.DeleteFunc(e.Leaves, func(l audit.EvidenceLeaf) bool { return strings.Contains(string(l.Leaf), entry.TypeSealedOrder) })
+	if n-len(e.Leaves) != 2 {
+		t.Fatalf("the file holds %d seals, want that of each side", n-len(e.Leaves))
+	}
+	r := audit.Verify("bill.evidence", e.Encode(), audit.Trust{Policy: h.Policy})
+	if v := verdict(r, audit.CheckRerun); v.Verdict != audit.False || !strings.Contains(v.Detail, "seal") {
+		t.Errorf("the rerun %v: %s", v.Verdict, v.Detail)
+	}
+}
+
 func TestBillEvidenceOfNobody(t *testing.T) {
-	h, _, at := billed(t)
+	h, _, at := billed(t, false)
 	for _, id := range []string{"nobody", "home2"} {
 		when := at
 		if id == "home2" {

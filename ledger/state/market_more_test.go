@@ -217,8 +217,8 @@ func FuzzLoadMarket(f *testing.F) {
 		h.At(900, m...)
 	}
 	h.At(1000)
-	vote(f, h, entry.ParamMarketSealed, 1)
-	h.At(0, seal(f, h, &entry.Order{Zone: ledgertest.Zone, Interval: at + 7200, Member: "home2", Side: 2, Nonce: 1}, salted(1)))
+	h.Vote(entry.ParamMarketSealed, 1)
+	h.At(0, h.Seal(&entry.Order{Zone: ledgertest.Zone, Interval: at + 7200, Member: "home2", Side: 2, Nonce: 1}, 1))
 	export := h.State.Export()
 	for i, c := range export {
 		f.Add(uint16(i), c.Key, c.Value)

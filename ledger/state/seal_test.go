@@ -1,7 +1,6 @@
 package state_test
 
 import (
-	"bytes"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,38 +16,8 @@ import (
 // minutes to open them.
 func newSealedHood(tb testing.TB, homes int) *hood {
 	h := newHood(tb, homes)
-	vote(tb, h, entry.ParamMarketSealed, 1)
+	h.Vote(entry.ParamMarketSealed, 1)
 	return h
-}
-
-func vote(tb testing.TB, h *hood, name string, value int64) {
-	tb.Helper()
-	p := entry.Parameter{Name: name, Value: value}
-	m := entry.Motion{Kind: entry.MotionParameter, Height: h.State.Height() + 1, Body: p.Encode()}
-	h.At(0, h.Deliver(h.Stated(0, entry.TypeMotion, encoded(tb)(m.Encode())).Sign(tb)))
-	if got := h.State.Setting(name); got != value {
-		tb.Fatalf("%s is %d", name, got)
-	}
-}
-
-func salted(b byte) []byte { return bytes.Repeat([]byte{b}, entry.SealSalt) }
-
-func seal(tb testing.TB, h *hood, o *entry.Order, salt []byte) ledgertest.Message {
-	tb.Helper()
-	s, err := o.Seal(salt)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return h.Signed(o.Member, entry.TypeSealedOrder, encoded(tb)(s.Encode()))
-}
-
-func open(tb testing.TB, h *hood, o *entry.Order, salt []byte) ledgertest.Message {
-	tb.Helper()
-	s, err := o.Open(salt)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return h.Signed(o.Member, entry.TypeOpenedOrder, encoded(tb)(s.Encode()))
 }
 
 // TestSealedOrders has two neighbours trade by orders that nobody could read before the
@@ -66,14 +35,14 @@ func TestSealedOrders(t *testing.T) {
 			t.Fatal(diff)
 		}
 	}
-	expect(h.At(60, seal(t, h, order("home1", entry.SideSell, 1, 1), salted(9)), seal(t, h, sell, salted(1)), seal(t, h, buy, salted(2)), seal(t, h, third, salted(3))), "", "", "", "")
+	expect(h.At(60, h.Seal(order("home1", entry.SideSell, 1, 1), 9), h.Seal(sell, 1), h.Seal(buy, 2), h.Seal(third, 3)), "", "", "", "")
 	if got := len(h.State.Seals(ledgertest.Zone, at)); got != 3 {
 		t.Errorf("%d seals wait, want 3: the first of home1 was replaced", got)
 	}
 	if got := h.State.Orders(ledgertest.Zone, at); len(got) != 0 {
 		t.Errorf("before the gate anybody reads %v", got)
 	}
-	expect(h.At(60, open(t, h, sell, salted(1))), entry.ReasonGateClosed)
+	expect(h.At(60, h.Unseal(sell, 1)), entry.ReasonGateClosed)
 	restored, err := state.Load(h.Charter, records(h.State.Export()))
 	if err != nil {
 		t.Fatal(err)
@@ -82,10 +51,10 @@ func TestSealedOrders(t *testing.T) {
 		t.Errorf("after a restart (-want +got):\n%s", diff)
 	}
 	h.At(3600 - 60 - 60 - 900) // the gate
-	expect(h.At(1, open(t, h, sell, salted(1)), open(t, h, sell, salted(1)), open(t, h, buy, salted(2)), seal(t, h, order("home3", entry.SideSell, 5, 1), salted(4))),
+	expect(h.At(1, h.Unseal(sell, 1), h.Unseal(sell, 1), h.Unseal(buy, 2), h.Seal(order("home3", entry.SideSell, 5, 1), 4)),
 		"", entry.ReasonBadOrder, "", entry.ReasonGateClosed)
 	h.At(600) // gives the beacon
-	late := h.At(1, open(t, h, third, salted(3)))
+	late := h.At(1, h.Unseal(third, 3))
 	expect(late, entry.ReasonGateClosed)
 	if got := h.State.Seals(ledgertest.Zone, at); len(got) != 0 {
 		t.Errorf("%d seals are left when the interval is cleared", len(got))
@@ -120,7 +89,7 @@ func TestSealRefusals(t *testing.T) {
 			return h.Signed("home1", entry.TypeOrder, encoded(h.TB())(good().Encode()))
 		}, entry.ReasonSealing, ""},
 		{"a seal of another's order", sealing, func(h *hood) ledgertest.Message {
-			s, err := good().Seal(salted(1))
+			s, err := good().Seal(ledgertest.Salt(1))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -130,26 +99,26 @@ func TestSealRefusals(t *testing.T) {
 		{"a seal for another zone", sealing, func(h *hood) ledgertest.Message {
 			o := good()
 			o.Zone = "village"
-			return seal(h.TB(), h, o, salted(1))
+			return h.Seal(o, 1)
 		}, entry.ReasonUnknownZone, "zone"},
-		{"a seal with a nonce that was used", sealing, func(h *hood) ledgertest.Message { return seal(h.TB(), h, good(), salted(2)) }, entry.ReasonBadOrder, "nonce"},
+		{"a seal with a nonce that was used", sealing, func(h *hood) ledgertest.Message { return h.Seal(good(), 2) }, entry.ReasonBadOrder, "nonce"},
 		{"a seal behind the gate", revealing, func(h *hood) ledgertest.Message {
 			o := good()
 			o.Nonce++
-			return seal(h.TB(), h, o, salted(1))
+			return h.Seal(o, 1)
 		}, entry.ReasonGateClosed, "interval"},
 		{"what is no seal", sealing, func(h *hood) ledgertest.Message { return h.Signed("home1", entry.TypeSealedOrder, []byte{0xa0}) }, entry.ReasonBadPayload, ""},
-		{"an opening before the gate", sealing, func(h *hood) ledgertest.Message { return open(h.TB(), h, good(), salted(1)) }, entry.ReasonGateClosed, "interval"},
-		{"another salt", revealing, func(h *hood) ledgertest.Message { return open(h.TB(), h, good(), salted(2)) }, entry.ReasonBadOrder, "seal"},
+		{"an opening before the gate", sealing, func(h *hood) ledgertest.Message { return h.Unseal(good(), 1) }, entry.ReasonGateClosed, "interval"},
+		{"another salt", revealing, func(h *hood) ledgertest.Message { return h.Unseal(good(), 2) }, entry.ReasonBadOrder, "seal"},
 		{"another order behind the seal", revealing, func(h *hood) ledgertest.Message {
 			o := good()
 			o.Steps[0].Price++
-			return open(h.TB(), h, o, salted(1))
+			return h.Unseal(o, 1)
 		}, entry.ReasonBadOrder, "seal"},
 		{"the other side, which has no seal", revealing, func(h *hood) ledgertest.Message {
 			o := good()
 			o.Side = entry.SideBuy
-			return open(h.TB(), h, o, salted(1))
+			return h.Unseal(o, 1)
 		}, entry.ReasonBadOrder, "seal"},
 		{"what opens nothing", revealing, func(h *hood) ledgertest.Message { return h.Signed("home1", entry.TypeOpenedOrder, []byte{0xa0}) }, entry.ReasonBadPayload, ""},
 	} {
@@ -157,7 +126,7 @@ func TestSealRefusals(t *testing.T) {
 			until := func() *hood {
 				h := newSealedHood(t, 2)
 				h.KeepExports(true)
-				h.At(30, seal(t, h, good(), salted(1)))
+				h.At(30, h.Seal(good(), 1))
 				h.At(tt.at - 30)
 				return h
 			}
@@ -184,9 +153,9 @@ func TestSealsAreVoidWithoutSealing(t *testing.T) {
 	h := newSealedHood(t, 2)
 	at := unit.Interval(ledgertest.Start/1000 + 3600)
 	o := &entry.Order{Zone: ledgertest.Zone, Interval: at, Member: "home1", Side: entry.SideSell, Nonce: 1, Steps: []entry.OrderStep{{Price: 1, Quantity: 10}}}
-	h.At(60, seal(t, h, o, salted(1)))
-	vote(t, h, entry.ParamMarketSealed, 2) // all but 1 is off
-	h.At(2700-60, open(t, h, o, salted(1)))
+	h.At(60, h.Seal(o, 1))
+	h.Vote(entry.ParamMarketSealed, 2) // all but 1 is off
+	h.At(2700-60, h.Unseal(o, 1))
 	if got := h.Last().Result.Reasons[1]; got != entry.ReasonSealing {
 		t.Errorf("it opens: %q", got)
 	}
@@ -208,12 +177,12 @@ func TestSealedIsAsOpen(t *testing.T) {
 			for nonce := range rapid.Uint64Range(0, 2).Draw(rt, "orders") {
 				o := &entry.Order{Zone: ledgertest.Zone, Interval: at, Member: name, Side: 1 + i%2, Nonce: nonce + 1, Steps: []entry.OrderStep{{
 					Price: unit.Price(rapid.Int64Range(1, 4).Draw(rt, "price") * 100_000), Quantity: unit.Energy(rapid.Int64Range(1, 500).Draw(rt, "quantity"))}}}
-				seals = append(seals, seal(t, sealed, o, salted(byte(i))))
+				seals = append(seals, sealed.Seal(o, byte(i)))
 				orders = append(orders, plain.Signed(name, entry.TypeOrder, encoded(t)(o.Encode())))
 				if nonce > 0 {
 					opens = opens[:len(opens)-1] // the one before was replaced
 				}
-				opens = append(opens, open(t, sealed, o, salted(byte(i))))
+				opens = append(opens, sealed.Unseal(o, byte(i)))
 			}
 		}
 		sealed.At(60, seals...)
