@@ -48,12 +48,13 @@ type accounts struct {
 
 	mu      sync.Mutex // guards what follows
 	waiting map[[32]byte]chan heard
+	counts  map[signer.KeyID]uint64 // the last number that each key has signed with in this boot
 }
 
 // openAccounts finds out whose the bakery and the roof are, and makes the keys of the two
 // parties besides.
 func (d *demo) openAccounts(members []*trading) (*accounts, error) {
-	a := &accounts{d: d, boot: uint64(d.begin.UnixMilli()), waiting: make(map[[32]byte]chan heard)}
+	a := &accounts{d: d, boot: uint64(d.begin.UnixMilli()), waiting: make(map[[32]byte]chan heard), counts: make(map[signer.KeyID]uint64)}
 	member := func(t *trading) speaker { return speaker{t.key, state.RoleMember, t.id} }
 	a.owner, a.roof = member(members[len(members)-1]), member(members[0])
 	for _, t := range members {

@@ -56,7 +56,7 @@ type trading struct {
 	home street.Home
 	key  signer.Signer
 	id   string
-	next uint64 // number of the next statement
+	numbers
 }
 
 // openMarket admits a member for each home, and has the oracles vote the tariff, where
@@ -65,11 +65,11 @@ func (d *demo) openMarket(ctx context.Context) ([]*trading, error) {
 	var list []*trading
 	homes := d.street.Homes()
 	for i, g := range d.street.Gateways()[:len(homes)] {
-		key, err := memberKey(d.dir, g.Name)
+		key, path, err := memberKey(d.dir, g.Name)
 		if err != nil {
 			return nil, err
 		}
-		t := &trading{home: homes[i], key: key, id: g.Name}
+		t := &trading{home: homes[i], key: key, id: g.Name, numbers: numbers{path}}
 		list = append(list, t)
 		known := false
 		d.cluster.nodes[0].Ledger().View(func(s *state.State) { _, known = s.Party(key.Public().ID()) })
@@ -86,7 +86,6 @@ func (d *demo) openMarket(ctx context.Context) ([]*trading, error) {
 			ok = true
 			for _, t := range list {
 				_, known := s.Member(t.id)
-				t.next = s.NextCount(t.key.Public().ID(), 1)
 				ok = ok && known
 			}
 		})
@@ -106,12 +105,14 @@ func (d *demo) openMarket(ctx context.Context) ([]*trading, error) {
 	return list, nil
 }
 
-func memberKey(dir, name string) (signer.Signer, error) {
-	path := filepath.Join(dir, "members")
-	if err := os.MkdirAll(path, 0o700); err != nil {
-		return nil, err
+func memberKey(dir, name string) (key signer.Signer, path string, err error) {
+	dir = filepath.Join(dir, "members")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, "", err
 	}
-	return keyfile.LoadOrCreate(filepath.Join(path, name+".pem"), signer.EdDSA)
+	path = filepath.Join(dir, name+".pem")
+	key, err = keyfile.LoadOrCreate(path, signer.EdDSA)
+	return key, path, err
 }
 
 func (d *demo) admitMember(ctx context.Context, t *trading, g *street.Gateway) error {
@@ -243,12 +244,14 @@ func (d *demo) order(t *trading, at unit.Interval, now time.Time) *entry.Order {
 // has closed meanwhile, is an outcome like any other.
 func (d *demo) state(ctx context.Context, t *trading, typ string, encode func() ([]byte, error)) {
 	payload, err := encode()
+	var count uint64
 	if err == nil {
-		// Whoever has the member's key may have signed besides: see 'wattmark market order'.
-		d.cluster.nodes[0].Ledger().View(func(s *state.State) { t.next = max(t.next, s.NextCount(t.key.Public().ID(), 1)) })
+		d.cluster.nodes[0].Ledger().View(func(s *state.State) { count = s.NextCount(t.key.Public().ID(), 1) })
+		count, err = t.next(count) // whoever has the member's key may have signed besides: see 'wattmark market order'
+	}
+	if err == nil {
 		c := entry.Claims{Issuer: "urn:wattmark:member:" + t.id, Audience: d.cluster.charter.Origin, IssuedAt: d.clock.Now().Unix(),
-			Sequence: entry.Sequence{Boot: 1, Count: t.next}}
-		t.next++
+			Sequence: entry.Sequence{Boot: 1, Count: count}}
 		var claims, statement []byte
 		if claims, err = c.Encode(); err == nil {
 			if statement, err = signer.Sign(t.key, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload); err == nil {

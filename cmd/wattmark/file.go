@@ -10,6 +10,17 @@ import (
 // tempPrefix begins the names of files that are being written.
 const tempPrefix = ".wattmark-"
 
+// writeSecret writes a new file that its owner alone can read, and waits until it is on
+// the disk. One that is there already stays.
+func writeSecret(name string, content []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
 // writeFile replaces a file as a whole.
 func writeFile(name string, content []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(name), tempPrefix+"*")

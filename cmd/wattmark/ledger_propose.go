@@ -40,7 +40,7 @@ func (f *proposing) flags(c *cobra.Command) {
 
 func newLedgerPropose() *cobra.Command {
 	c := noun("propose", "Put a change of the ledger's rules to the oracles' vote",
-		newProposeOracles(), newProposeParameter(), newProposeRules())
+		newProposeOracles(), newProposeParameter(), newProposeRules(), newProposeDecision())
 	c.Long = `Propose states a change as your oracle, which thereby agrees to it. It holds
 from the block of --at on, once as many oracles agree as the governance
 threshold asks for: each gives 'wattmark ledger vote HASH'. Leave them time.`
@@ -396,6 +396,13 @@ func saying(m *entry.Motion) string {
 	case entry.MotionRules:
 		if r, err := entry.ParseRuleVersion(m.Body); err == nil {
 			return fmt.Sprintf("rules %s version %d", r.Rules, r.Version)
+		}
+	case entry.MotionDecision:
+		if d, err := entry.ParseDecision(m.Body); err == nil {
+			if d.Energy == nil {
+				return fmt.Sprintf("interval %s of %s stands as it was settled", d.Interval, d.Member)
+			}
+			return fmt.Sprintf("interval %s of %s is settled by %d Wh in and %d Wh out", d.Interval, d.Member, int64(d.Energy.Import), int64(d.Energy.Export))
 		}
 	case entry.MotionForget:
 		if g, err := entry.ParseForgetting(m.Body); err == nil {

@@ -15,7 +15,7 @@ import (
 
 func newMarket() *cobra.Command {
 	return noun("market", "Trade energy: orders, intervals, and auctions from files",
-		newMarketClear(), newMarketSettle(), newMarketIntervals(), newMarketOrders(), newMarketOrder(), newMarketReplay(), newMarketTariff())
+		newMarketClear(), newMarketSettle(), newMarketIntervals(), newMarketOrders(), newMarketOrder(), newMarketDispute(), newMarketDisputes(), newMarketReplay(), newMarketTariff())
 }
 
 func newMarketClear() *cobra.Command {

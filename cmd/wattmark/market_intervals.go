@@ -278,10 +278,7 @@ func (m *member) orders() ([]*listedOrder, error) {
 			if err != nil {
 				return err
 			}
-			l := &listedOrder{ID: o.ID(), Zone: o.Zone, Interval: o.Interval.String(), Member: o.Member, Side: sideNames[o.Side], Nonce: o.Nonce, Steps: []shownStep{}, Leaf: i}
-			for _, st := range o.Steps {
-				l.Steps = append(l.Steps, shownStep{st.Price, st.Quantity, classNames[st.Class], st.Premium, append([]string{}, st.Prefer...)})
-			}
+			l := listOrder(o, i)
 			at := place{l.Zone, l.Interval, l.Member, l.Side}
 			if k, ok := last[at]; ok {
 				list[k] = nil

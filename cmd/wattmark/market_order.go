@@ -13,7 +13,7 @@ import (
 )
 
 func newMarketOrder() *cobra.Command {
-	return noun("order", "Place an order, or take one back", newOrderPlace(), newOrderCancel())
+	return noun("order", "Place an order, or take one back", newOrderPlace(), newOrderOpen(), newOrderCancel())
 }
 
 // ordering is the command line of an order.
@@ -23,6 +23,7 @@ type ordering struct {
 	price, premium        int64
 	quantity              int64
 	prefer                []string
+	opening               string
 	asJSON                bool
 }
 
@@ -43,8 +44,14 @@ oracle's broker, and waits until it is final. It takes the place of the member's
 order before for the same side and interval. Price is the least to get, or the
 most to pay with the fee, in millionths of the currency unit per kWh.
 
+Where the market seals its orders, what is placed is a seal, which says neither
+price nor quantity, and --opening the file that opens it: give that to
+'wattmark market order open' when the gate has closed. Without it the order is
+lost.
+
 Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
-		Args: cobra.NoArgs,
+		Example: "  wattmark market order place --dir DIR --key anna.pem --side buy --interval 2026-06-17T10:00:00Z --price 250000 --quantity 300",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			class, ok := map[string]int{"any": entry.ClassAny, "green": entry.ClassGreen, "green-first": entry.ClassGreenFirst}[o.class]
 			if !ok {
@@ -60,6 +67,7 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 	c.Flags().StringVar(&o.class, "class", "any", "`any, green` or for buyers green-first")
 	c.Flags().Int64Var(&o.premium, "premium", 0, "what green energy may cost above the price")
 	c.Flags().StringSliceVar(&o.prefer, "prefer", nil, "`MEMBERS` to trade with first")
+	c.Flags().StringVar(&o.opening, "opening", "", "`FILE` that opens a sealed order, to write (default: <interval>-<side>-<nonce>.opening)")
 	return c
 }
 
@@ -69,7 +77,8 @@ func newOrderCancel() *cobra.Command {
 		Use:   "cancel --dir DIR --key FILE --side S --interval T",
 		Short: "Take an order back while its gate is open",
 		Long: `Cancel puts an order without steps onto the ledger, which takes the place of the
-member's order for that side and interval.
+member's order for that side and interval. A sealed order is taken back by not
+opening it.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -102,6 +111,12 @@ func (o *ordering) run(cmd *cobra.Command, steps []entry.OrderStep) error {
 			order.Nonce = had.Nonce + 1
 		}
 	}
+	if c := t.state.Calendar(); c.Sealed {
+		if len(steps) == 0 {
+			return failed(errors.New("this market seals its orders: one is taken back by not opening it"))
+		}
+		return failed(o.seal(cmd, t, order, &c))
+	}
 	if len(steps) == 0 && order.Nonce == 1 {
 		return failed(fmt.Errorf("there is no order of %s to %s in %s to take back", order.Member, o.side, at))
 	}
@@ -113,10 +128,7 @@ func (o *ordering) run(cmd *cobra.Command, steps []entry.OrderStep) error {
 	if err != nil {
 		return failed(err)
 	}
-	l := &listedOrder{ID: order.ID(), Zone: order.Zone, Interval: at.String(), Member: order.Member, Side: o.side, Nonce: order.Nonce, Steps: []shownStep{}, Leaf: leaf}
-	for _, st := range steps {
-		l.Steps = append(l.Steps, shownStep{st.Price, st.Quantity, classNames[st.Class], st.Premium, append([]string{}, st.Prefer...)})
-	}
+	l := listOrder(order, leaf)
 	if o.asJSON {
 		return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(l))
 	}

@@ -87,6 +87,84 @@ func (s *street) provesTonne(t *testing.T, file string) {
 	}
 }
 
+// agreed has as many oracles as change a rule agree to a proposal.
+func (s *street) agreed(t *testing.T, args ...string) {
+	t.Helper()
+	p := lines[struct{ Hash string }](t, s.run(t, append([]string{"ledger", "propose"}, append(args, "--in", "40", "--dir", s.dir, "--json")...)...))[0]
+	for _, oracle := range []string{"2", "3"} {
+		if o := s.run(t, "ledger", "vote", p.Hash, "--oracle", oracle, "--dir", s.dir); o.code != 0 {
+			t.Fatalf("vote: %s", o.stderr)
+		}
+	}
+}
+
+// disputes has a member dispute an invoiced line, and the oracles decide it.
+func (s *street) disputes(t *testing.T, interval string) {
+	t.Helper()
+	type listed struct {
+		Member, Interval, Status string
+		Decided                  *int64 `json:"decided_import_wh"`
+	}
+	key, shown := filepath.Join(s.dir, "members", "home-09.pem"), filepath.Join(t.TempDir(), "photo.jpg")
+	if err := os.WriteFile(shown, []byte("a meter"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dispute := []string{"market", "dispute", "--dir", s.dir, "--key", key, "--interval", interval, "--import", "40", "--export", "0", "--evidence", shown, "--json"}
+	if got := lines[listed](t, s.run(t, dispute...))[0]; got.Member != "home-09" || got.Status != "open" {
+		t.Errorf("disputed: %+v", got)
+	}
+	if o := s.run(t, dispute...); o.code != 1 || !strings.Contains(o.stderr, "already_known") {
+		t.Errorf("a second dispute: status %d, %s", o.code, o.stderr)
+	}
+	if got := lines[listed](t, s.run(t, "market", "disputes", "--dir", s.dir, "--open", "--json")); len(got) != 1 || got[0].Interval != interval {
+		t.Errorf("disputes: %+v", got)
+	}
+	if o := s.run(t, "member", "bill", "home-09", "--dir", s.dir, "--month", "2026-06"); !strings.Contains(o.stdout, "in dispute: "+interval) {
+		t.Errorf("the bill does not say what is in dispute: %.400s", o.stdout)
+	}
+	s.agreed(t, "decision", "home-09", "--interval", interval, "--import", "40", "--export", "0")
+	await(t, "a decision in force", func() bool {
+		got := lines[listed](t, s.run(t, "market", "disputes", "--dir", s.dir, "--json"))
+		return len(got) == 1 && got[0].Status == "decided" && got[0].Decided != nil && *got[0].Decided == 40
+	})
+}
+
+// seals has the oracles seal the market, and a member place an order that nobody reads
+// before its gate.
+func (s *street) seals(t *testing.T, key string) {
+	t.Helper()
+	s.agreed(t, "parameter", "market_reveal_s", "3600")
+	s.agreed(t, "parameter", "market_sealed", "1")
+	place := func() outcome {
+		list := lines[listedInterval](t, s.run(t, "market", "intervals", "--dir", s.dir, "--json"))
+		var last unit.Interval
+		for _, i := range list {
+			at, err := unit.ParseInterval(i.Interval)
+			if err != nil {
+				t.Fatal(err)
+			}
+			last = max(last, at)
+		}
+		return s.run(t, "market", "order", "place", "--dir", s.dir, "--key", key, "--side", "sell", "--interval", (last + 11*unit.IntervalSeconds).String(),
+			"--price", "90000", "--quantity", "100", "--opening", filepath.Join(t.TempDir(), "an.opening"), "--json")
+	}
+	var sealed struct {
+		Seal    string
+		Opening string `json:"opening_file"`
+	}
+	await(t, "a market that seals", func() bool {
+		o := place()
+		return o.code == 0 && json.Unmarshal([]byte(o.stdout), &sealed) == nil && sealed.Seal != ""
+	})
+	if o := s.run(t, "market", "order", "open", sealed.Opening, "--dir", s.dir, "--key", key); o.code != 1 || !strings.Contains(o.stderr, "gate_closed") {
+		t.Errorf("opened before the gate: status %d, %s", o.code, o.stderr)
+	}
+	opened := lines[listedOrder](t, s.run(t, "market", "order", "open", sealed.Opening, "--dir", s.dir, "--key", key, "--wait", "--json"))
+	if len(opened) != 1 || opened[0].Steps[0].Quantity != 100 {
+		t.Errorf("opened: %+v", opened)
+	}
+}
+
 // TestStreetTrades has the demonstration trade until a late reading has corrected an
 // interval, and goes from the bill's line down to the gateway's signature. Meanwhile a
 // member trades from another process with its own key.
@@ -168,6 +246,8 @@ func TestStreetTrades(t *testing.T) {
 	})
 	tonne := filepath.Join(s.dir, "carbon", "tonne.evidence")
 	await(t, "a tonne that is proved", func() bool { _, err := os.Stat(tonne); return err == nil })
+	s.disputes(t, corrected)
+	s.seals(t, key)
 	if o := stop(); o.code != 0 {
 		t.Fatalf("the demonstration ended with status %d: %s", o.code, o.stderr)
 	}

@@ -8,8 +8,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/state"
+	"wattmark/ledger/store"
 	"wattmark/ledger/unit"
 	"wattmark/signer"
 	"wattmark/signer/keyfile"
@@ -19,7 +21,8 @@ import (
 // member's own key.
 type trader struct {
 	*member
-	key   signer.Signer
+	key signer.Signer
+	numbers
 	state *state.State
 	about state.MemberInfo
 }
@@ -47,7 +50,7 @@ func (f *traderFlags) open(ctx context.Context) (*trader, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &trader{member: m, key: key}
+	t := &trader{member: m, key: key, numbers: numbers{f.key}}
 	if t.state, _, err = replayed(ctx, m.dir, m.policy); err != nil {
 		return nil, err
 	}
@@ -61,10 +64,13 @@ func (f *traderFlags) open(ctx context.Context) (*trader, error) {
 
 // sign signs an entry of the member with its next number.
 func (t *trader) sign(typ string, payload []byte) ([]byte, error) {
-	id := t.key.Public().ID()
+	count, err := t.next(t.state.NextCount(t.key.Public().ID(), 1))
+	if err != nil {
+		return nil, err
+	}
 	c := entry.Claims{
 		Issuer: "urn:wattmark:member:" + t.about.Member, Audience: t.charter.Origin, IssuedAt: t.now() / 1000,
-		Sequence: entry.Sequence{Boot: 1, Count: t.state.NextCount(id, 1)},
+		Sequence: entry.Sequence{Boot: 1, Count: count},
 	}
 	claims, err := c.Encode()
 	if err != nil {
@@ -80,6 +86,24 @@ func (t *trader) now() int64 {
 		return t.state.Time()
 	}
 	return time.Now().UnixMilli()
+}
+
+// blockTime is the time of the oracle's last block in Unix milliseconds.
+func (m *member) blockTime() (int64, error) {
+	r, _, err := store.OpenReader(m.dir)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	leaf, err := r.Leaf(r.Size() - 1)
+	if err != nil {
+		return 0, err
+	}
+	h, err := block.ParseHeader(leaf)
+	if err != nil {
+		return 0, err
+	}
+	return h.Time, nil
 }
 
 // put brings a member's entry onto the ledger, and returns where it is for good.
