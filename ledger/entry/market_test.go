@@ -74,6 +74,27 @@ func TestSealedVectors(t *testing.T) {
 	if !sealed.Opens(opened, o) {
 		t.Error("the order does not open its seal")
 	}
+	for name, other := range map[string]func() (*entry.OpenedOrder, *entry.Order){
+		"another salt": func() (*entry.OpenedOrder, *entry.Order) {
+			return &entry.OpenedOrder{Salt: bytes.Repeat([]byte{8}, entry.SealSalt), Order: opened.Order}, o
+		},
+		"another nonce": func() (*entry.OpenedOrder, *entry.Order) {
+			later := *o
+			later.Nonce++
+			return opened, &later
+		},
+	} {
+		if with, order := other(); sealed.Opens(with, order) {
+			t.Errorf("%s opens the seal", name)
+		}
+	}
+	short := &entry.OpenedOrder{Salt: opened.Salt[1:], Order: opened.Order}
+	if _, err := short.Encode(); !errors.Is(err, entry.ErrForm) {
+		t.Errorf("a salt that can be guessed: %v", err)
+	}
+	if _, err := o.Seal(opened.Salt[1:]); !errors.Is(err, entry.ErrForm) {
+		t.Errorf("a seal with it: %v", err)
+	}
 }
 
 // FuzzParseSealed reads sealed and opened orders, and wants what reads to be written the same.

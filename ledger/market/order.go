@@ -2,8 +2,6 @@ package market
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"fmt"
 	"slices"
 	"strconv"
 
@@ -243,26 +241,4 @@ func (b *Book) Auction(rule Rule, beacon [32]byte) *Auction {
 		}
 	}
 	return a
-}
-
-// MinSalt is the least bytes of the salt of a seal: with fewer, an order could be
-// guessed from its seal.
-const MinSalt = 16
-
-// Seal returns what stands for an order until its gate has closed: the SHA-256 of the
-// salt and the order's canonical bytes.
-func Seal(salt, order []byte) [32]byte {
-	return sha256.Sum256(slices.Concat(salt, order))
-}
-
-// OpenSeal returns a [*Fault] of the field salt unless order and salt are what was
-// sealed.
-func OpenSeal(seal [32]byte, salt, order []byte) error {
-	if len(salt) < MinSalt {
-		return &Fault{"salt", fmt.Sprintf("%d bytes, want at least %d", len(salt), MinSalt)}
-	}
-	if Seal(salt, order) != seal {
-		return &Fault{"salt", "with this order it does not give the seal"}
-	}
-	return nil
 }

@@ -267,15 +267,6 @@ func TestBookOfWhatWasPlaced(t *testing.T) {
 	})
 }
 
-func TestSeal(t *testing.T) {
-	salt, order := []byte("0123456789abcdef"), []byte("an order")
-	seal := market.Seal(salt, order)
-	wantFault(t, "what was sealed", market.OpenSeal(seal, salt, order), "")
-	wantFault(t, "another order", market.OpenSeal(seal, salt, []byte("an order!")), "salt")
-	wantFault(t, "another salt", market.OpenSeal(seal, []byte("0123456789abcdeF"), order), "salt")
-	wantFault(t, "a short salt", market.OpenSeal(market.Seal(salt[:15], order), salt[:15], order), "salt")
-}
-
 func TestStanding(t *testing.T) {
 	good := market.Standing{Member: "anna", MinSell: new(unit.Price(-5)), Premium: 7, Prefer: []string{"ben"}, From: noon}
 	wantFault(t, "before it begins", good.Check(noon.StartMilli()), "")
