@@ -74,6 +74,7 @@ var plan = []room{
 	{path: "oracle/finality", may: oracle},
 	{path: "oracle/pending", may: oracle}, // requests for enrolment that wait for an operator
 	{path: "oracle/api", may: oracle},
+	{path: "oracle/export", may: oracle},  // statements and lists as files
 	{path: "oracle/witness", may: oracle}, // for whoever watches oracles and runs none
 	{path: "oracle/dashboard", may: oracle},
 	{path: "oracle/dashboard/chart", may: oracle},

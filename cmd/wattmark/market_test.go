@@ -1,11 +1,16 @@
 package main_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/xuri/excelize/v2"
 
 	"wattmark/ledger/unit"
 )
@@ -165,6 +170,44 @@ func (s *street) seals(t *testing.T, key string) {
 	}
 }
 
+// statement writes a bill in all formats, with the evidence of its interval, and looks for
+// the digest of that in the workbook.
+func (s *street) statement(t *testing.T, bill []string) {
+	t.Helper()
+	dir := t.TempDir()
+	evidence := filepath.Join(dir, "evidence")
+	args := append(slices.Clone(bill), "--evidence", evidence)
+	for _, name := range []string{"pdf", "html", "xlsx", "csv", "xml"} {
+		args = append(args, "--out", filepath.Join(dir, "bill."+name))
+	}
+	if o := s.run(t, args...); o.code != 0 || !strings.Contains(o.stdout, "With the supplier alone") {
+		t.Fatalf("bill: status %d, %s%s", o.code, o.stdout, o.stderr)
+	}
+	proofs, err := filepath.Glob(filepath.Join(evidence, "*.evidence"))
+	if err != nil || len(proofs) != 1 {
+		t.Fatalf("evidence of one interval: %v, %v", proofs, err)
+	}
+	if o := s.run(t, "verify", "--policy", filepath.Join(s.dir, "policy"), proofs[0]); o.code != 0 {
+		t.Errorf("verify: status %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+	b, err := os.ReadFile(proofs[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256(b)
+	x, err := excelize.OpenFile(filepath.Join(dir, "bill.xlsx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close()
+	if got, err := x.GetCellValue("Proofs", "F2"); err != nil || got != hex.EncodeToString(sum[:]) {
+		t.Errorf("the workbook says %q of the evidence %x: %v", got, sum, err)
+	}
+	if o := s.run(t, append(slices.Clone(bill), "--out", filepath.Join(dir, "bill.doc"))...); o.code != 2 || !strings.Contains(o.stderr, ".pdf, .html, .xlsx, .csv and .xml") {
+		t.Errorf("a format that is none: status %d, %s", o.code, o.stderr)
+	}
+}
+
 // TestStreetTrades has the demonstration trade until a late reading has corrected an
 // interval, and goes from the bill's line down to the gateway's signature. Meanwhile a
 // member trades from another process with its own key.
@@ -261,7 +304,9 @@ func TestStreetTrades(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bill := lines[billed](t, s.run(t, "member", "bill", "home-03", "--dir", s.dir, "--from", corrected, "--to", (at+unit.IntervalSeconds).String(), "--json"))[0]
+	of := []string{"member", "bill", "home-03", "--dir", s.dir, "--from", corrected, "--to", (at + unit.IntervalSeconds).String()}
+	s.statement(t, of)
+	bill := lines[billed](t, s.run(t, append(of, "--json")...))[0]
 	var sum int64
 	for _, l := range bill.Lines {
 		if sum += l.Amount; l.Run != "R1" || l.Quality != "M" {

@@ -9,9 +9,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"wattmark/ledger/entry"
-	"wattmark/ledger/market"
-	"wattmark/ledger/state"
 	"wattmark/ledger/unit"
+	"wattmark/oracle/export"
 )
 
 // listedMember is what member list prints of one.
@@ -98,6 +97,7 @@ type billed struct {
 	Preliminary    int          `json:"preliminary_intervals"`
 	Disputed       []string     `json:"disputed_intervals"`
 	Opaque         uint64       `json:"unchecked_forgotten"`
+	Digest         string       `json:"csv_sha256"`
 	Lines          []billedLine `json:"lines"`
 }
 
@@ -114,7 +114,8 @@ type billedLine struct {
 
 func newMemberBill() *cobra.Command {
 	var f memberFlags
-	var month, from, to, csv string
+	var month, from, to, evidence string
+	var files []string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "bill MEMBER --dir DIR (--month 2026-06 | --from T --to T)",
@@ -124,7 +125,14 @@ what a member's intervals came to: what was paid, what the same readings would
 have cost with the supplier alone, and every line with the block it is from.
 Lines of run R0 are preliminary; R1 is what is invoiced.
 
+--out writes the statement to a file, in the format that its name ends with, and
+may be given again: .pdf and .html to read, .xlsx and .csv to calculate with,
+.xml for programs that read Green Button. The same ledger gives the same bytes.
+--evidence writes a file for each settled interval that proves its lines down to
+the meter's signature ('wattmark verify'), and the workbook names their digests.
+
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
+		Example: "  wattmark member bill anna --dir DIR --month 2026-06 --out anna.pdf --out anna.xlsx",
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
 				return errors.New("give one MEMBER")
@@ -132,6 +140,11 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, name := range files {
+				if _, err := formatOf(name); err != nil {
+					return err
+				}
+			}
 			first, last, err := parseSpan(from, to)
 			if err == nil && month != "" {
 				first, last, err = parseMonth(month)
@@ -147,18 +160,30 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			if err != nil {
 				return failed(err)
 			}
-			b, lines, err := billOf(st, args[0], first, last)
+			s, err := export.Of(st, args[0], first, last)
 			if err != nil {
 				return failed(err)
 			}
-			b.Opaque = opaque
-			if csv != "" {
-				if err := writeFile(csv, market.AppendCSV(nil, lines)); err != nil {
+			s.Opaque = opaque
+			if evidence != "" {
+				if err := m.proveAll(cmd, s, evidence); err != nil {
 					return failed(err)
 				}
 			}
+			for _, name := range files {
+				if err := writeStatement(s, name); err != nil {
+					return failed(err)
+				}
+			}
+			b := bill(s)
 			if asJSON {
 				return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(b))
+			}
+			if len(files) > 0 {
+				p := newPage(cmd.OutOrStdout())
+				p.line(2, "%s", s.Headline())
+				p.line(2, "wrote %s", strings.Join(files, ", "))
+				return failed(p.err)
 			}
 			return failed(b.print(newPage(cmd.OutOrStdout())))
 		},
@@ -167,43 +192,27 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	c.Flags().StringVar(&month, "month", "", "the `MONTH`, as 2026-06")
 	c.Flags().StringVar(&from, "from", "", "first interval, as `2026-06-17T10:00:00Z`")
 	c.Flags().StringVar(&to, "to", "", "the interval behind the last")
-	c.Flags().StringVar(&csv, "csv", "", "write the lines to `FILE` as CSV besides")
+	c.Flags().StringArrayVar(&files, "out", nil, "write the statement to `FILE`: .pdf, .html, .xlsx, .csv or .xml")
+	c.Flags().StringVar(&evidence, "evidence", "", "write the evidence of each interval into `DIR`")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
 }
 
-// billOf adds up a member's bill over intervals from one to another.
-func billOf(st *state.State, id string, from, to unit.Interval) (*billed, []market.Line, error) {
-	about, ok := st.Member(id)
-	if !ok {
-		return nil, nil, fmt.Errorf("%q is no member of this ledger: look at 'wattmark member list'", id)
-	}
-	lines, alone, err := st.Bill(id, from, to)
-	if err != nil {
-		return nil, nil, err
-	}
-	v, err := market.Bill(lines, alone, 0)
-	if err != nil {
-		return nil, nil, err
-	}
+// bill is a statement as member bill prints it.
+func bill(s *export.Statement) *billed {
+	v := &s.Invoice
 	b := &billed{
-		Member: id, Zone: about.Zone, From: from.String(), To: to.String(), Total: v.Total, Cents: v.Cents, Carried: v.CarriedOut,
-		Counterfactual: v.Counterfactual, Saving: v.Saving, Local: v.Local, Green: v.Green, Disputed: []string{}, Lines: []billedLine{},
+		Member: s.Member, Zone: s.Zone, From: s.From.String(), To: s.To.String(), Total: v.Total, Cents: v.Cents, Carried: v.CarriedOut,
+		Counterfactual: v.Counterfactual, Saving: v.Saving, Local: v.Local, Green: v.Green, Preliminary: s.Preliminary(), Opaque: s.Opaque,
+		Digest: s.Digest(), Disputed: []string{}, Lines: []billedLine{},
 	}
-	preliminary := make(map[unit.Interval]bool)
-	for _, l := range lines {
+	for _, l := range s.Lines {
 		b.Lines = append(b.Lines, billedLine{l.Interval.String(), l.Run.String(), l.Kind.String(), l.Energy, l.Price, l.Amount, l.Quality.String(), l.Block})
-		if l.Run == market.R0 {
-			preliminary[l.Interval] = true
-		}
 	}
-	b.Preliminary = len(preliminary)
-	for _, d := range st.Disputes() {
-		if d.Member == id && d.Ended == 0 && from <= d.Interval && d.Interval < to {
-			b.Disputed = append(b.Disputed, d.Interval.String())
-		}
+	for _, at := range s.Disputed {
+		b.Disputed = append(b.Disputed, at.String())
 	}
-	return b, lines, nil
+	return b
 }
 
 func (b *billed) print(p *page) error {
