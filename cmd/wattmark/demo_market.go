@@ -346,8 +346,12 @@ func (n *news) settled(d *demo, o *entry.Settled) {
 	if n.corrected == 1 {
 		d.corrected <- o.Interval // the only one, which there is room for
 	}
-	text := fmt.Sprintf("settled %s again (R1): %s counts now, neighbours share %d Wh instead of %d",
-		o.Interval.String()[11:16], plural(t.Measured-min(t.Measured, was.Totals.Measured), "late reading", "late readings"), t.Local, was.Totals.Local)
+	moved := fmt.Sprintf("neighbours share %d Wh instead of %d", t.Local, was.Totals.Local)
+	if t.Local == was.Totals.Local { // whose reading came bought all of it from the grid, or sold it there
+		moved = fmt.Sprintf("%d Wh come from the grid instead of %d, and %d Wh go to it instead of %d", t.GridImport, was.Totals.GridImport, t.GridExport, was.Totals.GridExport)
+	}
+	text := fmt.Sprintf("settled %s again (R1): %s counts now, %s",
+		o.Interval.String()[11:16], plural(t.Measured-min(t.Measured, was.Totals.Measured), "late reading", "late readings"), moved)
 	d.screen.event(d, text)
 	d.notice(dashboard.Good, text+".", nil)
 }
