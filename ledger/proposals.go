@@ -30,6 +30,42 @@ type Proposal struct {
 	Reason string // why it is void
 }
 
+// OracleSetsOf returns the oracle set that is in force behind the leaves of a ledger, and
+// those that were adopted and wait for their block. It goes by the log alone.
+func OracleSetsOf(src Source, size uint64) (now *entry.OracleSet, coming []*entry.OracleSet, err error) {
+	list, err := ProposalsOf(src, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	err = src.Leaves(0, 1, func(_ uint64, leaf []byte) error {
+		charter, err := entry.ParseCharter(leaf)
+		if err == nil {
+			now = charter.OracleSet()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	height := uint64(0)
+	for i := range list {
+		p := &list[i]
+		if p.Kind != entry.MotionOracles || p.Status != ProposalInForce && p.Status != ProposalAdopted {
+			continue
+		}
+		set, err := entry.ParseOracleSet(p.Body)
+		if err != nil {
+			return nil, nil, err
+		}
+		if p.Status == ProposalAdopted {
+			coming = append(coming, set)
+		} else if p.Height > height {
+			now, height = set, p.Height
+		}
+	}
+	return now, coming, nil
+}
+
 // ProposalsOf reads the motions of a ledger of size leaves, in the order in which they
 // were put forward. It goes by the log alone, whose statements were judged.
 func ProposalsOf(src Source, size uint64) ([]Proposal, error) {

@@ -24,12 +24,11 @@ func (n *Node) checkKeys() error {
 	if n.cfg.Policy.Origin() != n.origin {
 		return fmt.Errorf("the policy is for %q, the ledger is %q", n.cfg.Policy.Origin(), n.origin)
 	}
-	n.position = len(set.Oracles)
-	for i, o := range set.Oracles {
+	n.findPlace()
+	for _, o := range set.Oracles {
 		if o.Name != n.cfg.Name {
 			continue
 		}
-		n.position = i
 		k := n.keysOf(&o)
 		if k == nil {
 			return fmt.Errorf("the keys given are not those of oracle %q of %s: check which key files this oracle uses", o.Name, n.origin)

@@ -160,6 +160,18 @@ func TestOraclesChange(t *testing.T) {
 	g.deliver(append(g.waiting, g.read(20)...)...)
 	s.level(2, 3, five)
 
+	// The third oracle began at the third place and is at the first now: what a gateway says
+	// to the first place alone reaches it, and reaches the ledger.
+	frame := g.read(1)[0]
+	s.until("a receipt for what the first place alone was told", func() bool {
+		if err := g.conn.Publish(s.subjects.UpTo(g.name, 0), frame); err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(g.places) == len(g.sent)
+	})
+
 	for _, i := range []int{2, 3, five} {
 		list, err := ledger.HistoryOf(s.nodes[i].Ledger().Store())
 		if err != nil {

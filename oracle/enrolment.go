@@ -41,23 +41,34 @@ func (n *Node) hearRequests(ctx context.Context) error {
 			_ = s.Unsubscribe() // the connection may be gone already
 		}
 	}()
-	for subject, hear := range map[string]nats.MsgHandler{
-		n.subjects.Enrol():             func(m *nats.Msg) { n.takeRequest(list, "", m.Data) },
-		n.subjects.EnrolBy("*"):        func(m *nats.Msg) { n.takeRequest(list, n.subjects.Gateway(m.Subject), m.Data) },
-		n.subjects.Approvals():         func(m *nats.Msg) { n.noteApproval(list, m) },
-		n.subjects.Pending(n.position): func(m *nats.Msg) { n.tellPending(list, m) },
-	} {
+	listen := func(subject string, hear nats.MsgHandler) (*nats.Subscription, error) {
 		s, err := n.cfg.Conn.Subscribe(subject, hear)
 		if err == nil {
-			subs = append(subs, s)
 			err = s.SetPendingLimits(requestsQueued, requestsBytes)
 		}
 		if err != nil {
-			return fmt.Errorf("listening to requests for enrolment: %w", err)
+			return nil, fmt.Errorf("listening to requests for enrolment: %w", err)
 		}
+		return s, nil
 	}
-	<-ctx.Done()
-	return nil
+	for subject, hear := range map[string]nats.MsgHandler{
+		n.subjects.Enrol():      func(m *nats.Msg) { n.takeRequest(list, "", m.Data) },
+		n.subjects.EnrolBy("*"): func(m *nats.Msg) { n.takeRequest(list, n.subjects.Gateway(m.Subject), m.Data) },
+		n.subjects.Approvals():  func(m *nats.Msg) { n.noteApproval(list, m) },
+	} {
+		s, err := listen(subject, hear)
+		if err != nil {
+			return err
+		}
+		subs = append(subs, s)
+	}
+	return n.atEachPlace(ctx, func(position int) (func(), error) {
+		s, err := listen(n.subjects.Pending(position), func(m *nats.Msg) { n.tellPending(list, m) })
+		if err != nil {
+			return nil, err
+		}
+		return func() { _ = s.Unsubscribe() }, nil // the connection may be gone already
+	})
 }
 
 // keyOf returns a key that signs for a gateway now.

@@ -74,6 +74,7 @@ func (n *Node) execute(ctx context.Context) error {
 func (n *Node) begin() (c *cutter) {
 	n.ledger.View(func(s *state.State) { c = newCutter(s) })
 	n.height.Store(c.height)
+	n.findPlace()
 	return c
 }
 

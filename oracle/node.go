@@ -103,7 +103,7 @@ type Node struct {
 	ledger   *ledger.Ledger
 	ingest   *ingest.Ingest
 	verifier *signer.Verifier
-	position int // of this oracle in the set that was in force when it started, behind all where it was not in it
+	place    place
 
 	policyMu  sync.Mutex // guards policies and promisers
 	policies  map[*entry.OracleSet]*block.Policy
@@ -302,18 +302,20 @@ func (n *Node) listen(ctx context.Context) error {
 		shared.Unsubscribe()
 		n.cfg.Frames.FlushTimeout(leaveWithin)
 	}()
-	own, err := n.cfg.Frames.Subscribe(n.subjects.UpTo("*", n.position), take)
-	if err != nil {
+	limit := func(frames *nats.Subscription) error { return frames.SetPendingLimits(1<<17, 256<<20) }
+	if err := limit(shared); err != nil {
 		return fmt.Errorf("listening to gateways: %w", err)
 	}
-	defer own.Unsubscribe()
-	for _, frames := range []*nats.Subscription{shared, own} {
-		if err := frames.SetPendingLimits(1<<17, 256<<20); err != nil {
-			return fmt.Errorf("listening to gateways: %w", err)
+	return n.atEachPlace(ctx, func(position int) (func(), error) {
+		own, err := n.cfg.Frames.Subscribe(n.subjects.UpTo("*", position), take)
+		if err == nil {
+			err = limit(own)
 		}
-	}
-	<-ctx.Done()
-	return nil
+		if err != nil {
+			return nil, fmt.Errorf("listening to gateways: %w", err)
+		}
+		return func() { own.Unsubscribe() }, nil
+	})
 }
 
 // halt stops all writing, for good.

@@ -50,7 +50,13 @@ func (d *daemon) openBroker(context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg.Gateways, cfg.Oracles = rightsOf(origin, names, len(d.agreed.charter.Oracles)), oraclesOf(origin, d.agreed.charter.Oracles)
+	// The same holds for oracles: those of the last change that was final. What is to come
+	// follows as soon as the ledger is open.
+	sets, err := s.lastSets(d.agreed.charter)
+	if err != nil {
+		return err
+	}
+	cfg.Gateways, cfg.Oracles = rightsOf(origin, names, placesOf(sets)), oraclesOf(origin, sets)
 	if d.broker, err = broker.Start(cfg); err != nil {
 		return err
 	}
@@ -115,7 +121,8 @@ func (d *daemon) connect() (*nats.Conn, error) {
 }
 
 // followGateways gives those their rights at the embedded broker who are enrolled on the
-// ledger, or are in the oracle set in force, and takes them from those who are no more.
+// ledger, or are in the oracle set in force or one to come, and takes them from those who
+// are no more.
 func (d *daemon) followGateways(ctx context.Context) {
 	if d.broker == nil {
 		return // whoever runs the servers does so: wattmark-oracle permissions
@@ -123,16 +130,20 @@ func (d *daemon) followGateways(ctx context.Context) {
 	origin := d.agreed.charter.Origin
 	var had, hadOracles []string
 	for {
-		names, oracles := enrolled(d.node)
+		names, sets := enrolled(d.node)
 		var set []string
-		for _, o := range oracles {
-			set = append(set, o.Name)
+		for _, oracles := range sets {
+			for _, o := range oracles {
+				set = append(set, o.Name)
+			}
+			set = append(set, "") // where a set ends: places count
 		}
 		if !slices.Equal(names, had) || !slices.Equal(set, hadOracles) {
-			if err := d.broker.SetClients(rightsOf(origin, names, len(oracles)), oraclesOf(origin, oracles)); err != nil {
-				d.log.Error("did not change who may connect", "gateways", len(names), "oracles", len(set), "error", err)
+			oracles := oraclesOf(origin, sets)
+			if err := d.broker.SetClients(rightsOf(origin, names, placesOf(sets)), oracles); err != nil {
+				d.log.Error("did not change who may connect", "gateways", len(names), "oracles", len(oracles), "error", err)
 			} else {
-				d.log.Info("changed who may connect", "gateways", len(names), "oracles", len(set))
+				d.log.Info("changed who may connect", "gateways", len(names), "oracles", len(oracles))
 				had, hadOracles = names, set
 				if err := d.file.state().admit(names); err != nil {
 					d.log.Warn("did not keep who may connect for the next start", "error", err)
@@ -147,26 +158,62 @@ func (d *daemon) followGateways(ctx context.Context) {
 	}
 }
 
-// enrolled returns the names of the gateways that have a key, sorted, and the oracles.
-func enrolled(n *oracle.Node) (names []string, oracles []entry.OracleKeys) {
+// enrolled returns the names of the gateways that have a key, sorted, and the oracle sets
+// in force and to come.
+func enrolled(n *oracle.Node) (names []string, sets [][]entry.OracleKeys) {
 	n.Ledger().View(func(s *state.State) {
 		for _, k := range s.Keys() {
 			if k.Revoked == 0 {
 				names = append(names, k.Gateway)
 			}
 		}
-		oracles = s.Oracles().Oracles
+		sets = append(sets, s.Oracles().Oracles)
+		for _, m := range s.Motions() {
+			if !m.Adopted || m.Kind != entry.MotionOracles {
+				continue
+			}
+			if set, err := entry.ParseOracleSet(m.Body); err == nil {
+				sets = append(sets, set.Oracles)
+			}
+		}
 	})
 	slices.Sort(names)
-	return slices.Compact(names), oracles
+	return slices.Compact(names), sets
 }
 
-// oraclesOf is what the oracles of a set may do at the broker.
-func oraclesOf(origin string, set []entry.OracleKeys) (list []broker.Oracle) {
-	for i, o := range set {
-		list = append(list, oracle.OracleRights(origin, o.Name, i))
+// oraclesOf is what the oracles of sets may do at the broker: one that changes its place
+// has the rights of both, so that no block finds it without.
+func oraclesOf(origin string, sets [][]entry.OracleKeys) (list []broker.Oracle) {
+	for _, set := range sets {
+		for i, o := range set {
+			r := oracle.OracleRights(origin, o.Name, i)
+			k := slices.IndexFunc(list, func(had broker.Oracle) bool { return had.Name == r.Name })
+			if k < 0 {
+				list = append(list, r)
+				continue
+			}
+			list[k].Publish, list[k].Subscribe = joined(list[k].Publish, r.Publish), joined(list[k].Subscribe, r.Subscribe)
+		}
 	}
 	return list
+}
+
+// joined adds to subjects those of more that are not among them.
+func joined(subjects, more []string) []string {
+	for _, s := range more {
+		if !slices.Contains(subjects, s) {
+			subjects = append(subjects, s)
+		}
+	}
+	return subjects
+}
+
+// placesOf is how many places the largest of sets has: to so many a gateway may speak.
+func placesOf(sets [][]entry.OracleKeys) (n int) {
+	for _, set := range sets {
+		n = max(n, len(set))
+	}
+	return n
 }
 
 func rightsOf(origin string, gateways []string, oracles int) []broker.Gateway {

@@ -17,11 +17,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/request"
 	"wattmark/oracle/broker"
-	"wattmark/oracle/ingest"
-	"wattmark/oracle/orderer/jetstream"
-	"wattmark/oracle/wire"
 	"wattmark/signer"
-	"wattmark/signer/keyfile"
 )
 
 const origin = "wattmark.example/cluster"
@@ -198,20 +194,7 @@ func (m *node) enrol(t *testing.T, name string, key signer.Signer) {
 	must(err)
 	payload, err := (&entry.ProvenEnrolment{Request: asked}).Encode()
 	must(err)
-	statement, err := keyfile.Load(m.state.file("keys/statement.pem"))
-	must(err)
-	claims, err := (&entry.Claims{Issuer: "urn:wattmark:oracle:" + m.name, Audience: origin, IssuedAt: time.Now().Unix()}).Encode()
-	must(err)
-	signed, err := signer.Sign(statement, signer.Header{Type: entry.TypeProvenEnrolment, ContentType: entry.ContentCBOR, Claims: claims}, payload)
-	must(err)
-	r, err := broker.ReadRoute(string(m.state))
-	must(err)
-	conn, err := r.Connect(broker.Patient()...)
-	must(err)
-	defer conn.Close()
-	order, err := jetstream.Open(t.Context(), conn, jetstream.Config{Ledger: wire.ShortName(origin)})
-	must(err)
-	must(order.Submit(t.Context(), ingest.EncodeBundle([][]byte{signed})))
+	m.states(t, entry.TypeProvenEnrolment, payload)
 }
 
 // policyFile is the policy that all members have.

@@ -61,6 +61,13 @@ func (d *daemon) run(ctx context.Context) (err error) {
 		return fmt.Errorf("the ledger in %s was founded with another charter than the one that was accepted here", s)
 	}
 	defer d.close()
+	taken, err := s.takeNext(d.agreed)
+	if err != nil {
+		return fmt.Errorf("taking the keys that the members have voted in: %w", err)
+	}
+	if taken {
+		d.log.Info("took the keys that the members have voted in; those before sign nothing any more: destroy them", "before", s.file(oldKeys))
+	}
 	if err := d.openBroker(ctx); err != nil {
 		return err
 	}
@@ -116,10 +123,16 @@ func (d *daemon) openNode(ctx context.Context) error {
 		return err
 	}
 	s := d.file.state()
+	next, err := s.next()
+	if err != nil {
+		return err
+	}
+	// Whose oracle it is has been checked. One that the members have voted out goes on
+	// watching, as one that they have not voted in yet does.
 	cfg := oracle.Config{
 		Name: d.agreed.own.Oracle.Name, Keys: d.agreed.keys, Dir: string(s), Tiles: d.file.at(d.file.Oracle.Tiles),
 		Conn: d.conns[0], Frames: d.conns[2], Order: order, Packs: packs,
-		Policy: d.agreed.policy, Witnesses: witnesses, Now: now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log, Watch: d.agreed.joined,
+		Policy: d.agreed.policy, Witnesses: witnesses, Now: now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log, Next: next, Watch: true,
 	}
 	n, report, err := oracle.Open(cfg)
 	if err != nil {

@@ -89,6 +89,6 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(command.NearestFlag)
 	root.SetUsageFunc(command.Usage)
 	root.PersistentFlags().String("config", defaultFile, "the configuration `FILE`")
-	root.AddCommand(newInit(), newRun(), newStatus(), newPermissions(), newCertificate(), newWitness(), newServer(), newVersion())
+	root.AddCommand(newInit(), newRun(), newStatus(), newPermissions(), newCertificate(), newWitness(), newServer(), newRekey(), newVersion())
 	return root
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"wattmark/ledger"
+	"wattmark/ledger/entry"
 	"wattmark/ledger/store"
 	"wattmark/oracle"
 	"wattmark/oracle/broker"
@@ -22,9 +23,10 @@ func newPermissions() *cobra.Command {
 		Short: "Write who may do what at a cluster's servers, as the ledger says",
 		Long: `Permissions writes the file that the configuration of a NATS cluster includes
 (deploy/nats): every gateway with a key on the ledger, on its own subjects; every
-oracle of the charter; and each site named, a leaf node, for its gateways. Where
-a file is there already and says the same it is left alone, so that a timer can
-run it and reload the servers when it has changed.
+oracle of the set in force, and of one that was adopted and waits for its block;
+and each site named, a leaf node, for its gateways. Where a file is there already
+and says the same it is left alone, so that a timer can run it and reload the
+servers when it has changed.
 
 Exit status: 0 written or the same, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -56,25 +58,32 @@ Exit status: 0 written or the same, 1 failed, 2 wrong usage.`,
 	return c
 }
 
-// gateways reads the names of the gateways that have a key on the ledger, sorted.
-func (s stateDir) gateways() ([]string, error) {
+// clients reads who may connect: the names of the gateways that have a key on the ledger,
+// sorted, and the oracle sets in force and to come.
+func (s stateDir) clients() (gateways []string, sets [][]entry.OracleKeys, err error) {
 	r, _, err := store.OpenReader(string(s))
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer r.Close()
 	lives, err := ledger.LivesOf(r, r.Size())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var names []string
 	for _, k := range lives.Keys {
 		if k.To == nil {
-			names = append(names, k.Gateway)
+			gateways = append(gateways, k.Gateway)
 		}
 	}
-	slices.Sort(names)
-	return slices.Compact(names), nil
+	now, coming, err := ledger.OracleSetsOf(r, r.Size())
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, set := range append([]*entry.OracleSet{now}, coming...) {
+		sets = append(sets, set.Oracles)
+	}
+	slices.Sort(gateways)
+	return slices.Compact(gateways), sets, nil
 }
 
 // authorization is what the ledger says of who may connect.
@@ -83,11 +92,11 @@ func (s stateDir) authorization(sites []string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, err := s.gateways()
+	names, sets, err := s.clients()
 	if err != nil {
 		return nil, err
 	}
-	origin, n := a.charter.Origin, len(a.charter.Oracles)
+	origin, n := a.charter.Origin, placesOf(sets)
 	var leaves []broker.Site
 	for _, text := range sites {
 		name, list, ok := strings.Cut(text, "=")
@@ -103,5 +112,5 @@ func (s stateDir) authorization(sites []string) ([]byte, error) {
 		}
 		leaves = append(leaves, site)
 	}
-	return broker.Authorization(rightsOf(origin, names, n), oraclesOf(origin, a.charter.Oracles), leaves)
+	return broker.Authorization(rightsOf(origin, names, n), oraclesOf(origin, sets), leaves)
 }

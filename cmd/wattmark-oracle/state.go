@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"wattmark/ledger"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/store"
@@ -37,7 +38,12 @@ const maxFile = founding.MaxProposal
 
 func (s stateDir) file(name string) string { return filepath.Join(string(s), name) }
 
-func (s stateDir) keys() (oracle.Keys, error) { return oracle.LoadKeys(s.file("keys")) }
+func (s stateDir) keys() (oracle.Keys, error) {
+	if err := s.finishTaking(); err != nil {
+		return oracle.Keys{}, err
+	}
+	return oracle.LoadKeys(s.file(keysDir))
+}
 
 // tlsKey loads the key with which this oracle reaches the broker, or makes it.
 func (s stateDir) tlsKey() (spki []byte, err error) {
@@ -112,8 +118,8 @@ func (s stateDir) agreed() (*agreed, error) {
 	if a.keys, err = s.keys(); err != nil {
 		return nil, err
 	}
-	if !samePublic(a.keys.Public(a.own.Oracle.Name, a.charter.Origin), a.own.Oracle) {
-		return nil, fmt.Errorf("the keys in %s are not those that oracle %q asked with: bring the right ones back from the backup", s.file("keys"), a.own.Oracle.Name)
+	if err := s.keysNow(&a); err != nil {
+		return nil, err
 	}
 	said, err := read(s.file(acceptanceFile))
 	if err == nil {
@@ -183,6 +189,56 @@ func (s stateDir) founded() (digest block.Hash, ok bool, err error) {
 	return block.LeafHash(leaf), true, nil
 }
 
+// lastSets are the oracle sets that may be at work when this oracle starts: the charter's
+// where none has followed, else the last change that was final and the set before it.
+func (s stateDir) lastSets(charter *entry.Charter) (sets [][]entry.OracleKeys, err error) {
+	r, _, err := store.OpenReader(string(s))
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	list, err := ledger.HistoryOf(r)
+	if err != nil {
+		return nil, err
+	}
+	before := charter.OracleSet()
+	for i, h := range list {
+		next := h.Next()
+		if next == nil {
+			return nil, fmt.Errorf("the change of oracles %d states no set: look with 'wattmark ledger check'", i+1)
+		}
+		if i < len(list)-1 {
+			before = next
+			continue
+		}
+		sets = append(sets, next.Oracles)
+	}
+	return append(sets, before.Oracles), nil
+}
+
+// keysNow checks that an oracle's keys are those of the charter or, when it has changed
+// them, those that the members have voted in since.
+func (s stateDir) keysNow(a *agreed) error {
+	have := a.keys.Public(a.own.Oracle.Name, a.charter.Origin)
+	if samePublic(have, a.own.Oracle) {
+		return nil
+	}
+	if _, ok, err := s.founded(); err == nil && ok {
+		sets, err := s.lastSets(a.charter)
+		if err != nil {
+			return err
+		}
+		for _, set := range sets {
+			for _, o := range set {
+				if samePublic(have, o) {
+					return nil
+				}
+			}
+		}
+	}
+	return fmt.Errorf("the keys in %s are neither those that oracle %q asked with, nor those that it was voted in with since: bring the right ones back from the backup", s.file(keysDir), a.own.Oracle.Name)
+}
+
 // admitted reads who could connect to the embedded broker the last time; nobody where that
 // is not known.
 func (s stateDir) admitted() (names []string, err error) {
@@ -223,5 +279,17 @@ func writeFile(path string, content []byte, mode fs.FileMode) error {
 	if err := errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("writing %s: %w", path, err)
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// syncDir waits until what was renamed in a directory is on the disk.
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
 	"wattmark/ledger/store"
 )
 
@@ -26,10 +28,12 @@ type status struct {
 	Oracle  string `json:"oracle"`
 	Ledger  string `json:"ledger"`
 	Version string `json:"version,omitempty"` // of the one that runs
-	Oracles int    `json:"oracles"`
+	Oracles int    `json:"oracles"`           // in force
 	Quorum  uint64 `json:"quorum"`
-	Height  uint64 `json:"height"` // of the last block that is durable here
-	Leaves  uint64 `json:"leaves"`
+	// Watching says that this oracle is in no oracle set in force: it executes and serves.
+	Watching bool   `json:"watching,omitempty"`
+	Height   uint64 `json:"height"` // of the last block that is durable here
+	Leaves   uint64 `json:"leaves"`
 	// Time is that of the last block; FinalHeight is the newest that is final, if one is
 	// known.
 	Time        string  `json:"time"`
@@ -137,10 +141,13 @@ func (s stateDir) left() (*status, error) {
 // serveStatus answers status.
 func (d *daemon) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	h, cp, _ := d.node.Ledger().Last()
-	names, oracles := enrolled(d.node)
+	names, _ := enrolled(d.node)
+	_, in := d.node.Position()
+	var set *entry.OracleSet
+	d.node.Ledger().View(func(s *state.State) { set = s.Oracles() })
 	st := status{
 		Running: true, Oracle: d.agreed.own.Oracle.Name, Ledger: d.agreed.charter.Origin, Version: programVersion(),
-		Oracles: len(oracles), Quorum: d.agreed.charter.Quorum, Height: h.Height, Leaves: cp.Size,
+		Oracles: len(set.Oracles), Quorum: set.Quorum, Watching: !in, Height: h.Height, Leaves: cp.Size,
 		Time: time.UnixMilli(h.Time).UTC().Format(time.RFC3339), CaughtUp: d.node.CaughtUp(), Gateways: len(names),
 		Broker: d.servers(), Connected: d.conns[0].IsConnected(),
 	}
@@ -165,6 +172,8 @@ func (s *status) print(w io.Writer) error {
 		state = "runs, without the broker"
 	case s.Running && !s.CaughtUp:
 		state = "runs, and is catching up"
+	case s.Running && s.Watching:
+		state = "runs, and watches: it is not in the set of oracles in force"
 	case s.Running:
 		state = "runs"
 	}
@@ -172,7 +181,11 @@ func (s *status) print(w io.Writer) error {
 	if s.FinalHeight != nil {
 		final = fmt.Sprintf("block %d", *s.FinalHeight)
 	}
-	_, err := fmt.Fprintf(w, "%s\n  oracle    %s, one of %d; %d make a block final\n  ledger    %s\n  last      block %d, %d leaves, %s\n  final     %s\n  gateways  %d\n  broker    %s\n",
-		state, s.Oracle, s.Oracles, s.Quorum, s.Ledger, s.Height, s.Leaves, s.Time, final, s.Gateways, s.Broker)
+	place := "one of"
+	if s.Watching {
+		place = "beside"
+	}
+	_, err := fmt.Fprintf(w, "%s\n  oracle    %s, %s %d; %d make a block final\n  ledger    %s\n  last      block %d, %d leaves, %s\n  final     %s\n  gateways  %d\n  broker    %s\n",
+		state, s.Oracle, place, s.Oracles, s.Quorum, s.Ledger, s.Height, s.Leaves, s.Time, final, s.Gateways, s.Broker)
 	return err
 }

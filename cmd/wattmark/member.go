@@ -74,30 +74,44 @@ func (f *memberFlags) open() (*member, error) {
 	return m, err
 }
 
+// own loads the oracle's statement key, and finds its place in the set in force. An oracle
+// that has changed its keys has the new ones beside the old until its next start.
+func (m *member) own() (key signer.Signer, name string, place int, err error) {
+	set, err := m.oracles()
+	if err != nil {
+		return nil, "", 0, err
+	}
+	path := filepath.Join(m.dir, "keys", "statement.pem")
+	if key, err = keyfile.Load(path); err != nil {
+		return nil, "", 0, err
+	}
+	keys := []signer.Signer{key}
+	if next, err := keyfile.Load(filepath.Join(m.dir, "keys-next", "statement.pem")); err == nil {
+		keys = append(keys, next)
+	}
+	for _, key := range keys {
+		for i, o := range set.Oracles {
+			if string(o.Key) == string(key.Public().Bytes()) {
+				return key, o.Name, i, nil
+			}
+		}
+	}
+	return nil, "", 0, fmt.Errorf("the key in %s is of no oracle in force of %s: give the directory of one that is", path, m.charter.Origin)
+}
+
 // sign signs an entry with the oracle's statement key, which must be in the oracle set
 // in force.
 func (m *member) sign(typ string, payload []byte) ([]byte, error) {
-	path := filepath.Join(m.dir, "keys", "statement.pem")
-	key, err := keyfile.Load(path)
+	key, name, _, err := m.own()
 	if err != nil {
 		return nil, err
 	}
-	set, err := m.oracles()
+	c := entry.Claims{Issuer: "urn:wattmark:oracle:" + name, Audience: m.charter.Origin, IssuedAt: time.Now().Unix()}
+	claims, err := c.Encode()
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range set.Oracles {
-		if string(o.Key) != string(key.Public().Bytes()) {
-			continue
-		}
-		c := entry.Claims{Issuer: "urn:wattmark:oracle:" + o.Name, Audience: m.charter.Origin, IssuedAt: time.Now().Unix()}
-		claims, err := c.Encode()
-		if err != nil {
-			return nil, err
-		}
-		return signer.Sign(key, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
-	}
-	return nil, fmt.Errorf("the key in %s is of no oracle in force of %s: give the directory of one that is", path, m.charter.Origin)
+	return signer.Sign(key, signer.Header{Type: typ, ContentType: entry.ContentCBOR, Claims: claims}, payload)
 }
 
 // link is a connection to the broker with an oracle's rights.

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,7 +19,6 @@ import (
 	"wattmark/ledger/store"
 	"wattmark/oracle/wire"
 	"wattmark/signer"
-	"wattmark/signer/keyfile"
 )
 
 func newMemberPending() *cobra.Command {
@@ -87,7 +85,7 @@ const askWithin = 5 * time.Second
 
 // askPending asks the oracle what waits. Each request has been verified.
 func (m *member) askPending(ctx context.Context) (*shownPending, error) {
-	at, err := m.position()
+	_, _, at, err := m.own()
 	if err != nil {
 		return nil, err
 	}
@@ -128,20 +126,6 @@ func (m *member) askPending(ctx context.Context) (*shownPending, error) {
 	}
 	slices.SortStableFunc(out.Requests, func(a, b pendingItem) int { return cmp.Compare(a.First.Unix(), b.First.Unix()) })
 	return out, nil
-}
-
-// position is where in the charter this oracle is.
-func (m *member) position() (int, error) {
-	path := filepath.Join(m.dir, "keys", "statement.pem")
-	key, err := keyfile.Load(path)
-	if err != nil {
-		return 0, err
-	}
-	at := slices.IndexFunc(m.charter.Oracles, func(o entry.OracleKeys) bool { return string(o.Key) == string(key.Public().Bytes()) })
-	if at < 0 {
-		return 0, fmt.Errorf("the key in %s is of no oracle of %s: give the directory of an oracle that founded it", path, m.charter.Origin)
-	}
-	return at, nil
 }
 
 // admitted are the keys that sign now.
