@@ -1,0 +1,12 @@
+// Package browser is the verifier that runs in a web page, on the visitor's machine.
+//
+// The verifier is JavaScript without dependencies, in five files that are read in this
+// order: curve.js has hashes and signatures, form.js and entry.js read bytes, verify.js
+// and verdict.js answer what ledger/audit/FORMAT.md section 3 asks, with the codes of
+// `wattmark verify --json`. It names nothing that reaches a network, and a test sees to
+// it; what it is asked of a file needs a policy and that file alone.
+//
+// Signatures are taken by ZIP-215, as the ledger does it. Browsers are stricter: their
+// true is true, their false is decided again in plain arithmetic, which also serves where
+// a page has no WebCrypto.
+package browser
