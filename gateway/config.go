@@ -14,6 +14,7 @@ import (
 	"wattmark/hardware/bus"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
 
@@ -107,7 +108,7 @@ type Config struct {
 	// statement names; nil where it does not run from an image.
 	Root []byte
 	// Firmware, if set, tells of the image in the birth.
-	Firmware func() *Firmware
+	Firmware func() *wire.Firmware
 
 	// What follows is only told, in the status and the birth. Digest is that of the configuration
 	// file, KeyBackend where the key is, CertificateEnds when the client certificate

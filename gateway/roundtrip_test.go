@@ -95,11 +95,11 @@ func TestRoundTrip(t *testing.T) {
 			if len(receipts) != len(signed) || len(receipts) < 2 {
 				t.Errorf("%d statements were signed, %d have receipts", len(signed), len(receipts))
 			}
-			about, err := gateway.OpenBirth(<-births, key.Public())
+			about, _, err := wire.OpenBirth(<-births, key.Public())
 			if err != nil || about.Gateway != name || about.Boot != 1 || len(about.Catalog) != 64 {
 				t.Errorf("birth %+v, %v", about, err)
 			}
-			if _, err := gateway.OpenBirth(receipts[0].Statement, key.Public()); !errors.Is(err, gateway.ErrBirth) {
+			if _, _, err := wire.OpenBirth(receipts[0].Statement, key.Public()); !errors.Is(err, wire.ErrBirth) {
 				t.Errorf("a reading was taken for a birth: %v", err)
 			}
 			trust := audit.Trust{Policy: c.Policy}
@@ -139,7 +139,7 @@ func listenFor(t *testing.T, c *consortium, subject string) <-chan []byte {
 	t.Cleanup(conn.Close)
 	heard := make(chan []byte, 8)
 	if _, err := conn.Subscribe(subject, func(m *nats.Msg) {
-		if string(m.Data) != uplink.Offline {
+		if string(m.Data) != wire.Offline {
 			heard <- m.Data
 		}
 	}); err != nil {

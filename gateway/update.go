@@ -11,6 +11,7 @@ import (
 	"wattmark/firmware/update"
 	"wattmark/gateway/console"
 	"wattmark/gateway/settings"
+	"wattmark/oracle/wire"
 )
 
 // UpdateTable is [update]: where a gateway that runs from an image gets its releases.
@@ -27,13 +28,12 @@ const DefaultTrial = 10 * time.Minute
 
 func defaultUpdate() UpdateTable { return UpdateTable{Every: time.Hour, Within: DefaultTrial} }
 
-// Firmware is what is told of the image that the gateway runs from.
-type Firmware struct {
-	Board   string          `json:"board"`
-	Version uint64          `json:"version"`
-	Commit  string          `json:"commit"`
-	Root    string          `json:"root"` // SHA-256 of the root file system, in hex
-	Update  *update.Outcome `json:"update,omitempty"`
+// Told is the outcome of an update as a birth has it, nil for none.
+func Told(o *update.Outcome) *wire.Update {
+	if o == nil {
+		return nil
+	}
+	return &wire.Update{Version: o.Version, Result: string(o.Result), Reason: string(o.Reason), Detail: o.Detail, At: o.At}
 }
 
 // UpdateSource is where releases are offered, nil for nowhere.

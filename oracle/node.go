@@ -104,6 +104,7 @@ type Node struct {
 	ingest   *ingest.Ingest
 	verifier *signer.Verifier
 	place    place
+	births   births
 
 	policyMu  sync.Mutex // guards policies and promisers
 	policies  map[*entry.OracleSet]*block.Policy
@@ -279,6 +280,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 		run(writing, func(ctx context.Context) error { return n.witness(ctx, o) })
 	}
 	run(ctx, n.hearRequests)
+	run(ctx, n.hearBirths)
 	wg.Wait()
 	if err := context.Cause(ctx); err != nil && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded) {
 		return err

@@ -26,7 +26,7 @@ func OracleRights(origin, name string, position int) broker.Oracle {
 		Publish: append(jetstream.Rights(short),
 			sub.Vote(), sub.Pack(), sub.Receipt("*"), sub.Refusal("*"), sub.Approvals(), sub.Pending(position)),
 		Subscribe: []string{
-			sub.Up("*"), sub.UpTo("*", position), sub.Vote(), sub.Pack(),
+			sub.Up("*"), sub.UpTo("*", position), sub.Birth("*"), sub.Vote(), sub.Pack(),
 			sub.Enrol(), sub.EnrolBy("*"), sub.Approvals(), sub.Pending(position), InboxPrefix(origin, name) + ".>",
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"wattmark/firmware/update/slot"
 	"wattmark/gateway"
 	"wattmark/gateway/sampler"
+	"wattmark/oracle/wire"
 )
 
 // imageFile says in an image what it is. Where it is missing the machine runs no image.
@@ -83,11 +84,11 @@ func (r *runningImage) name(c *gateway.Config) {
 	c.Firmware = r.firmware
 }
 
-func (r *runningImage) firmware() *gateway.Firmware {
+func (r *runningImage) firmware() *wire.Firmware {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	i := &r.machine.Image
-	return &gateway.Firmware{Board: i.Board, Version: i.Version, Commit: i.Commit, Root: hex.EncodeToString(i.Root[:]), Update: r.last}
+	return &wire.Firmware{Board: i.Board, Version: i.Version, Commit: i.Commit, Root: hex.EncodeToString(i.Root[:]), Update: gateway.Told(r.last)}
 }
 
 // trialJournal is the journal's name in the state directory.

@@ -17,7 +17,7 @@ import (
 )
 
 func newGateway() *cobra.Command {
-	return noun("gateway", "See which keys a gateway has had, and its calibrations", newGatewayShow())
+	return noun("gateway", "See how gateways are, which keys they have had, and their calibrations", newGatewayList(), newGatewayShow())
 }
 
 // shownMoment is where something took effect.

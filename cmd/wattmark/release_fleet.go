@@ -7,15 +7,11 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"wattmark/ledger"
-	"wattmark/ledger/entry"
 	"wattmark/ledger/store"
-	"wattmark/signer"
 )
 
 // shownRunning is which firmware a gateway has signed on last.
@@ -32,9 +28,6 @@ type shownRunning struct {
 	Last  string `json:"last"`
 	// WentBack is the highest version that it has signed on and signs on no more.
 	WentBack uint64 `json:"went_back_from,omitempty"`
-
-	since, last int64
-	sequence    entry.Sequence
 }
 
 func newReleaseFleet() *cobra.Command {
@@ -58,9 +51,6 @@ Exit status: 0 done, 1 it could not be read, 2 wrong usage, 3 it is damaged.`,
 	return c
 }
 
-// gatewayIssuer begins the issuer in what gateways sign.
-const gatewayIssuer = "urn:wattmark:gateway:"
-
 func showFleet(w io.Writer, dir string, asJSON bool) error {
 	dirs, err := storesOf(dir)
 	if err != nil {
@@ -78,7 +68,6 @@ func showFleet(w io.Writer, dir string, asJSON bool) error {
 	p := newPage(w)
 	for _, name := range slices.Sorted(maps.Keys(fleet)) {
 		s := fleet[name]
-		s.Since, s.Last = time.Unix(s.since, 0).UTC().Format(time.RFC3339), time.Unix(s.last, 0).UTC().Format(time.RFC3339)
 		if asJSON {
 			if err := json.NewEncoder(w).Encode(s); err != nil {
 				return err
@@ -103,50 +92,17 @@ func showFleet(w io.Writer, dir string, asJSON bool) error {
 
 // fleetOf reads the whole ledger.
 func fleetOf(src ledger.Source) (map[string]*shownRunning, error) {
-	releases := make(map[string]entry.Release) // by the hexadecimal of the root
-	fleet := make(map[string]*shownRunning)
-	highest := make(map[string]uint64) // version that a gateway has signed on
-	err := src.Leaves(0, src.Size(), func(_ uint64, leaf []byte) error {
-		if entry.KindOf(leaf) != entry.LeafStatement {
-			return nil
-		}
-		m, err := signer.Parse(leaf)
-		if err != nil {
-			return nil
-		}
-		if m.Type == entry.TypeRelease {
-			if _, r, err := entry.ParseLoggedRelease(m.Payload); err == nil {
-				releases[hex.EncodeToString(r.Root[:])] = *r
-			}
-			return nil
-		}
-		c, err := entry.ParseClaims(m.Claims)
-		name, ours := strings.CutPrefix(c.Issuer, gatewayIssuer)
-		if err != nil || !ours || c.Sequence.Count == 0 {
-			return nil
-		}
-		root := hex.EncodeToString(c.Firmware)
-		highest[name] = max(highest[name], releases[root].Version)
-		s := fleet[name]
-		if s == nil {
-			s = &shownRunning{Gateway: name}
-			fleet[name] = s
-		}
-		if c.Sequence.Less(s.sequence) { // a backlog that came late
-			return nil
-		}
-		if s.Root != root || s.since == 0 {
-			s.Root, s.since = root, c.IssuedAt
-		}
-		s.last, s.sequence = c.IssuedAt, c.Sequence
-		return nil
-	})
-	for name, s := range fleet {
-		r := releases[s.Root]
-		s.Board, s.Version, s.Origin = r.Board, r.Version, r.Origin
-		if highest[name] > r.Version {
-			s.WentBack = highest[name]
-		}
+	var f ledger.Fleet
+	if err := f.Read(src, src.Size()); err != nil {
+		return nil, err
 	}
-	return fleet, err
+	fleet := make(map[string]*shownRunning)
+	for _, h := range f.Gateways() {
+		s := &shownRunning{Gateway: h.Gateway, Root: hex.EncodeToString(h.Root), WentBack: h.WentBack(), Since: seconds(h.Since), Last: seconds(h.IssuedAt)}
+		if h.Release != nil {
+			s.Board, s.Version, s.Origin = h.Release.Release.Board, h.Release.Release.Version, h.Release.Release.Origin
+		}
+		fleet[h.Gateway] = s
+	}
+	return fleet, nil
 }

@@ -52,7 +52,7 @@ func TestImage(t *testing.T) {
 		last := s.more(2, two.Root)
 		s.until("version 2 was kept", func() bool {
 			f := s.told()
-			return f != nil && f.Version == 2 && f.Update != nil && f.Update.Result == update.Kept
+			return f != nil && f.Version == 2 && f.Update != nil && f.Update.Result == string(update.Kept)
 		})
 		s.verify(t, last, two)
 		m.off()
@@ -67,7 +67,7 @@ func TestImage(t *testing.T) {
 		s.publish(r, garbage)
 		s.until("version 3 was tried and given up", func() bool {
 			f := s.told()
-			return f != nil && f.Version == 2 && f.Update != nil && f.Update.Version == 3 && f.Update.Result == update.FellBack && f.Update.Reason == update.NotBooted
+			return f != nil && f.Version == 2 && f.Update != nil && f.Update.Version == 3 && f.Update.Result == string(update.FellBack) && f.Update.Reason == string(update.NotBooted)
 		})
 		s.more(1, two.Root)
 	})
@@ -77,7 +77,7 @@ func TestImage(t *testing.T) {
 		s.publish(r, nil)
 		s.until("version 4 was refused", func() bool {
 			f := s.told()
-			return f != nil && f.Update != nil && f.Update.Version == 4 && f.Update.Result == update.Rejected && f.Update.Reason == update.OtherKernel
+			return f != nil && f.Update != nil && f.Update.Version == 4 && f.Update.Result == string(update.Rejected) && f.Update.Reason == string(update.OtherKernel)
 		})
 	})
 	s.chain(t)

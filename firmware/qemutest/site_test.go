@@ -17,7 +17,6 @@ import (
 
 	"wattmark/firmware/manifest"
 	"wattmark/firmware/update"
-	"wattmark/gateway"
 	"wattmark/ledger"
 	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
@@ -48,7 +47,7 @@ type site struct {
 	machine *machine
 
 	mu    sync.Mutex // guards birth
-	birth *gateway.Birth
+	birth *wire.Birth
 }
 
 func newSite(t *testing.T) *site {
@@ -196,7 +195,7 @@ func (s *site) listen() {
 			if err != nil {
 				return
 			}
-			if b, err := gateway.OpenBirth(m.Data, s.key.Public()); err == nil {
+			if b, _, err := wire.OpenBirth(m.Data, s.key.Public()); err == nil {
 				s.mu.Lock()
 				s.birth = b
 				s.mu.Unlock()
@@ -207,7 +206,7 @@ func (s *site) listen() {
 }
 
 // told is what the gateway's last birth says of its image.
-func (s *site) told() *gateway.Firmware {
+func (s *site) told() *wire.Firmware {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.birth == nil {

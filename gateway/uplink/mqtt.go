@@ -63,7 +63,7 @@ func (m *mqttLink) Connect(ctx context.Context, listen []string, deliver func(st
 	o := mqtt.NewClientOptions().AddBroker("tcp://" + m.address).SetClientID(m.ClientID + "-" + rand.Text()).SetProtocolVersion(4)
 	o.SetCleanSession(true).SetStore(mqtt.NewMemoryStore()).SetOrderMatters(true)
 	if m.Announce != "" {
-		o.SetBinaryWill(wire.Topic(m.Announce), []byte(Offline), 1, true)
+		o.SetBinaryWill(wire.Topic(m.Announce), []byte(wire.Offline), 1, true)
 	}
 	o.SetAutoReconnect(false).SetConnectRetry(false)
 	o.SetKeepAlive(keepAlive).SetPingTimeout(m.Timeout).SetConnectTimeout(m.Timeout).SetWriteTimeout(m.Timeout)
@@ -182,7 +182,7 @@ const goodbye = 250
 func (c *mqttConn) Close() {
 	if c.client.IsConnectionOpen() {
 		if c.birth != "" { // a broker sends the will of those only that leave without a word
-			c.client.Publish(c.birth, 1, true, Offline).WaitTimeout(goodbye * time.Millisecond)
+			c.client.Publish(c.birth, 1, true, wire.Offline).WaitTimeout(goodbye * time.Millisecond)
 		}
 		c.client.Disconnect(goodbye)
 	}

@@ -45,10 +45,6 @@ type announcer interface {
 	Announce(ctx context.Context, message []byte) error
 }
 
-// Offline is what stands where the birth was once a gateway has gone: by its own word,
-// or by the broker's, as its will.
-const Offline = "offline"
-
 // Link says how a broker is reached.
 type Link struct {
 	// URL is "ssl://host:8883" (MQTT) or "tls://host:4222" (NATS). "tcp://" and

@@ -27,6 +27,8 @@ type Config struct {
 	Policy func() (*block.Policy, error)
 	// Ready returns why the oracle should get no requests, or nothing.
 	Ready func() []Reason
+	// Births returns what gateways have announced last, by name.
+	Births func() map[string]Announced
 	// Metrics serves the figures of the oracle.
 	Metrics http.Handler
 	Rates   Rates
@@ -46,6 +48,9 @@ type API struct {
 	compressing chan struct{} // bounds what is compressed at once
 	proving     chan struct{} // bounds the evidence files that are made at once
 	searching   chan struct{} // bounds the searches for a leaf hash
+
+	fleetMu sync.Mutex // guards fleet
+	fleet   ledger.Fleet
 
 	mu     sync.Mutex // guards faults
 	faults time.Time  // when a fault was logged last
@@ -95,6 +100,7 @@ func New(cfg Config) *API {
 	m.HandleFunc("GET /healthz", a.serveHealth)
 	m.HandleFunc("GET /livez", a.serveHealth)
 	m.HandleFunc("GET /readyz", a.serveReady)
+	m.HandleFunc("GET /api/v1/gateways", a.serveFleet)
 	if cfg.Metrics != nil {
 		m.Handle("GET /metrics", cfg.Metrics)
 	}

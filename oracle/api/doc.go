@@ -12,6 +12,7 @@
 //	/api/v1/key/<kid>/<boot>-<count>.<kind>   the statement with a sequence number
 //	/policy, /keys.jwks               for looking at: a verifier keeps its own
 //	/readyz, /healthz, /metrics       for operators, by [API.Admin]
+//	/api/v1/gateways                  the same: the fleet, those in trouble first
 //
 // where kind is cose (a statement with receipts), tlog-proof or evidence
 // (ledger/block/FORMAT.md sections 5 and 7, ledger/audit/FORMAT.md). Packs of

@@ -1,0 +1,161 @@
+package oracle
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"wattmark/ledger/entry"
+	"wattmark/ledger/state"
+	"wattmark/oracle/api"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
+)
+
+// BirthsDir is where an oracle keeps what gateways have announced last, a file each.
+const BirthsDir = "births"
+
+// births are the last of each gateway: for people, nothing of the ledger depends on them.
+type births struct {
+	mu   sync.Mutex // guards last
+	last map[string]*api.Announced
+}
+
+// keepEvery bounds how often the file of a gateway is written: one that connects again
+// and again announces itself as often.
+const keepEvery = 10 * time.Second
+
+// hearBirths listens to what gateways announce until ctx ends.
+func (n *Node) hearBirths(ctx context.Context) error {
+	dir := filepath.Join(n.cfg.Dir, BirthsDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("keeping what gateways announce: %w", err)
+	}
+	written := make(map[string]time.Time)
+	sub, err := n.cfg.Conn.Subscribe(n.subjects.Birth("*"), func(m *nats.Msg) {
+		name := n.subjects.Gateway(m.Subject)
+		if entry.CheckGateway(name) != nil || !n.born(name, m.Data) || time.Since(written[name]) < keepEvery {
+			return
+		}
+		written[name] = time.Now() // gateways that have a key, and so no more than there are
+		if err := replaceFile(filepath.Join(dir, name), m.Data); err != nil {
+			n.cfg.Log.Warn("did not keep what a gateway announced", "gateway", name, "error", err)
+		}
+	})
+	if err == nil {
+		defer sub.Unsubscribe()
+		err = sub.SetPendingLimits(4096, 8<<20)
+	}
+	if err != nil {
+		return fmt.Errorf("listening to what gateways announce: %w", err)
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// born takes what stands at a gateway's birth, and reports whether it is one to keep.
+func (n *Node) born(name string, b []byte) bool {
+	n.births.mu.Lock()
+	defer n.births.mu.Unlock()
+	had := n.births.last[name]
+	if string(b) == wire.Offline {
+		if had != nil {
+			had.Offline = true
+		}
+		return false
+	}
+	now, err := openBirth(name, b, n.keysOfGateway(name))
+	if err != nil || had != nil && now.At < had.At {
+		return false // a stranger's, or one of before
+	}
+	if n.births.last == nil {
+		n.births.last = make(map[string]*api.Announced)
+	}
+	n.births.last[name] = now
+	return true
+}
+
+// openBirth verifies a birth under the keys that sign for a gateway.
+func openBirth(name string, b []byte, keys []signer.PublicKey) (*api.Announced, error) {
+	err := error(wire.ErrBirth)
+	for _, k := range keys {
+		about, at, wrong := wire.OpenBirth(b, k)
+		if wrong == nil && about.Gateway == name {
+			return &api.Announced{Birth: *about, At: at}, nil
+		}
+		err = errors.Join(err, wrong)
+	}
+	return nil, err
+}
+
+// keysOfGateway returns the keys that sign for a gateway now.
+func (n *Node) keysOfGateway(name string) (keys []signer.PublicKey) {
+	n.ledger.View(func(s *state.State) {
+		for _, k := range s.Keys() {
+			if k.Gateway == name && k.Revoked == 0 {
+				keys = append(keys, k.Public)
+			}
+		}
+	})
+	return keys
+}
+
+// Births returns what gateways have announced last, to this run or one before.
+func (n *Node) Births() map[string]api.Announced {
+	keys := make(map[string][]signer.PublicKey)
+	n.ledger.View(func(s *state.State) {
+		for _, k := range s.Keys() {
+			if k.Revoked == 0 {
+				keys[k.Gateway] = append(keys[k.Gateway], k.Public)
+			}
+		}
+	})
+	n.births.mu.Lock()
+	defer n.births.mu.Unlock()
+	out := ReadBirths(n.cfg.Dir, keys)
+	for name, b := range n.births.last {
+		out[name] = *b
+	}
+	return out
+}
+
+// ReadBirths reads what an oracle keeps in its directory of the gateways with these keys.
+// What does not verify is left out.
+func ReadBirths(dir string, keys map[string][]signer.PublicKey) map[string]api.Announced {
+	out := make(map[string]api.Announced)
+	for name, of := range keys {
+		path := filepath.Join(dir, BirthsDir, name)
+		info, err := os.Stat(path)
+		if err != nil || info.Size() > wire.MaxBirth {
+			continue
+		}
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		if about, err := openBirth(name, b, of); err == nil {
+			out[name] = *about
+		}
+	}
+	return out
+}
+
+// replaceFile writes a file that may be lost with a power cut, and is whole or not there.
+func replaceFile(path string, content []byte) error {
+	temporary := path + ".new"
+	if err := os.WriteFile(temporary, content, 0o600); err != nil {
+		return err
+	}
+	err := os.Rename(temporary, path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(err, os.Remove(temporary))
+	}
+	return err
+}
