@@ -1,4 +1,4 @@
-package state_test
+package ledger_test
 
 import (
 	"runtime"
@@ -15,7 +15,7 @@ import (
 func BenchmarkHomeInterval(b *testing.B) {
 	const homes, days = 20, 2
 	for b.Loop() {
-		h := newHood(b, homes)
+		h := ledgertest.NewHood(b, homes)
 		h.Vote(entry.ParamMarketRF, 90*24*3600)
 		at := unit.Interval(ledgertest.Start/1000 + 3600)
 		var sizes [2]uint64
@@ -29,7 +29,14 @@ func BenchmarkHomeInterval(b *testing.B) {
 			h.At(max(1, edge.Start()+60-h.Now/1000), m...)
 			if half := n - unit.IntervalsPerDay + 1; half == 0 || n == days*unit.IntervalsPerDay-1 {
 				i := min(half, 1)
-				s, err := state.Load(h.Charter, records(h.State.Export()))
+				s, err := state.Load(h.Charter, func(fn func(k, v []byte) error) error {
+					for _, c := range h.State.Export() {
+						if err := fn(c.Key, c.Value); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
 				if err != nil {
 					b.Fatal(err)
 				}
