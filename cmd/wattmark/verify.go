@@ -31,6 +31,8 @@ Whom to trust as an oracle comes from the policy alone, which is yours: get it
 from somebody you trust, not from whoever gave you the file. Gateways' keys
 come from --keys, else from keys.jwks beside the policy, else from evidence.
 
+In a browser: 'wattmark verify page' writes the same verifier as one web page.
+
 Exit status: 0 everything that applies holds, 1 something could not be checked,
 2 wrong usage, 3 something was checked and is false.`,
 		Args: func(_ *cobra.Command, files []string) error {
@@ -47,6 +49,7 @@ Exit status: 0 everything that applies holds, 1 something could not be checked,
 	c.Flags().StringVar(&history, "history", "", "`FILE` of 'wattmark ledger policy' with the changes of oracles since the policy")
 	c.Flags().StringVar(&keys, "keys", "", "a JWK set `FILE` with gateways' keys")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a file")
+	c.AddCommand(newVerifyPage())
 	return c
 }
 
