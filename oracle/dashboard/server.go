@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wattmark/ledger/audit/browser"
 )
 
 //go:embed templates/*.html
@@ -30,7 +32,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 		}
 		return ""
 	},
-	"clock": clock, "date": date, "stamp": stamp, "took": took, "power": power,
+	"verifier": browser.Digest,
+	"clock":    clock, "date": date, "stamp": stamp, "took": took, "power": power,
 	"shorten": shorten, "breakable": breakable, "reading": reading, "hash": hexOf,
 	"millis":      func(ms int64) string { return stamp(time.UnixMilli(ms)) },
 	"millisClock": func(ms int64) string { return clock(time.UnixMilli(ms)) },
@@ -60,6 +63,8 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /ledger", d.serveLedger)
 		m.HandleFunc("GET /ledger/block/{height}", d.serveBlock)
 		m.HandleFunc("GET /ledger/leaf/{index}", d.serveLeaf)
+		m.HandleFunc("GET /verify", d.serveVerify)
+		m.HandleFunc("GET /verify.html", d.serveVerify)
 		m.HandleFunc("GET /static/{name}", d.serveStatic)
 		m.HandleFunc("GET /", d.nowhere)
 		d.handler = headers(m)

@@ -135,10 +135,15 @@ function show() {
 
 function card(x, i, of) {
   const r = x.report, [sign, word, tone] = stateOf(r);
-  const list = element("ul", { class: "verdicts" }, ...r.verdicts.map((v) => {
+  // A file that does not read is told of once, not nine times.
+  const alike = (v) => v.verdict === "unchecked" && r.verdicts.filter((o) => o.verdict === v.verdict && o.detail === v.detail).length > 5;
+  const rest = r.verdicts.find(alike);
+  const lines = r.verdicts.filter((v) => !alike(v)).map((v) => [QUESTIONS[v.check], v]);
+  if (rest) lines.push([lines.length ? "All else" : "Everything", rest]);
+  const list = element("ul", { class: "verdicts" }, ...lines.map(([what, v]) => {
     const [s, w, t] = WORDS[v.verdict];
     return element("li", {}, element("span", { class: t, "aria-hidden": "true" }, s),
-      element("p", {}, element("span", { class: "what" }, QUESTIONS[v.check]), " ", element("span", { class: t }, w)),
+      element("p", {}, element("span", { class: "what" }, what), " ", element("span", { class: `word ${t}` }, w)),
       element("p", { class: "note" }, v.detail));
   }));
   const raw = element("details", {}, element("summary", {}, "Raw values"),

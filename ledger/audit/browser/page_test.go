@@ -78,7 +78,9 @@ func TestPage(t *testing.T) {
 	if err := chromedp.Do(ctx, chromedp.Navigate(page)); err != nil {
 		t.Fatal(err)
 	}
-	text := func(id string) string { return eval[string](t, ctx, fmt.Sprintf("document.getElementById(%q).innerText", id)) }
+	text := func(id string) string {
+		return eval[string](t, ctx, fmt.Sprintf("document.getElementById(%q).innerText", id))
+	}
 
 	// Without a policy it is not known who signed for the ledger.
 	upload(t, ctx, "files", filepath.Join(street, "open.evidence"))
