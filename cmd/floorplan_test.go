@@ -84,6 +84,7 @@ var plan = []room{
 	{path: "ledger/store", may: append([]string{"ledger/store"}, archive...)},
 	{path: "ledger/audit", may: archive},
 	{path: "ledger/audit/browser", may: append([]string{"ledger/audit"}, archive...)},
+	{path: "ledger/audit/browser/wasm", may: append([]string{"ledger/audit"}, archive...)}, // a program for GOOS=js
 	{path: "ledger/ledgertest", may: []string{"ledger/*", "signer"}},
 	{path: "ledger/state", may: archive},
 	{path: "ledger/market", may: rules},

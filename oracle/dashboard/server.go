@@ -65,6 +65,7 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /ledger/leaf/{index}", d.serveLeaf)
 		m.HandleFunc("GET /verify", d.serveVerify)
 		m.HandleFunc("GET /verify.html", d.serveVerify)
+		m.HandleFunc("GET /verify-cross.html", d.serveCross)
 		m.HandleFunc("GET /static/{name}", d.serveStatic)
 		m.HandleFunc("GET /", d.nowhere)
 		d.handler = headers(m)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-//go:embed curve.js form.js entry.js verify.js verdict.js archive.js page.js page.css page.html
+//go:embed curve.js form.js entry.js verify.js verdict.js archive.js page.js cross.js page.css page.html
 var files embed.FS
 
 // parts are the verifier's files, in the order in which they are read.

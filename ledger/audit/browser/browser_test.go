@@ -136,6 +136,20 @@ func corpus(t *testing.T) (vectors []vector, cases []damage) {
 	return vectors, cases
 }
 
+// trusted is the policy and the keys of testdata.
+func trusted(t *testing.T) (*block.Policy, *audit.KeySet) {
+	t.Helper()
+	policy, err := block.ParsePolicy(testdata(t, "policy"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := audit.ParseKeys(testdata(t, "keys.jwks"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return policy, keys
+}
+
 // codes writes a report's answers.
 func codes(r *audit.Report) string {
 	var s []string
@@ -164,14 +178,7 @@ const run = `(async () => {
 // files as ledger/audit does, with the browser's cryptography and without it.
 func TestSameCodes(t *testing.T) {
 	b := chromium(t)
-	policy, err := block.ParsePolicy(testdata(t, "policy"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	keys, err := audit.ParseKeys(testdata(t, "keys.jwks"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	policy, keys := trusted(t)
 	vectors, cases := corpus(t)
 	want := make([]string, len(cases))
 	held, false_ := 0, 0

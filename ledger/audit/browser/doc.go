@@ -9,4 +9,10 @@
 // Signatures are taken by ZIP-215, as the ledger does it. Browsers are stricter: their
 // true is true, their false is decided again in plain arithmetic, which also serves where
 // a page has no WebCrypto.
+//
+// [Page] is the verifier as one file, verify.html, which connects to nothing: its own
+// policy has connect-src 'none', and its script and style are inside. [CrossPage] is the
+// same with ledger/audit inside, compiled to WebAssembly: it answers each question again,
+// and runs the rules, of which the JavaScript says that they are not checked. What is
+// compiled is not in the repository: go generate ./ledger/audit/browser makes it.
 package browser

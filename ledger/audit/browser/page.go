@@ -26,19 +26,27 @@ type built struct {
 }
 
 var pages = sync.OnceValue(func() built {
-	return build("Bills and carbon claims are computed again by the ledger’s own rules, which are not in this page: "+
-		"<code>wattmark verify --policy FILE FILE…</code> has them.", "", "")
+	return build("Bills and carbon claims are computed again by the ledger’s own rules. They are in the cross-check: this same page with them inside, "+
+		"as <code>wattmark verify page --cross &gt; verify-cross.html</code> writes it<span id=\"cross-here\" hidden>; "+
+		"where this oracle was built with it, it is <a href=\"verify-cross.html\">here, about 3 MB</a></span>. "+
+		"<code>wattmark verify</code> has the rules too.", "", "", nil, nil)
 })
 
 // build fills in page.html. The browser hashes what stands between the tags.
-func build(cross, extra, more string) built {
+// Of the cross-check the program and its glue stand before the script.
+func build(cross, extra, more string, program, glue []byte) built {
 	script := "\"use strict\";\n" + Script() + "(() => {\n" + read("archive.js") + read("page.js") + extra + "})();\n"
+	data := ""
+	if program != nil {
+		script = string(glue) + "\n" + script
+		data = block("wasm", program)
+	}
 	style := read("page.css")
 	csp := "default-src 'none'; script-src '" + source(script) + "'" + more + "; style-src '" + source(style) +
 		"'; img-src data:; connect-src 'none'; form-action 'none'; base-uri 'none'"
 	sum := sha256.Sum256([]byte(script))
 	html := strings.NewReplacer(
-		"{{policy}}", csp, "{{style}}", style, "{{script}}", script, "{{cross}}", cross,
+		"{{policy}}", csp, "{{style}}", style, "{{script}}", script, "{{data}}", data, "{{cross}}", cross,
 		"{{version}}", version, "{{digest}}", hex.EncodeToString(sum[:]),
 	).Replace(read("page.html"))
 	return built{[]byte(html), csp}

@@ -153,10 +153,17 @@ function card(x, i, of) {
   const damaged = { truncated: "The file ends too early: it was cut off on its way. Get it again.", version: "The file is of a later version than this page knows: get a newer verifier.", form: "The file does not read: its bytes were changed, or it is something else." }[r.fault];
   return element("article", { class: "card", id: `file-${i}`, "aria-label": r.file },
     element("h3", {}, element("span", { class: tone }, `${sign} `), r.file),
-    element("p", { class: "note" }, `${r.kind}${r.subject ? `: ${r.subject}` : ""}`),
+    element("p", { class: "note" }, `${r.kind}${r.subject ? `: ${r.subject}` : ""}${r.crossed ? "; cross-checked" : ""}`),
     ...(damaged ? [element("p", { class: "bad" }, damaged)] : []),
     element("p", { class: tone }, `${count(r, "holds")} hold, ${count(r, "unchecked")} not checked, ${count(r, "false")} false, ${count(r, "not_applicable")} do not apply`),
-    ...(of > 5 ? [element("details", {}, element("summary", {}, `Verdicts: ${word}`), list)] : [list]), raw);
+    ...(of > 5 ? [element("details", {}, element("summary", {}, `Verdicts: ${word}`), list)] : [list]), ...(r.tree ? [element("details", {}, element("summary", {}, "What it rests on, down to the readings"), element("ul", { class: "tree" }, tree(r.tree)))] : []), raw);
+}
+
+// tree is what a claim rests on, each thing with the leaf it stands at.
+function tree(n) {
+  const facts = [n.leaf === undefined ? "" : `leaf ${n.leaf}`, n.signer && `signed by ${n.signer}`, n.quality, n.uncertainty && `uncertain by ${n.uncertainty}`].filter((s) => s);
+  const say = [n.what, ...(facts.length ? [" ", element("span", { class: "muted" }, facts.join(", "))] : [])];
+  return element("li", {}, ...say, ...(n.rests_on ? [element("ul", { class: "tree" }, ...n.rests_on.map(tree))] : []));
 }
 
 // ---- Reports ----
@@ -229,8 +236,9 @@ function fromLink() {
 
 function start() {
   byId("tools").hidden = false;
+  if (byId("cross-here")) byId("cross-here").hidden = location.protocol === "file:";
   try {
-    for (const k of ["wattmark-policy", "wattmark-keys"]) if (localStorage.getItem(k)) useTrust("What you chose here before", localStorage.getItem(k));
+    for (const kept of ["wattmark-policy", "wattmark-keys"].map((k) => localStorage.getItem(k))) if (kept) useTrust("What you chose here before", kept);
   } catch {
     // A browser that keeps nothing for this page.
   }

@@ -5,9 +5,11 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -16,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"wattmark/ledger/audit"
 	"wattmark/ledger/audit/browser"
 )
 
@@ -40,7 +43,7 @@ func TestWeight(t *testing.T) {
 func until(t *testing.T, ctx context.Context, expression string) {
 	t.Helper()
 	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression, chromedp.WithPollingTimeout(20*time.Second))); err != nil {
-		t.Fatalf("%s: %v\nthe page says %q", expression, err, eval[string](t, ctx, `document.getElementById("said").textContent`))
+		t.Fatalf("%s: %v\nthe page says %q", expression, err, eval[string](t, ctx, "document.body.innerText"))
 	}
 }
 
@@ -113,11 +116,17 @@ func TestPage(t *testing.T) {
 	shoot(t, ctx, "damaged")
 
 	// A link brings its file along; the policy is remembered.
-	link := page + "#open.evidence:" + base64.RawURLEncoding.EncodeToString(good)
-	if err := chromedp.Do(ctx, chromedp.Navigate("about:blank"), chromedp.Navigate(link)); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(page+"#open.evidence:"+base64.RawURLEncoding.EncodeToString(good))); err != nil {
+		t.Fatal(err)
+	}
+	until(t, ctx, `document.querySelectorAll("article").length === 5`)
+	if err := chromedp.Do(ctx, chromedp.Reload()); err != nil {
 		t.Fatal(err)
 	}
 	until(t, ctx, `document.getElementById("summary").textContent.startsWith("1 file: 7 hold, 0 not checked, 0 false")`)
+	if got := text("policy-state"); !strings.HasSuffix(got, "15 keys of your own") {
+		t.Errorf("remembered: %q", got)
+	}
 	shoot(t, ctx, "good")
 
 	// A policy among the files is not used.
@@ -170,6 +179,89 @@ func shoot(t *testing.T, ctx context.Context, name string) {
 			if err := os.WriteFile(filepath.Join(t.ArtifactDir(), fmt.Sprintf("%s-%d-%s.png", name, width, theme)), png, 0o644); err != nil {
 				t.Fatal(err)
 			}
+		}
+	}
+}
+
+// compiled runs go generate into a folder of its own: about half a minute the first time,
+// two seconds from the build cache.
+func compiled(t *testing.T) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("short: compiling the cross-check takes half a minute without a build cache")
+	}
+	dir := t.TempDir()
+	c := exec.Command("go", "run", "./_generate", dir)
+	if out, err := c.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return dir
+}
+
+// TestCrossCheck: the three verifiers agree, and the rules of a tonne are run in the page.
+func TestCrossCheck(t *testing.T) {
+	b := chromium(t)
+	html, _, err := browser.CrossPageFrom(os.DirFS(compiled(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := filepath.Join(t.TempDir(), "verify-cross.html")
+	if err := os.WriteFile(at, html, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	ctx := tab(t, b, (&url.URL{Scheme: "file", Path: at}).String())
+	text := func(id string) string {
+		return eval[string](t, ctx, fmt.Sprintf("document.getElementById(%q).innerText", id))
+	}
+
+	const tonne = "../testdata/tonne"
+	upload(t, ctx, "policy-file", filepath.Join(tonne, "policy"))
+	upload(t, ctx, "files", filepath.Join(tonne, "tonne.evidence"))
+	until(t, ctx, `document.getElementById("summary").textContent.startsWith("1 file: 2 hold, 7 not checked, 0 false")`)
+	eval[any](t, ctx, `document.getElementById("cross-run").click()`)
+	until(t, ctx, `/[✓✕]/.test(document.getElementById("cross-state").textContent)`)
+	if got := text("cross-state"); got != "✓ 1 file: both verifiers agree." {
+		t.Error(got)
+	}
+	if got, want := text("summary"), "1 file: 8 hold, 0 not checked, 0 false, 1 do not apply"; got != want {
+		t.Errorf("a tonne: %q, want %q", got, want)
+	}
+	eval[any](t, ctx, `document.querySelectorAll("article > details")[0].open = true`)
+	shoot(t, ctx, "tonne")
+
+	// All vectors, whole and damaged, through the Go verifier in the page.
+	vectors, cases := corpus(t)
+	files := make([]map[string]any, len(cases))
+	for i, c := range cases {
+		v := vectors[c.Vector]
+		files[i] = map[string]any{"name": v.Name, "bytes": c.of(v.Bytes), "policy": "", "keys": ""}
+		if v.Policy {
+			files[i]["policy"] = string(testdata(t, "policy"))
+		}
+		if v.Keys {
+			files[i]["keys"] = string(testdata(t, "keys.jwks"))
+		}
+	}
+	policy, keys := trusted(t)
+	list, err := json.Marshal(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := eval[[]string](t, ctx, `(`+string(list)+`).map((f) => {
+		const r = JSON.parse(wattmarkAudit(f.name, Uint8Array.from(atob(f.bytes), (c) => c.charCodeAt(0)), f.policy, f.keys));
+		return r.kind + " " + r.verdicts.map((v) => v.check + ":" + v.verdict).join(" ");
+	})`)
+	for i, c := range cases {
+		v := vectors[c.Vector]
+		var trust audit.Trust
+		if v.Policy {
+			trust.Policy = policy
+		}
+		if v.Keys {
+			trust.Keys = keys
+		}
+		if want := codes(audit.Verify(v.Name, c.of(v.Bytes), trust)); got[i] != want {
+			t.Fatalf("%s, %+v:\n wasm %s\n go   %s", v.Name, c, got[i], want)
 		}
 	}
 }

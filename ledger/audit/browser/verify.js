@@ -25,8 +25,8 @@ class Report {
   }
 
   toJSON() {
-    const { file, kind, verdicts, subject } = this;
-    return { file, kind, verdicts, ...(subject ? { subject } : {}) };
+    const { file, kind, verdicts, subject, tree } = this;
+    return { file, kind, verdicts, ...(subject ? { subject } : {}), ...(tree ? { tree } : {}) };
   }
 }
 
