@@ -19,7 +19,7 @@ func Script() string {
 	for _, name := range parts {
 		b.WriteString(read(name))
 	}
-	b.WriteString("\nreturn { verify, parsePolicy, parseKeys, sha256, hex, Fault, VERSION, options };\n})();\n")
+	b.WriteString("\nreturn { verify, parsePolicy, parseKeys, publicKey, verifyRaw, sha256, hex, Fault, VERSION };\n})();\n")
 	return b.String()
 }
 

@@ -159,6 +159,31 @@ func codes(r *audit.Report) string {
 	return r.Kind + " " + strings.Join(s, " ")
 }
 
+// serve serves the verifier's script on a page, and a corpus beside it. It returns the
+// page's addresses by what a page has there.
+func serve(t *testing.T, corpus any) map[string]string {
+	m := http.NewServeMux()
+	m.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, `<!doctype html><title>corpus</title><script src="/verify.js"></script>`)
+	})
+	m.HandleFunc("GET /verify.js", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
+		fmt.Fprint(w, browser.Script())
+	})
+	m.HandleFunc("GET /corpus", func(w http.ResponseWriter, _ *http.Request) { json.NewEncoder(w).Encode(corpus) })
+	s := httptest.NewServer(m)
+	t.Cleanup(s.Close)
+	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{
+		"with WebCrypto":    "http://" + net.JoinHostPort("127.0.0.1", port) + "/",
+		"without WebCrypto": "http://" + net.JoinHostPort("wattmark.test", port) + "/",
+	}
+}
+
 // run is the page's side of TestSameCodes: the codes of each case, in order.
 const run = `(async () => {
 	const { vectors, cases, policy, keys } = await (await fetch("/corpus")).json();
@@ -204,32 +229,15 @@ func TestSameCodes(t *testing.T) {
 		t.Fatalf("of %d cases %d hold and %d are false: that is no corpus", len(cases), held, false_)
 	}
 
-	m := http.NewServeMux()
-	m.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprint(w, `<!doctype html><title>corpus</title><script src="/verify.js"></script>`)
+	hosts := serve(t, map[string]any{
+		"vectors": vectors, "cases": cases, "policy": string(testdata(t, "policy")), "keys": string(testdata(t, "keys.jwks")),
 	})
-	m.HandleFunc("GET /verify.js", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/javascript; charset=utf-8")
-		fmt.Fprint(w, browser.Script())
-	})
-	m.HandleFunc("GET /corpus", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(map[string]any{
-			"vectors": vectors, "cases": cases, "policy": string(testdata(t, "policy")), "keys": string(testdata(t, "keys.jwks")),
-		})
-	})
-	s := httptest.NewServer(m)
-	t.Cleanup(s.Close)
-	_, port, err := net.SplitHostPort(s.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
 	for _, page := range []struct {
-		what, host string
-		subtle     bool
-	}{{"with WebCrypto", "127.0.0.1", true}, {"without WebCrypto", "wattmark.test", false}} {
+		what   string
+		subtle bool
+	}{{"with WebCrypto", true}, {"without WebCrypto", false}} {
 		t.Run(page.what, func(t *testing.T) {
-			ctx := tab(t, b, "http://"+net.JoinHostPort(page.host, port)+"/")
+			ctx := tab(t, b, hosts[page.what])
 			if got := eval[bool](t, ctx, "!!(globalThis.crypto && crypto.subtle)"); got != page.subtle {
 				t.Fatalf("the page has WebCrypto: %v, want %v", got, page.subtle)
 			}

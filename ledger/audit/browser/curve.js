@@ -254,7 +254,7 @@ const verified = new Map();
 // is true; its false, or that it cannot, is decided again here by ZIP-215.
 async function verifyRaw(key, message, sig) {
   if (sig.length !== 64) return false;
-  const name = `${options.plain} ${key.id} ${hex(sha256(message))} ${hex(sig)}`;
+  const name = `${key.id} ${hex(sha256(message))} ${hex(sig)}`;
   if (verified.has(name)) return verified.get(name);
   const ok = await decide(key, message, sig);
   if (verified.size >= 4096) verified.clear();
@@ -265,7 +265,7 @@ async function verifyRaw(key, message, sig) {
 async function decide(key, message, sig) {
   if (key.alg === ES256 ? !lowS(sig) : littleEndian(sig.subarray(32)) >= L25519) return false;
   const subtle = globalThis.crypto && globalThis.crypto.subtle;
-  if (subtle && !options.plain) {
+  if (subtle) {
     const ec = key.alg === ES256;
     try {
       const k = await subtle.importKey("raw", key.raw, ec ? { name: "ECDSA", namedCurve: "P-256" } : { name: "Ed25519" }, false, ["verify"]);
@@ -276,6 +276,3 @@ async function decide(key, message, sig) {
   }
   return key.alg === ES256 ? ecVerify(key.raw, message, sig) : edVerify(key.raw, message, sig);
 }
-
-// options.plain does without WebCrypto, for tests.
-const options = { plain: false };
