@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -19,8 +21,8 @@ import (
 func TestAlone(t *testing.T) {
 	dir := t.TempDir()
 	m := &node{name: "alone.example/oracle", config: filepath.Join(dir, "oracle.toml"), state: stateDir(filepath.Join(dir, "state"))}
-	port := oracletest.FreePort(t)
-	text := fmt.Sprintf("[oracle]\nstate = \"state\"\ncut_after = \"20ms\"\n[broker]\nmqtt = \"127.0.0.1:0\"\nnats = \"127.0.0.1:%d\"\n[http]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:0\"\n", port)
+	port, admin := oracletest.FreePort(t), oracletest.FreePort(t)
+	text := fmt.Sprintf("[oracle]\nstate = \"state\"\ncut_after = \"20ms\"\n[broker]\nmqtt = \"127.0.0.1:0\"\nnats = \"127.0.0.1:%d\"\n[http]\nlisten = \"127.0.0.1:0\"\nadmin = \"127.0.0.1:%d\"\n", port, admin)
 	if err := os.WriteFile(m.config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -47,6 +49,16 @@ func TestAlone(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	manager.expect("READY=1")
+	for path, want := range map[string]string{"/gateways": "home-1", "/ledger": "Blocks from", "/static/style.css": ":root", "/readyz": "ready"} {
+		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", admin, path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(res.Body)
+		if res.Body.Close(); err != nil || res.StatusCode != http.StatusOK || !strings.Contains(string(b), want) {
+			t.Errorf("the operator's %s: status %d, %v: %q is not in it", path, res.StatusCode, err, want)
+		}
+	}
 	m.end()
 	manager.expect("STOPPING=1")
 	r, _, err := store.OpenReader(string(m.state))

@@ -20,6 +20,7 @@ import (
 	"wattmark/oracle"
 	"wattmark/oracle/api"
 	"wattmark/oracle/broker"
+	"wattmark/oracle/dashboard"
 	"wattmark/oracle/orderer/jetstream"
 	"wattmark/oracle/wire"
 )
@@ -199,6 +200,11 @@ func (d *daemon) close() {
 // status on a socket beside the ledger.
 func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 	a := d.node.API()
+	origin, dir := d.agreed.charter.Origin, string(d.file.state())
+	show := dashboard.Options{Origin: origin, Simulated: d.agreed.charter.Simulated, Ledger: d.node.Ledger().Store(), Dir: dir, Log: d.log}
+	public := withPages(a.Handler(), dashboard.New(nil, show))
+	show.Fleet = a.Fleet
+	admin := withPages(a.Admin(), dashboard.New(nil, show), "/gateways", "/gateways/")
 	https, err := d.file.httpsConfig()
 	if err != nil {
 		return err
@@ -208,8 +214,8 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 		handler               http.Handler
 		tls                   *tls.Config
 	}{
-		{"http.listen", "tcp", d.file.HTTP.Listen, a.Handler(), https},
-		{"http.admin", "tcp", d.file.HTTP.Admin, a.Admin(), nil},
+		{"http.listen", "tcp", d.file.HTTP.Listen, public, https},
+		{"http.admin", "tcp", d.file.HTTP.Admin, admin, nil},
 		{"the status socket", "unix", d.file.state().file(statusSocket), http.HandlerFunc(d.serveStatus), nil},
 	} {
 		if s.address == "" {
@@ -249,6 +255,16 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 		})
 	}
 	return nil
+}
+
+// withPages serves pages for people beside what is for programs.
+func withPages(api http.Handler, pages *dashboard.Dashboard, more ...string) http.Handler {
+	m := http.NewServeMux()
+	for _, path := range append([]string{"/ledger", "/ledger/", "/static/", "/verify", "/verify.html", "/verify-cross.html"}, more...) {
+		m.Handle(path, pages)
+	}
+	m.Handle("/", api)
+	return m
 }
 
 // tell tells the service manager something.

@@ -218,7 +218,7 @@ func (d *demo) open(ctx context.Context) error {
 	d.tally.start(first)
 	d.page = dashboard.New(d, dashboard.Options{
 		Origin: d.cluster.charter.Origin, Simulated: true, Quorum: int(d.cluster.charter.Quorum),
-		Ledger: first.Store(), Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
+		Ledger: first.Store(), Fleet: d.cluster.nodes[0].API().Fleet, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
 	})
 	return nil
 }

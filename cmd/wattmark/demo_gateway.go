@@ -16,6 +16,7 @@ import (
 	"wattmark/hardware"
 	"wattmark/hardware/bus"
 	"wattmark/ledger/entry"
+	"wattmark/oracle/wire"
 	"wattmark/signer"
 	"wattmark/signer/keyfile"
 )
@@ -208,7 +209,7 @@ func (g *demoGateway) transport() (uplink.Transport, error) {
 	if err != nil {
 		return nil, err
 	}
-	link := uplink.Link{URL: d.cluster.broker.MQTTURL(), TLS: cfg, ClientID: g.Name, Dial: g.cable.dial, Timeout: 5 * time.Second}
+	link := uplink.Link{URL: d.cluster.broker.MQTTURL(), TLS: cfg, ClientID: g.Name, Announce: wire.For(d.cluster.charter.Origin).Birth(g.Name), Dial: g.cable.dial, Timeout: 5 * time.Second}
 	if g.overNATS() {
 		link.URL = d.cluster.broker.NATSURL()
 		return uplink.NATS(link)

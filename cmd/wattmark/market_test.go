@@ -296,6 +296,22 @@ func TestStreetTrades(t *testing.T) {
 	}
 	s.provesTonne(t, tonne)
 
+	fleet := lines[struct {
+		Gateway, Program string
+		Leaf             uint64 `json:"last_leaf"`
+	}](t, s.run(t, "gateway", "list", s.dir, "--json"))
+	announced := 0
+	for _, g := range fleet {
+		if g.Program != "" {
+			announced++
+		}
+		if g.Leaf == 0 {
+			t.Errorf("nothing was heard of %+v", g)
+		}
+	}
+	if len(fleet) != 14 || announced < 10 {
+		t.Errorf("%d gateways, %d of which have announced themselves", len(fleet), announced)
+	}
 	members := lines[struct{ Member string }](t, s.run(t, "member", "list", "--dir", s.dir, "--json"))
 	if len(members) != 12 {
 		t.Errorf("%d members, want 12", len(members))

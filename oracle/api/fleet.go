@@ -126,10 +126,10 @@ func (g *FleetGateway) hear(h *ledger.Heard, now int64) {
 		g.Calibrated = time.Unix(h.Calibrated, 0).UTC().Format(time.RFC3339)
 	}
 	if g.AgeS > int64(SilentAfter/time.Second) {
-		g.trouble("silent", "its last statement is %s old: see that it has power and its line", age(g.AgeS))
+		g.trouble("silent", "its last statement is %s old: see that it has power and its line", Age(g.AgeS))
 	}
 	if g.DelayS > int64(LateAfter/time.Second) {
-		g.trouble("late", "its last statement came %s after it was signed: it sends a backlog, or its line is bad", age(g.DelayS))
+		g.trouble("late", "its last statement came %s after it was signed: it sends a backlog, or its line is bad", Age(g.DelayS))
 	}
 	if c := h.Clock; c != nil {
 		g.Clock, g.ClockNS = c.Quality, c.Uncertainty
@@ -165,8 +165,8 @@ func (g *FleetGateway) announced(a *Announced) {
 	}
 }
 
-// age says a time span in words, roughly.
-func age(seconds int64) string {
+// Age says a time span in words, roughly.
+func Age(seconds int64) string {
 	switch {
 	case seconds < 120:
 		return fmt.Sprintf("%d s", seconds)

@@ -415,10 +415,11 @@ func testPages(t *testing.T, browser context.Context) {
 	pictures := flag.Lookup("test.artifacts").Value.String() == "true"
 	_, l := drawn(t)
 	s := lively()
-	d, server := served(t, s, dashboard.Options{Origin: "ledgertest.example/street", Simulated: true, Quorum: 3, Ledger: l, Dir: "demo-data/oracle-1"})
+	d, server := served(t, s, dashboard.Options{Origin: "ledgertest.example/street", Simulated: true, Quorum: 3, Ledger: l, Dir: "demo-data/oracle-1", Fleet: fleet})
 	tell(d)
 	s.morning(d.Ticks())
-	pages := []struct{ name, path string }{{"now", "/"}, {"ledger", "/ledger"}, {"miss", "/ledger?block=99"}, {"block", "/ledger/block/3"}, {"leaf", "/ledger/leaf/22"}}
+	pages := []struct{ name, path string }{{"now", "/"}, {"ledger", "/ledger"}, {"miss", "/ledger?block=99"}, {"block", "/ledger/block/3"}, {"leaf", "/ledger/leaf/22"},
+		{"gateways", "/gateways"}, {"gateway", "/gateways/home-03"}}
 	for _, page := range pages {
 		p := open(t, browser)
 		p.do(chromedp.Navigate(server.URL + page.path))

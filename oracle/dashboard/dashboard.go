@@ -9,6 +9,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"wattmark/oracle/api"
 )
 
 // Options say what a dashboard shows. The zero value of each is allowed.
@@ -23,6 +25,8 @@ type Options struct {
 	// Ledger is what /ledger and the pages below it read; without it they say that
 	// there is nothing to read.
 	Ledger Ledger
+	// Fleet tells of the gateways, for operators; without it there are no such pages.
+	Fleet func() ([]api.FleetGateway, error)
 	// Dir is the ledger's directory, for the commands that pages name.
 	Dir string
 	// Window is how much of the street's time the chart shows; 0 is 10 minutes.
@@ -30,7 +34,12 @@ type Options struct {
 	// Now is the wall clock that age is counted by; nil is time.Now.
 	Now func() time.Time
 	Log *slog.Logger
+
+	alone bool // without a street
 }
+
+// Street reports whether there is a street to show.
+func (o Options) Street() bool { return !o.alone }
 
 const (
 	defaultWindow = 10 * time.Minute
@@ -53,9 +62,18 @@ type Dashboard struct {
 	current *now       // the page that goes with the newest event; nil before Run
 }
 
-// New returns a dashboard that shows src. It starts nothing: the pages are there
-// at once, and Run keeps them fresh.
+// nothing is the source of a dashboard that shows no street.
+type nothing struct{}
+
+func (nothing) Now() View { return View{} }
+
+// New returns a dashboard that shows src, which may be nil where only the pages of ledger
+// and gateways are served. It starts nothing: the pages are there at once, and Run keeps
+// them fresh.
 func New(src Source, o Options) *Dashboard {
+	if src == nil {
+		src, o.alone = nothing{}, true
+	}
 	if o.Window <= 0 {
 		o.Window = defaultWindow
 	}

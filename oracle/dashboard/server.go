@@ -66,6 +66,8 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /verify", d.serveVerify)
 		m.HandleFunc("GET /verify.html", d.serveVerify)
 		m.HandleFunc("GET /verify-cross.html", d.serveCross)
+		m.HandleFunc("GET /gateways", d.serveGateways)
+		m.HandleFunc("GET /gateways/{name}", d.serveGateway)
 		m.HandleFunc("GET /static/{name}", d.serveStatic)
 		m.HandleFunc("GET /", d.nowhere)
 		d.handler = headers(m)

@@ -1,0 +1,125 @@
+package dashboard
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"wattmark/oracle/api"
+)
+
+// gatewayRow is a gateway as the operator's pages show it.
+type gatewayRow struct{ *api.FleetGateway }
+
+// State is the worst of its troubles, or that there is none.
+func (g gatewayRow) State() stateWord {
+	if len(g.Trouble) == 0 {
+		return stateWord{"✓", "well", "good"}
+	}
+	words := map[string]stateWord{
+		"silent": {"✕", "silent", "bad"}, "never_heard": {"✕", "never heard", "bad"}, "offline": {"✕", "off line", "bad"},
+		"firmware_not_logged": {"✕", "firmware not logged", "bad"}, "update_fell_back": {"!", "update not kept", "warn"},
+		"update_refused": {"!", "update refused", "warn"}, "went_back": {"!", "went back", "warn"}, "clock": {"!", "clock", "warn"}, "late": {"!", "late", "warn"},
+	}
+	return words[g.Trouble[0].Kind]
+}
+
+// On is the firmware that it signs on, in words.
+func (g gatewayRow) On() string {
+	switch {
+	case g.Release != nil:
+		return fmt.Sprintf("release %d for %s", g.Release.Version, g.Release.Board)
+	case g.Root != "":
+		return "firmware that no release names"
+	}
+	return "no image"
+}
+
+// Last says what became of its last update.
+func (g gatewayRow) Last() string {
+	u := g.Update
+	if u == nil {
+		return "none told"
+	}
+	text := fmt.Sprintf("version %d %s", u.Version, map[string]string{"kept": "kept", "refused": "refused", "fell_back": "tried and not kept"}[u.Result])
+	if u.Reason != "" {
+		text += ": " + u.Reason
+	}
+	return text
+}
+
+// Uncertainty is how far its clock may be off.
+func (g gatewayRow) Uncertainty() string { return took(time.Duration(g.ClockNS)) }
+
+// Age says how long ago it was heard.
+func (g gatewayRow) Age() string {
+	if g.Heard == "" {
+		return "never"
+	}
+	return api.Age(g.AgeS) + " ago"
+}
+
+type gatewaysPage struct {
+	Rows []gatewayRow
+	Well int
+	Sum  string
+}
+
+// fleet reads the gateways, or answers that there is nothing.
+func (d *Dashboard) fleet(w http.ResponseWriter) ([]api.FleetGateway, bool) {
+	if d.options.Fleet == nil {
+		d.missing(w, http.StatusNotFound, "This page server does not tell of gateways.", "Ask on the operator's listener of an oracle (http.admin), or run: wattmark gateway list "+quoted(d.options.Dir))
+		return nil, false
+	}
+	list, err := d.options.Fleet()
+	if err != nil {
+		d.unreadable(w, err)
+		return nil, false
+	}
+	return list, true
+}
+
+func (d *Dashboard) serveGateways(w http.ResponseWriter, _ *http.Request) {
+	list, ok := d.fleet(w)
+	if !ok {
+		return
+	}
+	var p gatewaysPage
+	for i := range list {
+		p.Rows = append(p.Rows, gatewayRow{&list[i]})
+		if len(list[i].Trouble) == 0 {
+			p.Well++
+		}
+	}
+	verb := "are"
+	if p.Well == 1 {
+		verb = "is"
+	}
+	p.Sum = fmt.Sprintf("%d of %d gateways %s well.", p.Well, len(list), verb)
+	switch bad := len(list) - p.Well; {
+	case len(list) == 0:
+		p.Sum = "No gateway has a key on this ledger yet."
+	case bad == 1:
+		p.Sum += " One is in trouble: it stands first."
+	case bad > 1:
+		p.Sum += fmt.Sprintf(" %d are in trouble: they stand first.", bad)
+	}
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateways", Page: "gateways", Data: p})
+}
+
+func (d *Dashboard) serveGateway(w http.ResponseWriter, r *http.Request) {
+	list, ok := d.fleet(w)
+	if !ok {
+		return
+	}
+	name := r.PathValue("name")
+	for i := range list {
+		if list[i].Gateway == name {
+			d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateway " + name, Page: "gateways-one", Data: gatewayRow{&list[i]}})
+			return
+		}
+	}
+	d.missing(w, http.StatusNotFound, "No gateway "+strconv.Quote(shorten(name, 80))+" has a key on this ledger.",
+		"Names are those of the enrolment; one whose key was revoked is not listed: wattmark gateway show "+quoted(d.options.Dir))
+}

@@ -1,0 +1,64 @@
+package dashboard_test
+
+import (
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"wattmark/oracle/api"
+	"wattmark/oracle/dashboard"
+	"wattmark/oracle/wire"
+)
+
+// fleet is one gateway in trouble and two that are well.
+func fleet() ([]api.FleetGateway, error) {
+	root := strings.Repeat("ab", 32)
+	release := &api.FleetRelease{Origin: "releases.example", Board: "rpi", Version: 3, Leaf: 12}
+	return []api.FleetGateway{
+		{Gateway: "home-03", KeyID: "e336e4f5f7e79f0c53789fbd67fab3dd", Heard: "2026-06-17T09:12:00Z", AgeS: 10_000, DelayS: 3, Sequence: "2-117", Leaf: 20, Clock: "ntp", ClockNS: 8_000_000,
+			Root: root, Release: release, WentBack: 4, Calibrated: "2026-05-02T08:00:00Z", Program: "v0.3.1 (0a0a0a0a)", Boots: 2,
+			Update:  &wire.Update{Version: 4, Result: "fell_back", Reason: "unhealthy", Detail: "no receipt within 10m0s", At: time.Date(2026, 6, 17, 9, 0, 0, 0, time.UTC)},
+			Trouble: []api.Trouble{{Kind: "silent", Text: "its last statement is 2 h old: see that it has power and its line"}, {Kind: "update_fell_back", Text: "version 4 was tried and not kept: unhealthy: stop the roll-out until it is known why"}}},
+		{Gateway: "a-gateway-with-a-rather-long-name-of-its-own", KeyID: "32a98e5fc08a1c8d6caa03a40c526fa5", Trouble: []api.Trouble{{Kind: "never_heard", Text: "nothing of it is on the ledger"}}},
+		{Gateway: "home-01", KeyID: "0e8977db2d1906651863c66af3f01b11", Heard: "2026-06-17T11:58:40Z", AgeS: 80, DelayS: 1, Sequence: "1-944", Leaf: 21, Clock: "ntp", ClockNS: 5_000_000, Root: root, Release: release},
+	}, nil
+}
+
+// TestGateways has the operator's pages say what is wrong, in words, and nobody else's page
+// server tell of gateways.
+func TestGateways(t *testing.T) {
+	d := dashboard.New(lively(), dashboard.Options{Fleet: fleet})
+	get := func(d *dashboard.Dashboard, path string, want int) string {
+		t.Helper()
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != want {
+			t.Errorf("%s: status %d, want %d", path, w.Code, want)
+		}
+		return w.Body.String()
+	}
+	for path, words := range map[string][]string{
+		"/gateways":         {"1 of 3 gateways is well. 2 are in trouble", "silent", "never heard", "release 3 for rpi", "version 4 tried and not kept: unhealthy"},
+		"/gateways/home-03": {"see that it has power and its line", "no receipt within 10m0s", "2-117", "Went back from", "leaf/12"},
+		"/gateways/home-01": {"well", "announces itself when it connects"},
+	} {
+		page := get(d, path, http.StatusOK)
+		for _, w := range words {
+			if !strings.Contains(page, w) {
+				t.Errorf("%s does not say %q", path, w)
+			}
+		}
+	}
+	if page := get(d, "/gateways/nobody", http.StatusNotFound); !strings.Contains(page, "No gateway &#34;nobody&#34;") {
+		t.Errorf("of nobody: %s", page)
+	}
+	public := dashboard.New(lively(), dashboard.Options{})
+	if page := get(public, "/gateways", http.StatusNotFound); strings.Contains(page, "home-03") || strings.Contains(get(public, "/", http.StatusOK), "/gateways") {
+		t.Error("a page server that is to tell nothing of gateways does")
+	}
+	broken := dashboard.New(lively(), dashboard.Options{Fleet: func() ([]api.FleetGateway, error) { return nil, errors.New("a disk is gone") }})
+	get(broken, "/gateways", http.StatusInternalServerError)
+}
