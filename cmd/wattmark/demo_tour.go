@@ -124,6 +124,9 @@ func (d *demo) verifyOne(ctx context.Context) error {
 	}
 	d.screen.event(d, fmt.Sprintf("receipt of %s %s %s: %s hold", g.Name, n, word, strings.Join(holds, ", ")))
 	d.screen.say(fmt.Sprintf("         yourself:  wattmark verify --policy %s %s", policy, file))
+	if d.pageURL != "" {
+		d.screen.say("         or choose policy, keys.jwks and that file at  " + d.pageURL + "verify")
+	}
 	if r.Exit() != audit.ExitHolds {
 		return fmt.Errorf("%s does not verify: run 'wattmark verify --policy %s %s'", file, policy, file)
 	}
