@@ -20,7 +20,7 @@ import (
 )
 
 func newRun() *cobra.Command {
-	var check bool
+	var check, first bool
 	c := &cobra.Command{
 		Use:   "run",
 		Short: "Read, sign, keep and send, until SIGTERM",
@@ -32,12 +32,21 @@ is wrong with it is listed. SIGTERM makes what was read durable and ends within
 5 s. SIGHUP reads the configuration again; if something is wrong with it the
 old one stays in force and the log says why.
 
+With --enrol a gateway that is not enrolled yet asks for that first, on line, as
+enrol does: the log, and on an appliance the machine's console, show the eight
+words for the operator to compare. Images run so, as they have no shell.
+
 Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			name, err := cmd.Flags().GetString("config")
 			if err != nil {
 				return err
+			}
+			if first && !check {
+				if err := enrolFirst(cmd.Context(), name, cmd.ErrOrStderr()); err != nil {
+					return failed(err)
+				}
 			}
 			file, cfg, err := load(name)
 			if err != nil && !check {
@@ -68,6 +77,7 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 			return failed(err)
 		},
 	}
+	c.Flags().BoolVar(&first, "enrol", false, "where nothing is enrolled yet, ask for it on line first")
 	c.Flags().BoolVar(&check, "check", false, "check the configuration, print what would run, and end")
 	return c
 }
