@@ -80,7 +80,31 @@ func TestImage(t *testing.T) {
 			return f != nil && f.Update != nil && f.Update.Version == 4 && f.Update.Result == string(update.Rejected) && f.Update.Reason == string(update.OtherKernel)
 		})
 	})
+	t.Run("unhealthy", func(t *testing.T) { s.unhealthy(t, two) })
 	s.chain(t)
+}
+
+// unhealthy offers a release that starts well and gets no receipt, as its line to the
+// oracles is cut: it is given up when its time is over, the old root runs again, and the
+// gateway says why.
+func (s *site) unhealthy(t *testing.T, runs built) {
+	five := build(t, "lab", 5, "")
+	root, err := os.ReadFile(five.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	starts := func() int { return strings.Count(s.machine.log.String(), "Booting Linux") }
+	before := starts()
+	s.line.cut(true)
+	s.publish(released(t, five), root)
+	s.until("version 5 was tried, and the machine has started again", func() bool { return starts() >= before+2 })
+	s.line.cut(false)
+	s.until("version 5 is told to have been unhealthy", func() bool {
+		f := s.told()
+		return f != nil && f.Version == runs.Version && f.Update != nil && f.Update.Version == 5 &&
+			f.Update.Result == string(update.FellBack) && f.Update.Reason == string(update.Unhealthy)
+	})
+	s.more(1, runs.Root)
 }
 
 // released is the release of an image.

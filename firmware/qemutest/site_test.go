@@ -45,6 +45,7 @@ type site struct {
 	perm    string // what /perm begins with
 	updates string // the folder of the server
 	machine *machine
+	line    *line
 
 	mu    sync.Mutex // guards birth
 	birth *wire.Birth
@@ -111,7 +112,7 @@ url = "https://127.0.0.1:8443/firmware"
 keys = "release.keys"
 roots = "roots.pem"
 every = "3s"
-within = "3m"
+within = "60s"
 
 [[bus]]
 name = "rs485"
@@ -129,7 +130,8 @@ period = "1s"
 
 	at8883, err := url.Parse(s.far.MQTTURL())
 	must(err)
-	broker := at8883.Port()
+	s.line = newLine(t, at8883.Host)
+	broker := s.line.port()
 	// 10.0.2.2 is the host's loopback in QEMU's user network.
 	lab := filepath.Join(s.perm, "lab")
 	must(os.MkdirAll(lab, 0o755))
