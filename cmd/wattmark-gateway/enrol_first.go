@@ -14,11 +14,15 @@ import (
 // machineConsole is the screen or serial line of an appliance.
 const machineConsole = "/dev/console"
 
-// enrolFirst has a gateway that is not enrolled ask for that, and waits for the approval.
-// What is wrong with the configuration is left to who reads it next.
+// enrolFirst has a gateway ask for its enrolment and wait for the approval, if it has no
+// certificate for the broker yet but the one that all share. What is wrong with the
+// configuration is left to who reads it next.
 func enrolFirst(ctx context.Context, name string, log io.Writer) error {
 	file, err := gateway.ReadFile(name)
-	if err != nil {
+	if err != nil || file.Uplink.Bootstrap == "" || file.Uplink.Certificate == "" {
+		return nil
+	}
+	if _, err := os.Stat(file.Path(file.Uplink.Certificate)); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if _, err := enrol.Load(file.Path(file.Gateway.State)); !errors.Is(err, fs.ErrNotExist) {

@@ -32,8 +32,8 @@ is wrong with it is listed. SIGTERM makes what was read durable and ends within
 5 s. SIGHUP reads the configuration again; if something is wrong with it the
 old one stays in force and the log says why.
 
-With --enrol a gateway that is not enrolled yet asks for that first, on line, as
-enrol does: the log, and on an appliance the machine's console, show the eight
+With --enrol a gateway that has no certificate yet but the one of
+uplink.bootstrap asks for its enrolment first, on line, as enrol does: the log, and on an appliance the machine's console, show the eight
 words for the operator to compare. Images run so, as they have no shell.
 
 Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
@@ -77,7 +77,7 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 			return failed(err)
 		},
 	}
-	c.Flags().BoolVar(&first, "enrol", false, "where nothing is enrolled yet, ask for it on line first")
+	c.Flags().BoolVar(&first, "enrol", false, "where there is no certificate yet, ask for the enrolment on line first")
 	c.Flags().BoolVar(&check, "check", false, "check the configuration, print what would run, and end")
 	return c
 }

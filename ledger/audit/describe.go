@@ -109,7 +109,9 @@ func (d *Description) outcome(leaf []byte) error {
 		case *entry.Settled:
 			d.settled(b)
 		default:
-			d.Summary = o.Kind
+			if !d.carbonOutcome(body) {
+				d.Summary = o.Kind
+			}
 		}
 		return err
 	}
@@ -173,6 +175,9 @@ func (d *Description) statement(leaf []byte) error {
 
 func (d *Description) payload(m *signer.Message) error {
 	if known, err := d.trade(m); known || err != nil {
+		return err
+	}
+	if known, err := d.account(m); known || err != nil {
 		return err
 	}
 	switch m.Type {
