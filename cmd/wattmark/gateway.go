@@ -17,7 +17,7 @@ import (
 )
 
 func newGateway() *cobra.Command {
-	return noun("gateway", "See how gateways are, which keys they have had, and their calibrations", newGatewayList(), newGatewayShow())
+	return noun("gateway", "See how gateways are, their keys and calibrations", newGatewayList(), newGatewayShow())
 }
 
 // shownMoment is where something took effect.

@@ -95,9 +95,7 @@ func (d *Description) account(m *signer.Message) (bool, error) {
 		d.add("retires units", c.Block)
 		d.add("for", c.Beneficiary)
 		d.add("because", c.Reason)
-		if c.From != 0 || c.To != 0 {
-			d.add("for emissions of", stretch(c.From, c.To))
-		}
+		d.add("for emissions of", stretch(c.From, c.To))
 	case *entry.UnitCancel:
 		d.add("cancels units", c.Block)
 		d.add("because", c.Reason)
