@@ -212,7 +212,9 @@ func editions(list []entry.Edition) string {
 	return strings.Join(out, ", ")
 }
 
-func sizes(list []int64) string { return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]") }
+func sizes(list []int64) string {
+	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ", "), "[]")
+}
 
 func counted(n int, what string) string {
 	if n == 1 {
