@@ -14,7 +14,7 @@ import (
 func newCarbon() *cobra.Command {
 	return noun("carbon", "Compute tonnes, check carbon units, and pass them on",
 		newCarbonEmissions(), newCarbonConvert(), newCarbonUnits(), newCarbonExport(), newCarbonImport(),
-		newCarbonInventory(), newCarbonCertificates(), newCarbonRetire(), newCarbonConflicts(), newCarbonProve())
+		newCarbonInventory(), newCarbonCertificates(), newCarbonRetire(), newCarbonEnter(), newCarbonConflicts(), newCarbonProve())
 }
 
 func newCarbonEmissions() *cobra.Command {

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -170,6 +171,57 @@ func (s *street) seals(t *testing.T, key string) {
 	}
 }
 
+// enters has a holder of units split its block and give a part to a neighbour, by entries
+// that are typed field by field.
+func (s *street) enters(t *testing.T) {
+	t.Helper()
+	type block struct {
+		Block, Holder, Status string
+		Units                 int64
+	}
+	blocks := func() []block { return lines[block](t, s.run(t, "carbon", "units", "--dir", s.dir, "--json")) }
+	i := slices.IndexFunc(blocks(), func(b block) bool { return b.Status == "Held" && b.Units > 1 })
+	if i < 0 {
+		t.Fatalf("nobody holds units: %+v", blocks())
+	}
+	had := blocks()[i]
+	key := filepath.Join(s.dir, "members", had.Holder+".pem")
+	enter := func(typ string, fields ...string) outcome {
+		return s.run(t, append(append([]string{"carbon", "enter", typ}, fields...), "--dir", s.dir, "--key", key, "--json")...)
+	}
+	type entered struct {
+		By     string
+		Leaf   uint64
+		Result []struct{ Name, Value string }
+	}
+	split := lines[entered](t, enter("unit-split", "block="+had.Block, fmt.Sprintf("sizes=1,%d", had.Units-1)))[0]
+	if split.By != "member "+had.Holder || len(split.Result) != 3 {
+		t.Errorf("split: %+v", split)
+	}
+	one := fmt.Sprintf("u-%d-1", split.Leaf)
+	if o := enter("unit-transfer", "block="+one, "to=home-09"); o.code != 0 {
+		t.Errorf("transfer: %s", o.stderr)
+	}
+	if !slices.ContainsFunc(blocks(), func(b block) bool { return b.Block == one && b.Holder == "home-09" && b.Units == 1 }) {
+		t.Errorf("home-09 does not hold %s: %+v", one, blocks())
+	}
+	for words, args := range map[string][]string{
+		"not_authorised":         {"unit-transfer", "block=" + one, "to=home-01"}, // it is another's by now
+		"is no type":             {"unit-burn", "block=" + one},
+		"there is no such field": {"unit-transfer", "bolck=" + one, "to=home-01"},
+		"given twice":            {"unit-transfer", "block=a", "block=b", "to=home-01"},
+		"no whole number":        {"unit-split", "block=" + one, "sizes=1,some"},
+		"is stated by oracles":   {"factor-pack", "id=x"},
+	} {
+		if o := enter(args[0], args[1:]...); o.code == 0 || !strings.Contains(o.stderr, words) {
+			t.Errorf("%q: status %d, %s", args, o.code, o.stderr)
+		}
+	}
+	if o := s.run(t, "carbon", "enter", "verification", "--dir", s.dir); o.code != 0 || !strings.Contains(o.stdout, "digest=HEX, or @FILE") {
+		t.Errorf("the fields of a type: status %d, %s%s", o.code, o.stdout, o.stderr)
+	}
+}
+
 // statement writes a bill in all formats, with the evidence of its interval, and looks for
 // the digest of that in the workbook.
 func (s *street) statement(t *testing.T, bill []string) {
@@ -289,6 +341,7 @@ func TestStreetTrades(t *testing.T) {
 	})
 	tonne := filepath.Join(s.dir, "carbon", "tonne.evidence")
 	await(t, "a tonne that is proved", func() bool { _, err := os.Stat(tonne); return err == nil })
+	s.enters(t)
 	s.disputes(t, corrected)
 	s.seals(t, key)
 	if o := stop(); o.code != 0 {

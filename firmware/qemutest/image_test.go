@@ -93,7 +93,7 @@ func (s *site) unhealthy(t *testing.T, runs built) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	starts := func() int { return strings.Count(s.machine.log.String(), "Booting Linux") }
+	starts := func() int { return strings.Count(s.machine.log.String(), "Booting Linux on physical CPU") }
 	before := starts()
 	s.line.cut(true)
 	s.publish(released(t, five), root)

@@ -87,6 +87,25 @@ func IsCarbon(typ string) bool {
 	return false
 }
 
+// CarbonTypes returns the types of carbon accounting, in order of this package.
+func CarbonTypes() (out []string) {
+	for i := range carbonKinds {
+		out = append(out, carbonKinds[i].typ)
+	}
+	return out
+}
+
+// EmptyCarbon returns an empty payload of a type, nil for one that is none of carbon
+// accounting.
+func EmptyCarbon(typ string) Carbon {
+	for i := range carbonKinds {
+		if carbonKinds[i].typ == typ {
+			return carbonKinds[i].empty()
+		}
+	}
+	return nil
+}
+
 // EncodeCarbon writes a payload.
 func EncodeCarbon(c Carbon) ([]byte, error) {
 	if err := c.check(); err != nil {
