@@ -75,6 +75,8 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 				return fmt.Errorf("%q is no type of carbon accounting: see --help", args[0])
 			case notYet[typ]:
 				return fmt.Errorf("%s: no rule of this version takes it", args[0])
+			case statedByOracles[typ] && key != "":
+				return fmt.Errorf("%s is stated by oracles: leave --key out, and give the command at each", args[0])
 			case len(args) == 1:
 				p := newPage(cmd.OutOrStdout())
 				for _, field := range fieldsOf(c) {
@@ -96,8 +98,6 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 			e := &enteredCarbon{Type: args[0], Result: []fact{}}
 			var statement []byte
 			switch {
-			case statedByOracles[typ] && key != "":
-				return fmt.Errorf("%s is stated by oracles: leave --key out, and give the command at each", args[0])
 			case statedByOracles[typ]:
 				e.By = "oracle"
 				statement, err = m.sign(typ, payload)

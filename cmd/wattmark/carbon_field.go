@@ -117,16 +117,18 @@ func (f *field) set(text string) (err error) {
 			*to = at.Unix()
 			return nil
 		}
-		*to, err = strconv.ParseInt(text, 10, 64)
+		*to, err = whole(text)
 	case *uint64:
-		*to, err = strconv.ParseUint(text, 10, 64)
+		if *to, err = strconv.ParseUint(text, 10, 64); err != nil {
+			err = fmt.Errorf("%q is no whole number that fits", text)
+		}
 	case *entry.Decimal:
 		*to, err = parseDecimal(text)
 	case *[]string:
 		*to = strings.Split(text, ",")
 	case *[]int64:
 		for part := range strings.SplitSeq(text, ",") {
-			n, err := strconv.ParseInt(part, 10, 64)
+			n, err := whole(part)
 			if err != nil {
 				return err
 			}
@@ -146,7 +148,7 @@ func (f *field) set(text string) (err error) {
 			if len(p) != 3 {
 				return fmt.Errorf("%q is no LABEL:GAS:MG", part)
 			}
-			mass, err := strconv.ParseInt(p[2], 10, 64)
+			mass, err := whole(p[2])
 			if err != nil {
 				return err
 			}
@@ -163,11 +165,15 @@ func (f *field) set(text string) (err error) {
 	default:
 		err = errors.New("it cannot be typed")
 	}
-	var number *strconv.NumError
-	if errors.As(err, &number) {
-		return fmt.Errorf("%q is no whole number that fits", text)
-	}
 	return err
+}
+
+func whole(text string) (int64, error) {
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is no whole number that fits", text)
+	}
+	return n, nil
 }
 
 // readFactors reads the rows of a factor pack.
