@@ -117,7 +117,7 @@ func (f *field) set(text string) (err error) {
 			*to = at.Unix()
 			return nil
 		}
-		*to, err = whole(text)
+		*to, err = integer(text)
 	case *uint64:
 		if *to, err = strconv.ParseUint(text, 10, 64); err != nil {
 			err = fmt.Errorf("%q is no whole number that fits", text)
@@ -128,7 +128,7 @@ func (f *field) set(text string) (err error) {
 		*to = strings.Split(text, ",")
 	case *[]int64:
 		for part := range strings.SplitSeq(text, ",") {
-			n, err := whole(part)
+			n, err := integer(part)
 			if err != nil {
 				return err
 			}
@@ -148,7 +148,7 @@ func (f *field) set(text string) (err error) {
 			if len(p) != 3 {
 				return fmt.Errorf("%q is no LABEL:GAS:MG", part)
 			}
-			mass, err := whole(p[2])
+			mass, err := integer(p[2])
 			if err != nil {
 				return err
 			}
@@ -168,7 +168,7 @@ func (f *field) set(text string) (err error) {
 	return err
 }
 
-func whole(text string) (int64, error) {
+func integer(text string) (int64, error) {
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
 		return 0, fmt.Errorf("%q is no whole number that fits", text)
