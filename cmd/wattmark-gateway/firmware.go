@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,6 +54,19 @@ func openImage(path string) (*runningImage, error) {
 		return nil, fmt.Errorf("measuring the image that this machine runs: %w", err)
 	}
 	return &runningImage{machine: *m}, nil
+}
+
+// feedWatchdog keeps the watchdog of an image's machine from resetting it, for as long as
+// the process lives.
+func feedWatchdog(ctx context.Context, path string, stderr io.Writer) {
+	if _, err := os.Stat(path); err != nil {
+		return // no image: whoever set the machine up has the say over its watchdog
+	}
+	go func() {
+		if err := updates.Feed(ctx, updates.WatchdogDevice); err != nil {
+			fmt.Fprintln(stderr, "the watchdog is not fed, and may start the machine again:", err)
+		}
+	}()
 }
 
 // leaveTrial ends the trial of a root in which the gateway does not even start: nobody

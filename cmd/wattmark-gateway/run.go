@@ -43,6 +43,9 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 			if err != nil {
 				return err
 			}
+			if !check {
+				feedWatchdog(cmd.Context(), imageFile, cmd.ErrOrStderr())
+			}
 			if first && !check {
 				if err := enrolFirst(cmd.Context(), name, cmd.ErrOrStderr()); err != nil {
 					return failed(err)
