@@ -25,7 +25,7 @@ import (
 
 func newRelease() *cobra.Command {
 	return noun("release", "Publish firmware for gateways, and check what was published",
-		newReleaseKey(), newReleasePublish(), newReleaseRollout(), newReleaseShow(), newReleaseFleet(), newReleaseVerify())
+		newReleaseKey(), newReleasePublish(), newReleaseRollout(), newReleaseStage(), newReleaseShow(), newReleaseVerify())
 }
 
 // releaseSigner says whose release it is.

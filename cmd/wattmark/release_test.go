@@ -116,4 +116,14 @@ func TestRelease(t *testing.T) {
 	if r, err := manifest.OpenRollout(b, trust); err != nil || r.Version != 4 || r.Percent != 50 {
 		t.Errorf("rolled out: %+v, %v", r, err)
 	}
+	// No gateway of this board can stand in the way of the next steps.
+	stage := append([]string{"release", "stage", "rpi", "--version", "4", "--dir", s.dir, "--out", out, "--steps", "20,60,100"}, who...)
+	for _, want := range []string{"release 4 for rpi at 50%: goes on to 60%\n", "at 60%: goes on to 100%\n", "at 100%: done"} {
+		if got := s.exec(0, stage...); !strings.Contains(got, want) {
+			t.Errorf("staged: %s, want %q", got, want)
+		}
+	}
+	if got := s.exec(1, append([]string{"release", "stage", "rpi", "--version", "3", "--dir", s.dir, "--out", out}, who...)...); !strings.Contains(got, "is of version 4 for rpi: publish version 3 first") {
+		t.Errorf("staged what is not published: %s", got)
+	}
 }

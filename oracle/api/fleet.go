@@ -40,6 +40,8 @@ type FleetGateway struct {
 	Leaf     uint64 `json:"last_leaf,omitempty"`
 	Clock    string `json:"clock,omitempty"`
 	ClockNS  uint64 `json:"clock_uncertainty_ns,omitempty"`
+	// Board is that of the image that it runs, empty where it runs none.
+	Board string `json:"board,omitempty"`
 	// Root is the digest of the firmware that it signs on, empty for none, and Release the
 	// logged release of it, nil where the ledger has none.
 	Root    string        `json:"root,omitempty"`
@@ -140,6 +142,7 @@ func (g *FleetGateway) hear(h *ledger.Heard, now int64) {
 	g.Root, g.WentBack = hex.EncodeToString(h.Root), h.WentBack()
 	if r := h.Release; r != nil {
 		g.Release = &FleetRelease{r.Release.Origin, r.Release.Board, r.Release.Version, r.Leaf}
+		g.Board = r.Release.Board
 	} else if len(h.Root) > 0 {
 		g.trouble("firmware_not_logged", "it signs on firmware that no release on this ledger names: find out who put it there")
 	}
@@ -153,7 +156,11 @@ func (g *FleetGateway) announced(a *Announced) {
 	if a.Offline {
 		g.trouble("offline", "the broker says that it has gone")
 	}
-	if a.Firmware == nil || a.Firmware.Update == nil {
+	if a.Firmware == nil {
+		return
+	}
+	g.Board = cmp.Or(g.Board, a.Firmware.Board)
+	if a.Firmware.Update == nil {
 		return
 	}
 	g.Update = a.Firmware.Update

@@ -12,7 +12,8 @@ import (
 	"wattmark/ledger/ledgertest"
 )
 
-func TestFleet(t *testing.T) {
+// TestGatewayList tells of gateways by what they signed on.
+func TestGatewayList(t *testing.T) {
 	c := ledgertest.New(t, 4).Draw("+home1 +home2 +stack")
 	append1 := func(s *ledgertest.Statement) {
 		t.Helper()
@@ -47,27 +48,34 @@ func TestFleet(t *testing.T) {
 	signs("home2", 0)
 	signs("home2", 1)
 	signs("stack", -1)
-	fleet, err := fleetOf(c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := make(map[string][2]uint64)
-	for name, s := range fleet {
-		got[name] = [2]uint64{s.Version, s.WentBack}
-	}
-	if diff := cmp.Diff(map[string][2]uint64{"home1": {1, 2}, "home2": {2, 0}, "stack": {0, 0}}, got); diff != "" {
-		t.Error(diff)
-	}
 	signs("stack", 2)
 	dir := t.TempDir()
 	c.Save(dir)
 	var b bytes.Buffer
-	if err := showFleet(&b, dir, false); err != nil {
+	if err := listGateways(&b, dir, false, false); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"home1: release 1 for rpi of a.example; went back from 2\n", "home2: release 2 for rpi of a.example\n", "stack: firmware that no release names,"} {
+	for _, want := range []string{
+		"home1: heard ", "release 1 for rpi of a.example, logged as leaf ", "! went_back: it has signed on version 2", "release 2 for rpi of a.example, logged as leaf ",
+		"! firmware_not_logged: ",
+	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("no %q in\n%s", want, &b)
 		}
+	}
+	fleet, err := fleetIn(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string][2]uint64)
+	for _, g := range fleet {
+		var version uint64
+		if g.Release != nil {
+			version = g.Release.Version
+		}
+		got[g.Gateway] = [2]uint64{version, g.WentBack}
+	}
+	if diff := cmp.Diff(map[string][2]uint64{"home1": {1, 2}, "home2": {2, 0}, "stack": {0, 0}}, got); diff != "" {
+		t.Error(diff)
 	}
 }
