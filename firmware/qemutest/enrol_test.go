@@ -9,9 +9,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"wattmark/hardware/emulated"
 	"wattmark/oracle/oracletest"
 )
 
@@ -27,81 +29,88 @@ func program(t *testing.T, dir, name string) string {
 	return path
 }
 
-// TestEnrolment switches on a card with nothing on it but the configuration and what the
-// consortium gives to every technician. The gateway makes its key, shows its words, is
-// approved by the operator of a real oracle, and its readings stand on the ledger.
+// newcomer is a gateway that has nothing but its card.
+type newcomer struct {
+	name, point string
+	instance    string // of the image
+	broker      string // as its configuration names it
+	port        string // of the serial line
+	forwards    string // of a lab, on this machine
+	line        string // of the machine, see there
+	console     bool   // whether the test sees the console
+}
+
+// TestEnrolment switches on cards with nothing on them but the configuration and what the
+// consortium gives to every technician: one of a lab, and one of a Raspberry Pi as it is
+// released, whose serial port is wired to a meter that is emulated on this side of the
+// wire. Each gateway makes its key, shows its words, is approved by the operator of a real
+// oracle, and its readings stand on the ledger.
 func TestEnrolment(t *testing.T) {
 	needQEMU(t)
-	dir, perm := t.TempDir(), t.TempDir()
-	oracle, tool := program(t, dir, "wattmark-oracle"), program(t, dir, "wattmark")
-	config, state := filepath.Join(dir, "oracle.toml"), filepath.Join(dir, "state")
-	// do runs a command; ok reports whether it ended well.
-	do := func(program string, args ...string) (out string, ok bool) {
-		var stdout, stderr bytes.Buffer
-		c := exec.Command(program, args...)
-		c.Stdout, c.Stderr = &stdout, &stderr
-		err := c.Run()
+	o := newOperator(t)
+	t.Run("lab", func(t *testing.T) {
+		o.enrols(t, newcomer{name: "lab-1", point: "mp-lab", instance: "lab", broker: "127.0.0.1:8883", port: "/tmp/meter",
+			forwards: fmt.Sprintf("8883 10.0.2.2:%d\n", o.mqtt), console: true})
+	})
+	t.Run("rpi", func(t *testing.T) {
+		line, err := emulated.OpenLine()
 		if err != nil {
-			return stdout.String() + stderr.String(), false
-		}
-		return stdout.String(), true
-	}
-	must := func(program string, args ...string) string {
-		t.Helper()
-		out, ok := do(program, args...)
-		if !ok {
-			t.Fatalf("%s %q: %s", filepath.Base(program), args, out)
-		}
-		return out
-	}
-	write := func(path, text string) {
-		t.Helper()
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
-			t.Fatal(err)
-		}
-	}
-	mqtt := oracletest.FreePort(t)
-	write(config, fmt.Sprintf("[oracle]\nstate = %q\n[broker]\nmqtt = \"127.0.0.1:%d\"\nnats = \"127.0.0.1:0\"\n", state, mqtt))
-	must(oracle, "--config", config, "init", "--origin", origin, "--name", "alone.example/oracle")
+		meter := emulated.NewMeter("sdm120", 12345678)
+		meter.SetPower(1200)
+		meter.SetEnergy(512_345, 0)
+		line.Attach(1, meter)
+		ctx, cancel := context.WithCancel(context.Background())
+		var running sync.WaitGroup
+		running.Go(func() {
+			if err := line.Run(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+		t.Cleanup(func() { cancel(); running.Wait(); line.Close() })
+		o.enrols(t, newcomer{name: "pi-1", point: "mp-pi", instance: "rpi", broker: fmt.Sprintf("10.0.2.2:%d", o.mqtt), port: "/dev/ttyAMA0", line: line.Path()})
+	})
+}
+
+// operator is who runs an oracle and approves gateways, as programs.
+type operator struct {
+	oracle, tool       string // programs
+	dir, config, state string
+	mqtt               int
+}
+
+func newOperator(t *testing.T) *operator {
+	t.Helper()
+	dir := t.TempDir()
+	o := &operator{oracle: program(t, dir, "wattmark-oracle"), tool: program(t, dir, "wattmark"), dir: dir,
+		config: filepath.Join(dir, "oracle.toml"), state: filepath.Join(dir, "state"), mqtt: oracletest.FreePort(t)}
+	// 10.0.2.2 is the host's loopback in QEMU's user network.
+	write(t, o.config, fmt.Sprintf("[oracle]\nstate = %q\n[broker]\nmqtt = \"127.0.0.1:%d\"\nnats = \"127.0.0.1:0\"\nhosts = [\"10.0.2.2\"]\n", o.state, o.mqtt))
+	must(t, o.oracle, "--config", o.config, "init", "--origin", origin, "--name", "alone.example/oracle")
 	ctx, cancel := context.WithCancel(context.Background())
-	run := exec.CommandContext(ctx, oracle, "--config", config, "run")
+	run := exec.CommandContext(ctx, o.oracle, "--config", o.config, "run")
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { cancel(); _ = run.Wait() })
-	m := &machine{t: t, firmware: efi(t)}
-	t.Cleanup(func() {
-		m.off()
-		if t.Failed() {
-			t.Logf("the machine's console, its end:\n%s", m.tail(80))
-		}
-	})
-	until := func(what string, yes func() bool) {
-		t.Helper()
-		deadline := time.After(patience)
-		for !yes() {
-			select {
-			case <-time.After(500 * time.Millisecond):
-			case <-deadline:
-				t.Fatalf("not within %s: %s", patience, what)
-			}
-		}
-	}
-	until("the oracle runs", func() bool { _, ok := do(oracle, "--config", config, "status"); return ok })
-	must(oracle, "--config", config, "certificate", "bootstrap")
+	until(t, "the oracle runs", func() bool { _, ok := do(o.oracle, "--config", o.config, "status"); return ok })
+	must(t, o.oracle, "--config", o.config, "certificate", "bootstrap")
+	return o
+}
 
+// enrols has a newcomer enrolled, and waits for its readings before and after a power cut.
+func (o *operator) enrols(t *testing.T, n newcomer) {
+	perm := t.TempDir()
 	at := func(name string) string { return filepath.Join(perm, "wattmark", name) }
 	for to, from := range map[string]string{"bootstrap.pem": "bootstrap.pem", "roots.pem": "pki/ca.pem", "policy": "policy", "keys.jwks": "keys.jwks"} {
-		b, err := os.ReadFile(filepath.Join(state, from))
+		b, err := os.ReadFile(filepath.Join(o.state, from))
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(at(to), string(b))
+		write(t, at(to), string(b))
 	}
-	write(at("gateway.toml"), fmt.Sprintf(`[gateway]
+	write(t, at("gateway.toml"), fmt.Sprintf(`[gateway]
 name = %q
 state = "."
 console = "/tmp/console.sock"
@@ -115,7 +124,7 @@ flush_after = "100ms"
 
 [uplink]
 ledger = %q
-broker = "mqtts://127.0.0.1:8883"
+broker = "mqtts://%s"
 certificate = "client.pem"
 certificate_key = "client.key"
 bootstrap = "bootstrap.pem"
@@ -127,7 +136,7 @@ resend_after = "2s"
 [[bus]]
 name = "rs485"
 kind = "serial"
-port = "/tmp/meter"
+port = %q
 timeout = "2s"
 
 [[device]]
@@ -136,44 +145,101 @@ model = "sdm120"
 bus = "rs485"
 unit = 1
 period = "1s"
-`, name, subject, origin))
-	write(filepath.Join(perm, "lab", "forwards"), fmt.Sprintf("8883 10.0.2.2:%d\n", mqtt))
-	m.card = build(t, "lab", 1, perm).image
+`, n.name, n.point, origin, n.broker, n.port))
+	write(t, filepath.Join(perm, "lab", "forwards"), n.forwards)
+	m := &machine{t: t, firmware: efi(t), card: build(t, n.instance, 1, perm).image, line: n.line}
+	t.Cleanup(func() {
+		m.off()
+		if t.Failed() {
+			t.Logf("the machine's console, its end:\n%s", m.tail(80))
+		}
+	})
 	m.on()
 
-	var list struct {
-		Requests []struct{ Gateway, Words string }
-	}
-	until("the request waits", func() bool {
-		out, ok := do(tool, "member", "pending", "--dir", state, "--json")
-		return ok && json.Unmarshal([]byte(out), &list) == nil && len(list.Requests) > 0
+	var words []string
+	until(t, "the request waits", func() bool {
+		var list struct {
+			Requests []struct{ Gateway, Words string }
+		}
+		out, ok := do(o.tool, "member", "pending", "--dir", o.state, "--json")
+		if !ok || json.Unmarshal([]byte(out), &list) != nil {
+			return false
+		}
+		for _, r := range list.Requests {
+			if r.Gateway == n.name {
+				words = strings.Fields(r.Words)
+			}
+		}
+		return words != nil
 	})
-	words := strings.Fields(list.Requests[0].Words)
-	if list.Requests[0].Gateway != name || len(words) != 8 {
-		t.Fatalf("what waits: %+v", list)
+	if len(words) != 8 {
+		t.Fatalf("the words of what waits: %q", words)
 	}
-	until("the console shows the words", func() bool {
-		said := strings.Join(strings.Fields(m.log.String()), " ")
-		return strings.Contains(said, strings.Join(words[:4], " ")) && strings.Contains(said, strings.Join(words[4:], " "))
-	})
-	must(tool, append(append([]string{"member", "approve"}, words...), "--dir", state, "--approval", filepath.Join(dir, "approval"))...)
-	heard := func(leaf *uint64) func() bool {
-		return func() bool {
-			out, ok := do(tool, "gateway", "list", state, "--json")
+	if n.console {
+		until(t, "the console shows the words", func() bool {
+			said := strings.Join(strings.Fields(m.log.String()), " ")
+			return strings.Contains(said, strings.Join(words[:4], " ")) && strings.Contains(said, strings.Join(words[4:], " "))
+		})
+	}
+	must(t, o.tool, append(append([]string{"member", "approve"}, words...), "--dir", o.state, "--approval", filepath.Join(o.dir, "approval-"+n.name))...)
+	var last uint64
+	heard := func() bool {
+		out, ok := do(o.tool, "gateway", "list", o.state, "--json")
+		for line := range strings.Lines(out) {
 			var g struct {
 				Gateway string
 				Leaf    uint64 `json:"last_leaf"`
 			}
-			if !ok || json.Unmarshal([]byte(out), &g) != nil || g.Gateway != name || g.Leaf <= *leaf {
-				return false
+			if ok && json.Unmarshal([]byte(line), &g) == nil && g.Gateway == n.name && g.Leaf > last {
+				last = g.Leaf
+				return true
 			}
-			*leaf = g.Leaf
-			return true
 		}
+		return false
 	}
-	var last uint64
-	until("its readings are on the ledger", heard(&last))
+	until(t, "its readings are on the ledger", heard)
 	m.off()
 	m.on() // it is enrolled for good
-	until("its readings are on the ledger after a power cut", heard(&last))
+	until(t, "its readings are on the ledger after a power cut", heard)
+}
+
+// do runs a command; ok reports whether it ended well.
+func do(program string, args ...string) (out string, ok bool) {
+	var stdout, stderr bytes.Buffer
+	c := exec.Command(program, args...)
+	c.Stdout, c.Stderr = &stdout, &stderr
+	if err := c.Run(); err != nil {
+		return stdout.String() + stderr.String(), false
+	}
+	return stdout.String(), true
+}
+
+// must runs a command that must end well.
+func must(t *testing.T, program string, args ...string) {
+	t.Helper()
+	if out, ok := do(program, args...); !ok {
+		t.Fatalf("%s %q: %s", filepath.Base(program), args, out)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o640); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func until(t *testing.T, what string, yes func() bool) {
+	t.Helper()
+	deadline := time.After(patience)
+	for !yes() {
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-deadline:
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
 }

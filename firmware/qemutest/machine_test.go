@@ -94,7 +94,9 @@ type machine struct {
 	t        *testing.T
 	card     string
 	firmware string
-	log      serialLog
+	// line is the terminal that its serial port is wired to, "" for the log.
+	line string
+	log  serialLog
 	cmd      *exec.Cmd
 }
 
@@ -120,8 +122,12 @@ func (l *serialLog) String() string {
 // plug is pulled is lost.
 func (m *machine) on() {
 	m.t.Helper()
+	serial := "stdio"
+	if m.line != "" {
+		serial = m.line
+	}
 	m.cmd = exec.Command("qemu-system-aarch64", "-M", "virt,highmem=off", "-cpu", "cortex-a72", "-accel", "tcg,thread=multi", "-m", "1024", "-smp", "2",
-		"-nographic", "-monitor", "none", "-serial", "stdio", "-bios", m.firmware,
+		"-nographic", "-monitor", "none", "-serial", serial, "-bios", m.firmware,
 		"-drive", "file="+m.card+",format=raw,if=none,id=d0", "-device", "virtio-blk-pci,drive=d0,bootindex=0",
 		"-device", "i6300esb,id=watchdog0", "-watchdog-action", "reset",
 		"-netdev", "user,id=net0", "-device", "virtio-net-pci,netdev=net0,romfile=")
