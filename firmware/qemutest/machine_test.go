@@ -97,7 +97,7 @@ type machine struct {
 	// line is the terminal that its serial port is wired to, "" for the log.
 	line string
 	log  serialLog
-	cmd      *exec.Cmd
+	cmd  *exec.Cmd
 }
 
 // serialLog is what the machine writes to its console.
