@@ -33,8 +33,9 @@ is wrong with it is listed. SIGTERM makes what was read durable and ends within
 old one stays in force and the log says why.
 
 With --enrol a gateway that has no certificate yet but the one of
-uplink.bootstrap asks for its enrolment first, on line, as enrol does: the log, and on an appliance the machine's console, show the eight
-words for the operator to compare. Images run so, as they have no shell.
+uplink.bootstrap asks for its enrolment first, on line, as enrol does: the log,
+and on an appliance the machine's console, show the eight words for the operator
+to compare. Images run so, as they have no shell.
 
 Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
 		Args: cobra.NoArgs,

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
 
 	"wattmark/gateway/enrol"
@@ -80,8 +81,12 @@ type pendingItem struct {
 	request *enrol.Request
 }
 
-// askWithin is how long an oracle may take to tell.
-const askWithin = 5 * time.Second
+// askWithin is how long an oracle may take to tell, and askAgain how long after the broker
+// has not found it.
+const (
+	askWithin = 5 * time.Second
+	askAgain  = 200 * time.Millisecond
+)
 
 // askPending asks the oracle what waits. Each request has been verified.
 func (m *member) askPending(ctx context.Context) (*shownPending, error) {
@@ -97,6 +102,16 @@ func (m *member) askPending(ctx context.Context) (*shownPending, error) {
 	ctx, cancel := context.WithTimeout(ctx, askWithin)
 	defer cancel()
 	answer, err := l.conn.RequestWithContext(ctx, l.sub.Pending(at), nil)
+	for errors.Is(err, nats.ErrNoResponders) {
+		// The broker is up before its oracle is.
+		select {
+		case <-time.After(askAgain):
+			answer, err = l.conn.RequestWithContext(ctx, l.sub.Pending(at), nil)
+			continue
+		case <-ctx.Done():
+		}
+		break
+	}
 	if err != nil {
 		return nil, fmt.Errorf("asking the oracle which requests wait: %w: is it running? A request also comes as a file, or as the text of its QR code", err)
 	}
