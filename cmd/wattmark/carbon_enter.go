@@ -25,9 +25,6 @@ const (
 // are signed by a member, a verifier or a registry.
 var statedByOracles = map[string]bool{entry.TypeAppointment: true, entry.TypeFactorPack: true}
 
-// notYet are entries that no rule takes so far.
-var notYet = map[string]bool{entry.TypeAuthorization: true, entry.TypeFirstTransfer: true, entry.TypeCADTCommit: true, entry.TypeStorageCharge: true, entry.TypeStorageDischarge: true}
-
 // enteredCarbon is what carbon enter prints.
 type enteredCarbon struct {
 	Type   string `json:"type"`
@@ -73,8 +70,6 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 			switch {
 			case c == nil:
 				return fmt.Errorf("%q is no type of carbon accounting: see --help", args[0])
-			case notYet[typ]:
-				return fmt.Errorf("%s: no rule of this version takes it", args[0])
 			case statedByOracles[typ] && key != "":
 				return fmt.Errorf("%s is stated by oracles: leave --key out, and give the command at each", args[0])
 			case len(args) == 1:
@@ -137,9 +132,6 @@ func enterTypes() string {
 	var lines []string
 	line := "  "
 	for _, typ := range entry.CarbonTypes() {
-		if notYet[typ] {
-			continue
-		}
 		name := strings.TrimSuffix(strings.TrimPrefix(typ, typePrefix), typeSuffix)
 		if len(line)+len(name) > 76 {
 			lines, line = append(lines, line), "  "

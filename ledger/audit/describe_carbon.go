@@ -3,6 +3,7 @@ package audit
 import (
 	"encoding/hex"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -146,6 +147,12 @@ func (d *Description) carbonOutcome(body entry.Body) bool {
 		if b.Consumed > 0 {
 			d.add("stored energy", fmt.Sprintf("of %s, for which %d Wh were consumed", b.Origin, b.Consumed))
 		}
+	case *entry.Adjusted:
+		d.Summary = fmt.Sprintf("adjusted: %d t from %s to %s", b.Units, b.Host, b.Acquirer)
+		d.follows(b.Leaf)
+		d.add("units", fmt.Sprintf("%s of issuance %s", b.Block, b.Issuance))
+		d.add("adjustments", fmt.Sprintf("%s +%d t, %s -%d t", b.Host, b.Units, b.Acquirer, b.Units))
+		d.add("authorized at leaf", strconv.FormatUint(b.Authorization, 10))
 	case *entry.Moved:
 		d.Summary = fmt.Sprintf("moved: %s", counted(len(b.Moves), b.What))
 		d.follows(b.Leaf)

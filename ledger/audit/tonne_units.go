@@ -3,6 +3,7 @@ package audit
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"wattmark/ledger/carbon"
@@ -164,9 +165,13 @@ func (t *Trail) certified(leaf uint64, c *entry.Certified) *Node {
 		return n
 	}
 	n.Rests = append(n.Rests, asked)
+	if d, ok := e.(*entry.StorageDischarge); ok {
+		t.discharged(n, c, d, who)
+		return n
+	}
 	ask, ok := e.(*entry.GCIssue)
 	if !ok {
-		t.gaps = append(t.gaps, fmt.Sprintf("certificates %s are of stored energy, which is not traced further", c.ID))
+		t.fault("leaf %d asks for no certificates", c.Leaf)
 		return n
 	}
 	if ask.Source != c.Source || ask.From != c.From || ask.To != c.To || c.ID != fmt.Sprintf("gc-%d", c.Leaf) || c.Owner != who {
@@ -193,4 +198,37 @@ func (t *Trail) certified(leaf uint64, c *entry.Certified) *Node {
 		}
 	}
 	return n
+}
+
+// discharged goes into certificates of what a storage gave: its register, what it cost of
+// the energy that was stored, and where that energy came from. That no more was drawn than
+// was charged, the rules have seen to: it rests on all discharges before, and is not shown.
+func (t *Trail) discharged(n *Node, c *entry.Certified, d *entry.StorageDischarge, who string) {
+	if d.Storage != c.Source || d.From != c.From || d.To != c.To || !strings.HasPrefix(c.ID, fmt.Sprintf("gc-%d-", c.Leaf)) || c.Owner != who || c.Origin == "" {
+		t.fault("issue %s is not what leaf %d asks for", c.ID, c.Leaf)
+		return
+	}
+	g := t.aim("issue "+c.ID, c.From, c.To, c.Leaf, n, func(r *state.Recount) error {
+		gave, readings, err := r.Certified(c.Source, c.From, c.To)
+		switch {
+		case err != nil:
+			return err
+		case c.Wh > gave:
+			return fmt.Errorf("the storage gave %d Wh, the outcome says %d", gave, c.Wh)
+		case !slices.Equal(readings, c.Readings):
+			return fmt.Errorf("the outcome names other readings than those that tell it")
+		}
+		return nil
+	})
+	if src := t.source(g, c.Source, c.Leaf, true, n); src != nil {
+		if src.Kind != entry.SourceStorage || src.Owner != c.Owner {
+			t.fault("certificates %s are of %q, and the source is a %s of %q", c.ID, c.Owner, src.Kind, src.Owner)
+			return
+		}
+		if gone, err := unit.MulDiv(unit.Energy(c.Wh), 10_000, src.EfficiencyBP, unit.Up); err != nil || int64(gone) != c.Consumed {
+			t.fault("%d Wh of %s are gone for %d Wh, not %d at %d basis points", int64(gone), c.Origin, c.Wh, c.Consumed, src.EfficiencyBP)
+		}
+	}
+	n.What += fmt.Sprintf("; stored energy of %s, of which %d Wh are gone", c.Origin, c.Consumed)
+	n.Rests = append(n.Rests, t.life(entry.MovedBundle, c.Origin, c.Leaf))
 }

@@ -356,6 +356,12 @@ func (t *Trail) step(h mention, before entry.Move) *Node {
 		}
 		n.What = fmt.Sprintf("claimed for the load %s, %s to %s", c.Load, instant(c.From*1000), instant(c.To*1000))
 		before.Owner = "" // the load's owner signs
+	case *entry.StorageCharge:
+		if !slices.Contains(c.Bundles, id) || v.Status != carbon.CertificateClaimed.String() {
+			bad("the charge with " + strings.Join(c.Bundles, " "))
+		}
+		n.What = fmt.Sprintf("charged into the storage %s, %s to %s", c.Storage, instant(c.From*1000), instant(c.To*1000))
+		before.Owner = "" // the storage's owner signs
 	case *entry.UnitSplit:
 		t.split(h.moved, c.Block, c.Sizes)
 		n.What = "split of " + c.Block

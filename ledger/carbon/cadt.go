@@ -231,6 +231,8 @@ type records struct {
 	findings []CADTFinding
 	// book is set for rows of a workbook, where a table without a sheet cannot be.
 	book bool
+	// known says which records are there already, nil for none.
+	known func(Reference) bool
 }
 
 // find adds a finding about a field of a record.
@@ -351,6 +353,7 @@ func (rs *records) checkRefs(r *record) {
 	for i, table := range r.table.refs() {
 		field, to := schema.table(table).ID, r.refs[table]
 		_, there := rs.index[[2]string{table, to}]
+		there = there || to != "" && rs.known != nil && rs.known(Reference{table, to})
 		switch {
 		case to == "":
 			if i < len(r.table.Refs) {

@@ -114,3 +114,26 @@ func FuzzCADT(f *testing.F) {
 		}
 	})
 }
+
+// FuzzReadRecord wants a record to be refused or read the same each time, and nothing that
+// breaks out of the form that it is put into.
+func FuzzReadRecord(f *testing.F) {
+	f.Add("program", "p", []byte(`{"fields":{"programName":"a","programRegistry":"R","programRegistryId":"1"}}`))
+	f.Add("program", "p", []byte(`{"fields":{"programName":"a","programRegistry":"R","programRegistryId":"1"}},{"key":"q","fields":{}}`))
+	f.Add("verification", "v", []byte(`{"refs":{"project":"p"},"fields":{"verificationId":"V1","verificationBody":"B"}}`))
+	f.Add("label", "\"]}}", []byte(`{}`))
+	f.Add("unit", "b1", []byte(`{"refs":{"issuance":"i"},"block":{"id":"b1","registry":"R","program":"P","issuance":"i","vintage":2025,"prefix":"K","start":"1","end":"9","count":9,"status":"Held"}}`))
+	known := func(r carbon.Reference) bool { return len(r.Key) == 1 }
+	f.Fuzz(func(t *testing.T, table, key string, record []byte) {
+		r, err := carbon.ReadRecord(table, key, record, known)
+		if err != nil {
+			if !errors.Is(err, carbon.ErrRecord) {
+				t.Fatalf("another error: %v", err)
+			}
+			return
+		}
+		if r.Table != table || r.Key != key || !json.Valid(record) || (r.Block != nil) != (table == "unit") {
+			t.Fatalf("%+v from %s %q %q", r, table, key, record)
+		}
+	})
+}

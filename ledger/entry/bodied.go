@@ -40,6 +40,7 @@ var bodies = map[string]func() Body{
 	OutcomeMoved:     func() Body { return new(Moved) },
 	OutcomeStated:    func() Body { return new(Stated) },
 	OutcomeIssued:    func() Body { return new(Issued) },
+	OutcomeAdjusted:  func() Body { return new(Adjusted) },
 }
 
 // Bodied returns the outcome that says body. It returns an error if body is not

@@ -8,6 +8,7 @@ const (
 	OutcomeMoved     = "moved"     // bundles or blocks got another status or owner: Moved
 	OutcomeStated    = "stated"    // a period was closed or restated: Stated
 	OutcomeIssued    = "issued"    // units were issued: Issued
+	OutcomeAdjusted  = "adjusted"  // units went to another country for the first time: Adjusted
 )
 
 // Certified are certificates that were issued, one a Wh, as one bundle.
@@ -256,4 +257,34 @@ func (u *Issued) Check() error {
 		return err
 	}
 	return checkIDs("issuance", u.ID, "project", u.Project, "period", u.Period, "prefix", u.Prefix)
+}
+
+// Adjusted are the corresponding adjustments of two countries for units that went from one
+// to the other for the first time: the host adds Units tonnes to its emissions, and the
+// acquirer takes as many off. There is none without the other.
+type Adjusted struct {
+	Leaf     uint64 `cbor:"1,keyasint"` // of the statement that passed the block on
+	Block    string `cbor:"2,keyasint"`
+	Issuance string `cbor:"3,keyasint"`
+	Host     string `cbor:"4,keyasint"` // countries
+	Acquirer string `cbor:"5,keyasint"`
+	Units    int64  `cbor:"6,keyasint"`
+	// Authorization is the leaf of the host's letter.
+	Authorization uint64 `cbor:"7,keyasint"`
+}
+
+// OutcomeKind returns [OutcomeAdjusted].
+func (*Adjusted) OutcomeKind() string { return OutcomeAdjusted }
+
+// Check reports what decoding alone does not show.
+func (a *Adjusted) Check() error {
+	for _, country := range []string{a.Host, a.Acquirer} {
+		if err := checkCountry(country); err != nil {
+			return err
+		}
+	}
+	if a.Units < 1 || a.Host == a.Acquirer {
+		return fmt.Errorf("%w: %d units from %s to %s", ErrForm, a.Units, a.Host, a.Acquirer)
+	}
+	return checkIDs("block", a.Block, "issuance", a.Issuance)
 }

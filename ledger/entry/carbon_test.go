@@ -195,9 +195,32 @@ func carbonBodies() []struct {
 	}
 }
 
-func TestCarbonOutcomeVectors(t *testing.T) {
+// abroadBodies are the outcomes that storages and first transfers have added.
+func abroadBodies() []struct {
+	name  string
+	value entry.Body
+} {
+	const hour = 1790000 * 1000 / 3600 * 3600
+	return []struct {
+		name  string
+		value entry.Body
+	}{
+		{"certified of stored energy", &entry.Certified{Leaf: 140, ID: "gc-140-1", Source: "cell-1", From: hour, To: hour + 900, Wh: 250, First: 1, Owner: "bert", Readings: []uint64{98, 117}, Origin: "gc-120", Consumed: 278}},
+		{"adjusted", &entry.Adjusted{Leaf: 240, Block: "u-200-1", Issuance: "iss-200", Host: "DE", Acquirer: "CH", Units: 10, Authorization: 235}},
+	}
+}
+
+func TestCarbonOutcomeVectors(t *testing.T) { checkBodies(t, "carbon_outcomes.json", carbonBodies()) }
+
+func TestCarbonAbroadVectors(t *testing.T) { checkBodies(t, "carbon_abroad.json", abroadBodies()) }
+
+func checkBodies(t *testing.T, file string, bodies []struct {
+	name  string
+	value entry.Body
+}) {
+	t.Helper()
 	var list []example
-	for _, e := range carbonBodies() {
+	for _, e := range bodies {
 		list = append(list, of(e.name, e.value, func() ([]byte, error) {
 			o, err := entry.Bodied(e.value)
 			if err != nil {
@@ -206,7 +229,7 @@ func TestCarbonOutcomeVectors(t *testing.T) {
 			return o.Encode(), nil
 		}, parseBodyOf))
 	}
-	checkVectors(t, "carbon_outcomes.json", list)
+	checkVectors(t, file, list)
 }
 
 func parseBodyOf(b []byte) (entry.Body, error) {
@@ -218,7 +241,7 @@ func parseBodyOf(b []byte) (entry.Body, error) {
 }
 
 func FuzzParseCarbonOutcome(f *testing.F) {
-	for _, e := range carbonBodies() {
+	for _, e := range append(carbonBodies(), abroadBodies()...) {
 		o, err := entry.Bodied(e.value)
 		if err != nil {
 			f.Fatal(err)

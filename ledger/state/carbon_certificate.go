@@ -179,41 +179,60 @@ func (s *State) judgeGCClaim(p *plan, c *entry.GCClaim, who string, replay bool)
 	if v, is := s.twice(claim); is {
 		return v
 	}
-	var bundles []*carbonBundle
-	var after []carbon.Bundle
-	var legs []account.Leg
-	var sum unit.Tally[unit.Amount]
-	for _, id := range c.Bundles {
-		b := s.carbon.bundles[id]
-		if b == nil {
-			return refusedFor(entry.ReasonUnknownID, "%s", id)
-		}
-		if carbon.CertificateStatus(b.Status) == carbon.CertificateClaimed {
-			return refusedFor(entry.ReasonCountedTwice, "D1 %s %s %d %d %s", id, claim.ID, b.ClaimFrom, b.ClaimTo, b.Load)
-		}
-		a, l, err := b.rules().Claim(who, c.From, c.To)
-		if err != nil {
-			return refusedFor(entry.ReasonWrongStatus, "%s", id)
-		}
-		bundles, after, legs = append(bundles, b), append(after, a), append(legs, l...)
-		sum.Add(a.Count())
+	claimed, v := s.claimBundles(claim.ID, c.Bundles, who, c.From, c.To)
+	if claimed == nil {
+		return v
 	}
 	if !(replay && s.opaqueSource(src)) {
 		load, _, ok := s.bookedSpan(src, 0, c.From, c.To)
-		claimed, err := sum.Sum()
 		switch {
 		case !ok:
 			return refusedFor(entry.ReasonNotMeasured, "%s", c.Load)
-		case err != nil || claimed > load:
+		case claimed.sum > load:
 			return refusedFor(entry.ReasonTooMuch, "%s", c.Load)
 		}
 	}
 	return allowed(func(leaf uint64) [][]byte {
 		claim.ID = numbered("claim", leaf)
 		s.enterClaims(claim)
-		for _, b := range bundles {
+		for _, b := range claimed.bundles {
 			b.Load = c.Load
 		}
-		return s.become(leaf, bundles, after, legs)
+		return s.become(leaf, claimed.bundles, claimed.after, claimed.legs)
 	})
+}
+
+// claimedBundles are bundles that one claim takes, what they then are, and how much it is.
+type claimedBundles struct {
+	bundles []*carbonBundle
+	after   []carbon.Bundle
+	legs    []account.Leg
+	sum     unit.Amount
+}
+
+// claimBundles tries to claim bundles that were cancelled for a member, nil and a refusal
+// where one of them cannot be. claim is what the refusal calls it.
+func (s *State) claimBundles(claim string, ids []string, who string, from, to int64) (*claimedBundles, verdict) {
+	out := &claimedBundles{}
+	var sum unit.Tally[unit.Amount]
+	for _, id := range ids {
+		b := s.carbon.bundles[id]
+		if b == nil {
+			return nil, refusedFor(entry.ReasonUnknownID, "%s", id)
+		}
+		if carbon.CertificateStatus(b.Status) == carbon.CertificateClaimed {
+			return nil, refusedFor(entry.ReasonCountedTwice, "D1 %s %s %d %d %s", id, claim, b.ClaimFrom, b.ClaimTo, b.Load)
+		}
+		a, l, err := b.rules().Claim(who, from, to)
+		if err != nil {
+			return nil, refusedFor(entry.ReasonWrongStatus, "%s", id)
+		}
+		out.bundles, out.after, out.legs = append(out.bundles, b), append(out.after, a), append(out.legs, l...)
+		sum.Add(a.Count())
+	}
+	var err error
+	if out.sum, err = sum.Sum(); err != nil {
+		return nil, refusedFor(entry.ReasonTooMuch, "%s", claim)
+	}
+	return out, verdict{}
 }

@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"wattmark/ledger/account"
@@ -40,7 +41,8 @@ func refusedFor(reason entry.Reason, format string, args ...any) verdict {
 // judgeCarbon judges an entry of carbon accounting. Who may sign what:
 //
 //	oracles, enough of them   appointment, factor-pack
-//	registry                  carbon-source, carbon-project, unit-issue, reversal
+//	registry                  carbon-source, carbon-project, unit-issue, reversal,
+//	                          authorization, cadt-commit
 //	verifier                  verification
 //	member                    everything else, of what is its own
 //
@@ -56,7 +58,7 @@ func (s *State) judgeCarbon(p *plan, now int64, replay bool) entry.Reason {
 		return s.judgeAppointment(p, c)
 	case *entry.FactorPack:
 		return s.judgeFactorPack(p, c)
-	case *entry.CarbonSource, *entry.CarbonProject, *entry.UnitIssue, *entry.Reversal:
+	case *entry.CarbonSource, *entry.CarbonProject, *entry.UnitIssue, *entry.Reversal, *entry.Authorization, *entry.CADTCommit:
 		role = RoleRegistry
 	case *entry.Verification:
 		role = RoleVerifier
@@ -94,6 +96,10 @@ func (s *State) verdictOn(p *plan, c entry.Carbon, replay bool) verdict {
 		return s.judgeGCCancel(c, who)
 	case *entry.GCClaim:
 		return s.judgeGCClaim(p, c, who, replay)
+	case *entry.StorageCharge:
+		return s.judgeStorageCharge(p, c, who, replay)
+	case *entry.StorageDischarge:
+		return s.judgeStorageDischarge(p, c, who, replay)
 	case *entry.UnitIssue:
 		return s.judgeUnitIssue(p, c, who, replay)
 	case *entry.UnitSplit:
@@ -106,6 +112,12 @@ func (s *State) verdictOn(p *plan, c entry.Carbon, replay bool) verdict {
 		return s.judgeUnitCancel(c, who)
 	case *entry.Reversal:
 		return s.judgeReversal(c, who)
+	case *entry.Authorization:
+		return s.judgeAuthorization(c, who)
+	case *entry.FirstTransfer:
+		return s.judgeFirstTransfer(c, who)
+	case *entry.CADTCommit:
+		return s.judgeCADTCommit(c, who)
 	}
 	return verdict{reason: entry.ReasonWrongType}
 }
@@ -194,9 +206,9 @@ func (s *State) judgeSource(c *entry.CarbonSource, registry string) verdict {
 		return refusedFor(entry.ReasonUnknownID, "%s", c.Owner)
 	}
 	want := map[string]string{
-		entry.SourceMass: "kg", entry.SourceFuel: "m3", entry.SourceLoad: "Wh", entry.SourceExport: "Wh",
+		entry.SourceMass: "kg", entry.SourceFuel: "m3", entry.SourceLoad: "Wh", entry.SourceExport: "Wh", entry.SourceStorage: "Wh",
 	}[c.Kind]
-	if want == "" { // stacks by an equation and storages are for a later version of these rules
+	if want == "" { // stacks by an equation are for a later version of these rules
 		return refusedFor(entry.ReasonNotClaimable, "%s", c.Kind)
 	}
 	for _, channel := range c.Channels {
@@ -211,7 +223,8 @@ func (s *State) judgeSource(c *entry.CarbonSource, registry string) verdict {
 	for _, o := range s.carbon.on[c.Point] {
 		// An import and an export register of one meter are two sources; one register is
 		// not two.
-		if o.Source.Channels[0] == c.Channels[0] || deviceOf(&o.Source) == deviceOf(c) && o.Source.Kind == c.Kind {
+		if slices.ContainsFunc(c.Channels, func(name string) bool { return slices.Contains(o.Source.Channels, name) }) ||
+			deviceOf(&o.Source) == deviceOf(c) && o.Source.Kind == c.Kind {
 			return refusedFor(entry.ReasonAlreadyKnown, "%s", o.Source.ID)
 		}
 	}
@@ -328,9 +341,18 @@ func (s *State) enterClaims(claims ...carbon.Claim) {
 	s.touchClaims()
 }
 
-// recorded returns the outcome of a kind that the ledger has of a statement, while a
+// recordedOutcome returns the outcome of a kind that the ledger has of a statement, while a
 // block is replayed: where packs are not at hand, what was issued and stated stands.
 func recordedOutcome[T entry.Body](s *State, leafOf func(T) uint64, leaf uint64) (found T, ok bool) {
+	all := recordedOutcomes(s, leafOf, leaf)
+	if len(all) == 0 {
+		return found, false
+	}
+	return all[0], true
+}
+
+// recordedOutcomes returns all of them, in the ledger's order.
+func recordedOutcomes[T entry.Body](s *State, leafOf func(T) uint64, leaf uint64) (found []T) {
 	for _, b := range s.replayed {
 		o, err := entry.ParseOutcome(b)
 		if err != nil || o.Body == nil {
@@ -341,10 +363,10 @@ func recordedOutcome[T entry.Body](s *State, leafOf func(T) uint64, leaf uint64)
 			continue
 		}
 		if v, is := body.(T); is && leafOf(v) == leaf {
-			return v, true
+			found = append(found, v)
 		}
 	}
-	return found, false
+	return found
 }
 
 // opaque reports whether readings of a source's metering point were not at hand.

@@ -54,8 +54,16 @@ type BundleInfo struct {
 	Source             string
 	EnergyFrom         int64 // of the energy, in Unix seconds
 	EnergyTo           int64
-	Load               string // that a claim covers, empty for none
+	Load               string // that a claim covers, or the storage that it went into, empty for none
 	ClaimFrom, ClaimTo int64
+	// Origin is where the energy came from of what a storage gave, nil for others.
+	Origin *Origin
+}
+
+// Origin is an issue of certificates whose energy was stored.
+type Origin struct {
+	Issue, Source string
+	From, To      int64 // of the energy, in Unix seconds
 }
 
 // Bundles returns all bundles by id.
@@ -63,7 +71,11 @@ func (s *State) Bundles() []BundleInfo {
 	var out []BundleInfo
 	for _, id := range slices.Sorted(maps.Keys(s.carbon.bundles)) {
 		k := s.carbon.bundles[id]
-		out = append(out, BundleInfo{k.rules(), ownerOf(k.Owner), k.Source, k.From, k.To, k.Load, k.ClaimFrom, k.ClaimTo})
+		info := BundleInfo{k.rules(), ownerOf(k.Owner), k.Source, k.From, k.To, k.Load, k.ClaimFrom, k.ClaimTo, nil}
+		if o := k.Origin; o != nil {
+			info.Origin = &Origin{o.Issue, o.Source, o.From, o.To}
+		}
+		out = append(out, info)
 	}
 	return out
 }
@@ -76,6 +88,8 @@ type BlockInfo struct {
 	Beneficiary, Reason string // of a retirement or cancellation
 	From, To            int64  // that a retirement is for
 	Leaf                uint64 // of the newest statement about it
+	// Acquirer is the country that it went to from its host, empty for none.
+	Acquirer string
 }
 
 // Blocks returns all blocks of units by id.
@@ -83,7 +97,7 @@ func (s *State) Blocks() []BlockInfo {
 	var out []BlockInfo
 	for _, id := range slices.Sorted(maps.Keys(s.carbon.blocks)) {
 		k := s.carbon.blocks[id]
-		out = append(out, BlockInfo{k.rules().Block, ownerOf(k.Owner), k.Project, k.Beneficiary, k.Reason, k.From, k.To, k.Leaf})
+		out = append(out, BlockInfo{k.rules().Block, ownerOf(k.Owner), k.Project, k.Beneficiary, k.Reason, k.From, k.To, k.Leaf, k.Acquirer})
 	}
 	return out
 }

@@ -30,6 +30,11 @@ type carbonBooks struct {
 	prefixes map[string]*carbonPrefixes
 	debts    map[string]*carbonDebt
 	skips    map[seenID]*carbonSkips
+	charges  map[string][]*carbonCharge // by storage, oldest first
+	letters  map[string]*carbonLetter   // by issuance
+	balances map[string]*carbonBalance  // by country
+	records  map[carbon.Reference]*carbonRecord
+	serials  map[string][]*carbonRecord // units' records, by prefix in normal form
 	claims   carbon.Register
 
 	checked map[string]bool // issuances that this block moved
@@ -42,6 +47,8 @@ func newCarbonBooks() carbonBooks {
 		packs: make(map[entry.Edition]*carbonPack), projects: make(map[string]*carbonProject), periods: make(map[string]*carbonPeriod),
 		bundles: make(map[string]*carbonBundle), blocks: make(map[string]*carbonBlock), issues: make(map[string]*carbonIssuance),
 		prefixes: make(map[string]*carbonPrefixes), debts: make(map[string]*carbonDebt), skips: make(map[seenID]*carbonSkips),
+		charges: make(map[string][]*carbonCharge), letters: make(map[string]*carbonLetter), balances: make(map[string]*carbonBalance),
+		records: make(map[carbon.Reference]*carbonRecord), serials: make(map[string][]*carbonRecord),
 		checked: make(map[string]bool),
 	}
 }
@@ -103,6 +110,8 @@ type carbonBundle struct {
 	Load        string `cbor:"11,keyasint,omitempty"` // that a claim covers
 	ClaimFrom   int64  `cbor:"12,keyasint,omitempty"`
 	ClaimTo     int64  `cbor:"13,keyasint,omitempty"`
+	// Origin is where the energy came from of a bundle that a storage gave.
+	Origin *carbonOrigin `cbor:"14,keyasint,omitempty"`
 }
 
 func (c *carbonBundle) storeKey() string { return "cb" + c.ID }
@@ -141,6 +150,8 @@ type carbonBlock struct {
 	From        int64  `cbor:"15,keyasint,omitempty"`
 	To          int64  `cbor:"16,keyasint,omitempty"`
 	Leaf        uint64 `cbor:"17,keyasint"` // of the newest statement about it
+	// Acquirer is the country that it went to from the host, empty for none.
+	Acquirer string `cbor:"18,keyasint,omitempty"`
 }
 
 func (c *carbonBlock) storeKey() string { return "cu" + c.ID }
@@ -230,6 +241,14 @@ func (s *State) loadCarbon(k, v []byte) error {
 		return loadInto(k, v, func(r *carbonPrefixes) { c.prefixes[r.storeKey()] = r })
 	case 'w':
 		return loadInto(k, v, func(r *carbonDebt) { c.debts[r.Debtor] = r })
+	case 'g':
+		return loadInto(k, v, func(r *carbonCharge) { c.charges[r.Storage] = append(c.charges[r.Storage], r) })
+	case 'a':
+		return loadInto(k, v, func(r *carbonLetter) { c.letters[r.Letter.Issuance] = r })
+	case 'y':
+		return loadInto(k, v, func(r *carbonBalance) { c.balances[r.Country] = r })
+	case 't':
+		return loadInto(k, v, func(r *carbonRecord) { c.records[r.reference()] = r })
 	case 'k':
 		return loadInto(k, v, func(r *carbonSkips) {
 			copy(r.id.key[:], r.Key)
@@ -331,6 +350,14 @@ func (s *State) checkCarbon() error {
 			return fmt.Errorf("bundle %q is damaged", id)
 		}
 	}
+	for _, storage := range slices.Sorted(maps.Keys(c.charges)) {
+		slices.SortFunc(c.charges[storage], compareCharges)
+		for _, r := range c.charges[storage] {
+			if src := c.sources[storage]; src == nil || src.Source.Kind != entry.SourceStorage || c.bundles[r.Bundle] == nil || r.Left < 1 {
+				return fmt.Errorf("the charge of storage %q by bundle %q is damaged", storage, r.Bundle)
+			}
+		}
+	}
 	for _, id := range slices.Sorted(maps.Keys(c.blocks)) {
 		b := c.blocks[id]
 		if c.projects[b.Project] == nil || c.issues[b.Issuance] == nil || b.Start < 1 || b.End < b.Start || carbon.Status(b.Status) < carbon.Issued || carbon.Status(b.Status) > carbon.Split {
@@ -345,7 +372,7 @@ func (s *State) checkCarbon() error {
 			return err
 		}
 	}
-	return nil
+	return s.checkAbroad()
 }
 
 // wellFormed checks a stored payload as it was checked when it came.
@@ -378,6 +405,14 @@ func (s *State) exportCarbon(all map[string]record) {
 	exportAll(put, c.issues, slices.Sorted(maps.Keys(c.issues)))
 	exportAll(put, c.prefixes, slices.Sorted(maps.Keys(c.prefixes)))
 	exportAll(put, c.debts, slices.Sorted(maps.Keys(c.debts)))
+	for _, storage := range slices.Sorted(maps.Keys(c.charges)) {
+		for _, r := range c.charges[storage] {
+			put(r)
+		}
+	}
+	exportAll(put, c.letters, slices.Sorted(maps.Keys(c.letters)))
+	exportAll(put, c.balances, slices.Sorted(maps.Keys(c.balances)))
+	exportAll(put, c.records, slices.SortedFunc(maps.Keys(c.records), compareReferences))
 	exportAll(put, c.skips, slices.SortedFunc(maps.Keys(c.skips), compareSeenIDs))
 	for _, p := range c.claims.Export() {
 		put(&carbonClaim{Value: p.Value, key: string(p.Key)})
@@ -436,6 +471,13 @@ func (s *State) closingCarbon() error {
 		}
 	}
 	clear(c.checked)
+	var sum int64
+	for _, country := range slices.Sorted(maps.Keys(c.balances)) {
+		sum += c.balances[country].Tonnes
+	}
+	if sum != 0 {
+		return fmt.Errorf("internal error: the adjustments of all countries come to %d t, not to nothing", sum)
+	}
 	return nil
 }
 

@@ -464,7 +464,9 @@ func TestCarbonRefusals(t *testing.T) {
 		{"a restatement of what is open", "home1", &entry.Restatement{Period: "hour", Version: 2, Reason: "r", Set: "AR5"}, entry.ReasonWrongStatus},
 		{"a bundle that is not there", "home2", &entry.GCCancel{Bundle: "gc-1", Beneficiary: "home1"}, entry.ReasonUnknownID},
 		{"a block that is not there", "home2", &entry.UnitTransfer{Block: "u-1-1", To: "home1"}, entry.ReasonUnknownID},
-		{"a type that comes later", "home1", &entry.FirstTransfer{Block: "u-1-1", To: "home2", Acquirer: "CH"}, entry.ReasonWrongType},
+		{"a block that is not there, abroad", "home1", &entry.FirstTransfer{Block: "u-1-1", To: "home2", Acquirer: "CH"}, entry.ReasonUnknownID},
+		{"a storage that is not there", "home2", &entry.StorageDischarge{Storage: "cell", From: p.From, To: p.From + 900}, entry.ReasonUnknownID},
+		{"a storage on registers of another source", "the-registry", &entry.CarbonSource{ID: "x", Site: "x", Owner: "home2", Kind: entry.SourceStorage, Point: ledgertest.Subject("home2"), Channels: []string{"import", "export"}, CapacityW: 1, Boundary: "b", EfficiencyBP: 9000}, entry.ReasonAlreadyKnown},
 	} {
 		m := p.Message(c.who, c.say)
 		in := m.Input()
