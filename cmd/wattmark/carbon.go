@@ -14,7 +14,8 @@ import (
 func newCarbon() *cobra.Command {
 	return noun("carbon", "Compute tonnes, check carbon units, and pass them on",
 		newCarbonEmissions(), newCarbonConvert(), newCarbonUnits(), newCarbonExport(), newCarbonImport(),
-		newCarbonInventory(), newCarbonCertificates(), newCarbonRetire(), newCarbonEnter(), newCarbonConflicts(), newCarbonProve())
+		newCarbonInventory(), newCarbonCertificates(), newCarbonRetire(), newCarbonEnter(), newCarbonConflicts(), newCarbonProve(),
+		newCarbonHistory(), newCarbonJoin(), newCarbonStaged(), newCarbonCommit(), newCarbonUnstage(), newCarbonRecords())
 }
 
 func newCarbonEmissions() *cobra.Command {
@@ -85,6 +86,11 @@ func pureCommand(cmd *cobra.Command, name string, rule func([]byte) (result []by
 	if err != nil {
 		return failed(err)
 	}
+	return pureResult(cmd, file, rule)
+}
+
+// pureResult is pureCommand on what was read.
+func pureResult(cmd *cobra.Command, file []byte, rule func([]byte) (result []byte, agreed bool, err error)) error {
 	result, agreed, err := rule(file)
 	var fault *carbon.Fault
 	switch {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -19,30 +20,52 @@ const formatCADT = "cadt-v2"
 
 func newCarbonExport() *cobra.Command {
 	var format, dir string
+	var f memberFlags
 	c := &cobra.Command{
-		Use:   "export --format cadt-v2 [--xlsx DIR] FILE",
+		Use:   "export --format cadt-v2 [--xlsx DIR] FILE|--dir DIR",
 		Short: "Write records as the tables of CAD Trust",
 		Long: `Export reads one JSON object with tables of records, by keys of their own, and
 prints the tables as CAD Trust takes them, as one line of JSON. With --xlsx it
 writes projects.xlsx and units.xlsx too. FILE may be - for standard input.
 
+With --dir in the place of FILE it exports the records that registries have
+committed to the ledger of an oracle, and as their units the blocks of each
+issuance whose record has the issuance's id as its key.
+
 Exit status: 0 written, 1 records lack something, which is listed, or a file
 could not be read or written, 2 wrong usage or input: then nothing is printed
 but the first fault, by its field.`,
-		Args: oneFile,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if f.dir == "" {
+				return oneFile(cmd, args)
+			}
+			if len(args) > 0 {
+				return errors.New("give FILE, or --dir DIR of an oracle's ledger")
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			return pureCommand(cmd, args[0], func(file []byte) ([]byte, bool, error) {
+			export := func(file []byte) ([]byte, bool, error) {
 				result, books, holds, err := carbon.Export(file)
 				if err != nil || dir == "" {
 					return result, holds, err
 				}
 				return result, holds, writeWorkbooks(dir, books)
-			})
+			}
+			if f.dir == "" {
+				return pureCommand(cmd, args[0], export)
+			}
+			form, err := f.exportForm(cmd)
+			if err != nil {
+				return failed(err)
+			}
+			return pureResult(cmd, form, export)
 		},
 	}
+	f.add(c)
 	c.Flags().StringVar(&format, "format", "", "`NAME` of the format: cadt-v2")
 	c.Flags().StringVar(&dir, "xlsx", "", "write workbooks to `DIR` too")
 	return c
@@ -50,16 +73,20 @@ but the first fault, by its field.`,
 
 func newCarbonImport() *cobra.Command {
 	var format string
-	var partial bool
+	var partial, staging bool
+	var f carbonFlags
 	c := &cobra.Command{
-		Use:   "import --format cadt-v2 [--partial] FILE",
+		Use:   "import --format cadt-v2 [--stage --dir DIR] FILE",
 		Short: "Check tables of CAD Trust, JSON or XLSX, and read them",
 		Long: `Import reads what export writes, or a workbook of CAD Trust, and prints it as
 export takes it, with findings: where each is, and what to do about it. It
-writes nothing anywhere. FILE may be - for standard input.
+writes nothing anywhere, unless --stage is given: then the records go to the
+staging area of the oracle of DIR, which is its node's own, to be looked at
+with 'carbon staged' and signed with 'carbon commit'. FILE may be - for
+standard input.
 
-A record with an error keeps all others from being printed, unless --partial
-is given: then those are printed that are sound, with all they refer to.
+A record with an error keeps all others from being printed or staged, unless
+--partial is given: then those are that are sound, with all they refer to.
 
 Exit status: 0 read, 1 there are errors, which are listed, or the file could
 not be read, 2 wrong usage or input: then nothing is printed but the first
@@ -69,7 +96,7 @@ fault, by its field.`,
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			return pureCommand(cmd, args[0], func(file []byte) ([]byte, bool, error) {
+			read := func(file []byte) ([]byte, bool, error) {
 				if !bytes.HasPrefix(file, []byte("PK")) {
 					return carbon.Import(file, partial)
 				}
@@ -78,9 +105,15 @@ fault, by its field.`,
 					return nil, false, err
 				}
 				return carbon.ImportWorkbook(book, partial)
-			})
+			}
+			if staging {
+				return f.stageFile(cmd, args[0], read)
+			}
+			return pureCommand(cmd, args[0], read)
 		},
 	}
+	f.add(c)
+	c.Flags().BoolVar(&staging, "stage", false, "put the records into the staging area of DIR")
 	c.Flags().StringVar(&format, "format", "", "`NAME` of the format: cadt-v2")
 	c.Flags().BoolVar(&partial, "partial", false, "leave out what has errors, and print the rest")
 	return c

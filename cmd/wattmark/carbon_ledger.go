@@ -405,10 +405,13 @@ func newCarbonConflicts() *cobra.Command {
 	var f carbonFlags
 	c := &cobra.Command{
 		Use:   "conflicts --dir DIR",
-		Short: "List claims that were refused as counted twice, with both sides",
+		Short: "List what was counted twice, or may be, with both sides",
 		Long: `Conflicts reads the refusals in the oracle's final blocks and prints those of
 claims on an interval, a bundle or a block that another claim had already: the
-one that stands, the one that was refused, and what both wanted.
+one that stands, the one that was refused, and what both wanted. Among the
+records of registries it finds candidates: projects of two registries that may
+be one (D3), and issuances for overlapping dates in one sector and country
+(D4), for a person to look at.
 
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -419,7 +422,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			}
 			p := newPage(cmd.OutOrStdout())
 			e := json.NewEncoder(cmd.OutOrStdout())
-			return failed(m.finalLeaves(func(i uint64, leaf []byte) error {
+			err = m.finalLeaves(func(i uint64, leaf []byte) error {
 				if entry.KindOf(leaf) != entry.LeafOutcome {
 					return nil
 				}
@@ -437,11 +440,45 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 				}
 				p.line(2, "leaf %d: %s has %s from %s to %s, which %s wanted too (%s)", l.Leaf, l.Standing, l.Device, l.From, l.To, l.Refused, l.Rule)
 				return p.err
-			}))
+			})
+			if err != nil {
+				return failed(err)
+			}
+			found, err := m.candidates(cmd)
+			if err != nil {
+				return failed(err)
+			}
+			for i := range found {
+				x := &found[i]
+				if f.asJSON {
+					err = e.Encode(x)
+				} else {
+					p.line(2, "candidate %s (%s): %s", strings.Join(x.Records, " and "), x.Rule, x.Note)
+					err = p.err
+				}
+				if err != nil {
+					return failed(err)
+				}
+			}
+			return nil
 		},
 	}
 	f.add(c)
 	return c
+}
+
+// candidates are what registries' records may count twice.
+func (m *member) candidates(cmd *cobra.Command) ([]checkedFinding, error) {
+	s, _, err := replayed(cmd.Context(), m.dir, m.policy)
+	if err != nil {
+		return nil, err
+	}
+	records, err := m.records(s)
+	if err != nil {
+		return nil, err
+	}
+	found, err := doubts(s, records)
+	return slices.DeleteFunc(found, func(f checkedFinding) bool { return f.Severity != string(carbon.Candidate) }), err
 }
 
 func listConflict(leaf uint64, o *entry.Outcome) *listedConflict {

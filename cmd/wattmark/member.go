@@ -141,8 +141,8 @@ func (m *member) connect(ctx context.Context) (*link, error) {
 	return &link{conn, order, wire.For(m.charter.Origin)}, nil
 }
 
-func (l *link) submit(ctx context.Context, statement []byte) error {
-	return l.order.Submit(ctx, ingest.EncodeBundle([][]byte{statement}))
+func (l *link) submit(ctx context.Context, statements ...[]byte) error {
+	return l.order.Submit(ctx, ingest.EncodeBundle(statements))
 }
 
 // give publishes an approval where the gateway that waits for it listens, with a

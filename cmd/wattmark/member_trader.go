@@ -118,37 +118,57 @@ func (t *trader) put(ctx context.Context, typ string, payload []byte) (leaf, hei
 // put brings a statement onto the ledger over the oracle's broker, and returns where it
 // is for good.
 func (m *member) put(ctx context.Context, statement []byte) (leaf, height uint64, err error) {
-	msg, err := signer.Parse(statement)
-	if err != nil {
-		return 0, 0, err
-	}
+	err = m.putAll(ctx, [][]byte{statement}, func(_ int, l, h uint64) error {
+		leaf, height = l, h
+		return nil
+	})
+	return leaf, height, err
+}
+
+// putAll brings statements onto the ledger in their order and in one message, which bounds
+// what they come to, and tells where each is for good. It ends with the first that is
+// refused; those behind it are in the order all the same.
+func (m *member) putAll(ctx context.Context, statements [][]byte, final func(i int, leaf, height uint64) error) error {
 	l, err := m.connect(ctx)
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
 	defer l.conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, finalWithin)
 	defer cancel()
 	from, err := m.size()
 	if err != nil {
-		return 0, 0, err
+		return err
 	}
-	if err := l.submit(ctx, statement); err != nil {
-		return 0, 0, err
+	if err := l.submit(ctx, statements...); err != nil {
+		return err
 	}
 	poll := time.NewTicker(100 * time.Millisecond)
 	defer poll.Stop()
-	for {
-		leaf, height, ok, err := m.finalAt(msg, from)
-		if ok || err != nil {
-			return leaf, height, err
+	for i, statement := range statements {
+		msg, err := signer.Parse(statement)
+		if err != nil {
+			return err
 		}
-		select {
-		case <-ctx.Done():
-			return 0, 0, fmt.Errorf("it is in the order, and in no final block after %v: whether it will be is not known: see that a quorum of oracles runs, and look with 'wattmark market orders'", finalWithin)
-		case <-poll.C:
+		for {
+			leaf, height, ok, err := m.finalAt(msg, from)
+			if err != nil {
+				return err
+			}
+			if ok {
+				if err := final(i, leaf, height); err != nil {
+					return err
+				}
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("it is in the order, and in no final block after %v: whether it will be is not known: see that a quorum of oracles runs, and look with 'wattmark market orders'", finalWithin)
+			case <-poll.C:
+			}
 		}
 	}
+	return nil
 }
 
 // finalAt looks for a statement in the final blocks behind a leaf.

@@ -49,10 +49,12 @@ func TestEnrolment(t *testing.T) {
 	needQEMU(t)
 	o := newOperator(t)
 	t.Run("lab", func(t *testing.T) {
+		t.Parallel() // they wait for most of their time
 		o.enrols(t, newcomer{name: "lab-1", point: "mp-lab", instance: "lab", broker: "127.0.0.1:8883", port: "/tmp/meter",
 			forwards: fmt.Sprintf("8883 10.0.2.2:%d\n", o.mqtt), console: true})
 	})
 	t.Run("rpi", func(t *testing.T) {
+		t.Parallel()
 		line, err := emulated.OpenLine()
 		if err != nil {
 			t.Fatal(err)

@@ -32,6 +32,9 @@ var cosines = [...]int64{
 // whose degrees of longitude are as long as at the whole degree of the smaller of the
 // two latitudes: nearer to the equator, where they are longer.
 func (p Project) near(o Project) bool {
+	if p.Placeless || o.Placeless {
+		return false
+	}
 	east := magnitude(p.Lon - o.Lon)
 	east = min(east, fullCircle-east)
 	degree := min(magnitude(p.Lat), magnitude(o.Lat)) / microPerDegree

@@ -314,8 +314,9 @@ type Project struct {
 	Name     string
 	// Family is the family of its methodology.
 	Family string
-	// Lat and Lon are in microdegrees.
-	Lat, Lon int64
+	// Lat and Lon are in microdegrees. Placeless is one whose position is not known.
+	Lat, Lon  int64
+	Placeless bool
 	// From and To are its crediting period [From, To), in Unix seconds.
 	From, To int64
 }
