@@ -37,6 +37,8 @@ require (
 
 require codeberg.org/go-pdf/fpdf v0.12.0
 
+require github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
+
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -19,6 +19,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/unit"
 	"wattmark/oracle"
+	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard"
 )
 
@@ -110,6 +111,7 @@ type demo struct {
 	cluster *cluster
 	fleet   []*demoGateway // of the street, in its order: homes, stack, feeder
 	page    *dashboard.Dashboard
+	api     *api.API
 	pageURL string
 	screen  *screen
 	tally   tally
@@ -216,9 +218,10 @@ func (d *demo) open(ctx context.Context) error {
 	}
 	first := d.cluster.nodes[0].Ledger()
 	d.tally.start(first)
+	d.api = d.cluster.nodes[0].API()
 	d.page = dashboard.New(d, dashboard.Options{
 		Origin: d.cluster.charter.Origin, Simulated: true, Quorum: int(d.cluster.charter.Quorum),
-		Ledger: first.Store(), Fleet: d.cluster.nodes[0].API().Fleet, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
+		Ledger: first.Store(), Fleet: d.api.Fleet, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
 	})
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"wattmark/gateway/uplink"
 	"wattmark/ledger/entry"
 	"wattmark/oracle"
+	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard"
 )
 
@@ -37,7 +38,7 @@ func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
 	name, _, _ := net.SplitHostPort(d.http)
 	d.pageURL = "http://" + l.Addr().String() + "/"
 	server := &http.Server{
-		Handler: byAddress(l.Addr(), name, d.page), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: byAddress(l.Addr(), name, d.served()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}
@@ -56,6 +57,16 @@ func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
 	})
 	d.screen.say("page       " + d.pageURL)
 	return nil
+}
+
+// served are the pages, and beside them what the first oracle serves to everybody.
+func (d *demo) served() http.Handler {
+	m := http.NewServeMux()
+	m.Handle("/", d.page)
+	for _, path := range api.Paths {
+		m.Handle(path, d.api.Handler())
+	}
+	return m
 }
 
 // byAddress serves whoever asks for an address, for localhost or for the name that

@@ -11,6 +11,7 @@ import (
 
 	"wattmark/ledger"
 	"wattmark/ledger/block"
+	"wattmark/ledger/state"
 	"wattmark/oracle/finality"
 )
 
@@ -52,13 +53,15 @@ type API struct {
 	fleetMu sync.Mutex // guards fleet
 	fleet   ledger.Fleet
 
+	origin string // the ledger's
+
 	mu     sync.Mutex // guards faults
 	faults time.Time  // when a fault was logged last
 }
 
 // Paths are what Handler serves, as patterns of a http.ServeMux, for whoever serves
 // something else beside it.
-var Paths = []string{"/checkpoint", "/tile/", "/handover/", "/policy", "/keys.jwks", "/api/v1/"}
+var Paths = []string{"/checkpoint", "/tile/", "/handover/", "/policy", "/keys.jwks", "/api/v1/", OpenAPIPath}
 
 // New returns the API of an oracle.
 func New(cfg Config) *API {
@@ -78,8 +81,12 @@ func New(cfg Config) *API {
 		proving:     make(chan struct{}, 2),
 		searching:   make(chan struct{}, 1),
 	}
+	if cfg.Ledger != nil {
+		cfg.Ledger.View(func(s *state.State) { a.origin = s.Charter().Origin })
+	}
 	reads := newLimiter(cfg.Rates.Reads, cfg.Rates.ReadBurst, cfg.Now)
 	proofs := newLimiter(cfg.Rates.Proofs, cfg.Rates.ProofBurst, cfg.Now)
+	questions := a.queries()
 	m := http.NewServeMux()
 	for pattern, h := range map[string]http.HandlerFunc{
 		"GET /checkpoint":      limited(reads, cfg.Client, a.serveCheckpoint),
@@ -91,6 +98,8 @@ func New(cfg Config) *API {
 		"GET /api/v1/leaf/{file}":      limited(proofs, cfg.Client, a.serveLeaf),
 		"GET /api/v1/statement/{file}": limited(proofs, cfg.Client, a.serveStatement),
 		"GET /api/v1/key/{kid}/{file}": limited(proofs, cfg.Client, a.serveSequence),
+		"/api/v1/":                     limited(proofs, cfg.Client, questions.ServeHTTP),
+		"GET " + OpenAPIPath:           limited(reads, cfg.Client, questions.ServeHTTP),
 		"/":                            nowhere,
 	} {
 		m.HandleFunc(pattern, h)
@@ -147,9 +156,9 @@ func nowhere(w http.ResponseWriter, r *http.Request) {
 		"The log is at /checkpoint and /tile/, files about leaves at /api/v1/leaf/<index>.evidence, .tlog-proof and .cose.").serve(w)
 }
 
-// inside answers for what is this oracle's own fault. Clients could make it happen as
-// often as they like: it is logged once a second at most.
-func (a *API) inside(w http.ResponseWriter, what string, err error) {
+// fault logs what is this oracle's own fault. Clients could make it happen as often as they
+// like: it is logged once a second at most.
+func (a *API) fault(what string, err error) {
 	a.mu.Lock()
 	due := a.cfg.Now().Sub(a.faults) >= time.Second
 	if due {
@@ -159,6 +168,11 @@ func (a *API) inside(w http.ResponseWriter, what string, err error) {
 	if due {
 		a.cfg.Log.Error("did not serve", "what", what, "error", err)
 	}
+}
+
+// inside answers for what is this oracle's own fault.
+func (a *API) inside(w http.ResponseWriter, what string, err error) {
+	a.fault(what, err)
 	newProblem(problemInside, http.StatusInternalServerError, "Not readable", "This oracle could not read its own ledger.",
 		"Ask another oracle. The operator finds the cause in this one's log.").serve(w)
 }

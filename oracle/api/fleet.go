@@ -225,15 +225,10 @@ func (a *API) serveFleet(w http.ResponseWriter, r *http.Request) {
 		Kind     string         `json:"kind"`
 		Ledger   string         `json:"ledger"`
 		Gateways []FleetGateway `json:"gateways"`
-	}{"fleet", a.origin(), list})
+	}{"fleet", a.origin, list})
 	if err != nil {
 		a.inside(w, "telling of the fleet", err)
 		return
 	}
 	a.write(w, r, answer{kind: "application/json", cache: "no-store", body: b})
-}
-
-func (a *API) origin() (origin string) {
-	a.cfg.Ledger.View(func(s *state.State) { origin = s.Charter().Origin })
-	return origin
 }

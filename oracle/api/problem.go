@@ -13,8 +13,15 @@ type problem struct {
 	Status int    `json:"status"`
 	Detail string `json:"detail,omitempty"`
 	Hint   string `json:"hint,omitempty"`
+	// Errors are the parts of a request that are wrong.
+	Errors []fault `json:"errors,omitempty"`
 
 	retry int // seconds after which the same request may be answered; 0 for never
+}
+
+type fault struct {
+	Location string `json:"location,omitempty"`
+	Message  string `json:"message"`
 }
 
 // The problems. Their types are words that programs compare.
@@ -23,6 +30,7 @@ const (
 	problemForm     = "bad-request"
 	problemMethod   = "method-not-allowed"
 	problemLeaf     = "no-such-leaf"
+	problemThing    = "no-such-thing"
 	problemTile     = "not-published"
 	problemPending  = "not-final"
 	problemKind     = "no-statement"
