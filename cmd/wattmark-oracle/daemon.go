@@ -201,7 +201,7 @@ func (d *daemon) close() {
 func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 	a := d.node.API()
 	origin, dir := d.agreed.charter.Origin, string(d.file.state())
-	show := dashboard.Options{Origin: origin, Simulated: d.agreed.charter.Simulated, Ledger: d.node.Ledger().Store(), Dir: dir, Log: d.log}
+	show := dashboard.Options{Origin: origin, Simulated: d.agreed.charter.Simulated, Ledger: d.node.Ledger().Store(), API: a, Dir: dir, Log: d.log}
 	public := withPages(a.Handler(), dashboard.New(nil, show))
 	show.Fleet = a.Fleet
 	admin := withPages(a.Admin(), dashboard.New(nil, show), "/gateways", "/gateways/")
@@ -260,7 +260,7 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 // withPages serves pages for people beside what is for programs.
 func withPages(api http.Handler, pages *dashboard.Dashboard, more ...string) http.Handler {
 	m := http.NewServeMux()
-	for _, path := range append([]string{"/ledger", "/ledger/", "/static/", "/verify", "/verify.html", "/verify-cross.html"}, more...) {
+	for _, path := range append([]string{"/ledger", "/ledger/", "/market", "/market/", "/carbon", "/static/", "/verify", "/verify.html", "/verify-cross.html"}, more...) {
 		m.Handle(path, pages)
 	}
 	m.Handle("/", api)

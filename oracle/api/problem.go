@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 )
@@ -64,4 +65,13 @@ func (p *problem) serve(w http.ResponseWriter) {
 	}
 	w.WriteHeader(p.Status)
 	w.Write(b) // an error means that nobody reads any more
+}
+
+// Explain says of an error that this package has returned with which status it is answered,
+// what is wrong and what to do next.
+func Explain(err error) (status int, what, remedy string) {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p.Status, p.Detail, p.Hint
+	}
+	return http.StatusInternalServerError, "This oracle could not read its own ledger.", "Ask another oracle."
 }

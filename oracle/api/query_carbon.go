@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
-	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -129,14 +128,13 @@ type AdjustmentItem struct {
 	Tonnes  int64  `json:"adjustment_t" doc:"To be added to what it reports: of the host more than 0, of who acquired less"`
 }
 
-// PeriodNames are the words for where a period stands.
-var PeriodNames = map[carbon.PeriodStatus]string{carbon.PeriodOpen: "open", carbon.PeriodClosed: "closed", carbon.PeriodVerified: "verified"}
+// periodNames are the words for where a period stands.
+var periodNames = map[carbon.PeriodStatus]string{carbon.PeriodOpen: "open", carbon.PeriodClosed: "closed", carbon.PeriodVerified: "verified"}
 
-// ListPeriod tells of a period.
-func ListPeriod(k *state.PeriodInfo) PeriodItem {
+func listPeriod(k *state.PeriodInfo) PeriodItem {
 	l := PeriodItem{
 		Period: k.ID, Site: k.Site, Member: k.Owner, From: second(k.From), To: second(k.To), TimeZone: k.Zone,
-		Status: PeriodNames[k.Status], GWPSet: k.Set, Packs: []string{}, Lines: []LineItem{}, Verifier: k.Verifier, Assurance: k.Level,
+		Status: periodNames[k.Status], GWPSet: k.Set, Packs: []string{}, Lines: []LineItem{}, Verifier: k.Verifier, Assurance: k.Level,
 	}
 	packs := k.Packs
 	if st := k.Stated; st != nil {
@@ -165,8 +163,7 @@ func listLine(st *entry.StatedLine) LineItem {
 	return l
 }
 
-// ListCertificates tells of a bundle of certificates.
-func ListCertificates(b *state.BundleInfo) CertificateItem {
+func listBundle(b *state.BundleInfo) CertificateItem {
 	l := CertificateItem{
 		Bundle: b.ID, Issue: b.Issue, Source: b.Source, From: second(b.EnergyFrom), To: second(b.EnergyTo),
 		First: b.Start, Last: b.Serials.End, Wh: int64(b.Count()), Status: b.Status.String(), Owner: b.Member, Beneficiary: b.Beneficiary, Load: b.Load,
@@ -180,8 +177,7 @@ func ListCertificates(b *state.BundleInfo) CertificateItem {
 	return l
 }
 
-// ListUnits tells of a block of units.
-func ListUnits(b *state.BlockInfo) UnitsItem {
+func listBlock(b *state.BlockInfo) UnitsItem {
 	return UnitsItem{
 		Block: b.ID, Registry: b.Registry, Program: b.Program, Project: b.Project, Issuance: b.Issuance, Vintage: b.Vintage,
 		Serial: fmt.Sprintf("%s-%d-%d", b.Prefix, b.Start, b.End), Units: int64(b.Count()), Status: b.Status.String(), Holder: b.Holder,
@@ -189,35 +185,60 @@ func ListUnits(b *state.BlockInfo) UnitsItem {
 	}
 }
 
-func (a *API) queryCarbon(h huma.API) {
-	list(a, h, "periods", "Periods of sites, with their inventories", func(s *state.State) []PeriodItem {
-		return each(s.Periods(), ListPeriod)
-	}, func(k *PeriodItem) string { return k.Period })
-	list(a, h, "certificates", "Granular certificates, in bundles", func(s *state.State) []CertificateItem {
-		return each(s.Bundles(), ListCertificates)
-	}, func(b *CertificateItem) string { return b.Bundle })
-	list(a, h, "units", "Carbon units that stand, in blocks", func(s *state.State) []UnitsItem {
-		var out []UnitsItem
-		for _, b := range s.Blocks() {
-			if b.Status.Standing() {
-				out = append(out, ListUnits(&b))
-			}
+// Accounts are all carbon accounts at one height.
+type Accounts struct {
+	Periods      []PeriodItem
+	Certificates []CertificateItem
+	Units        []UnitsItem
+	Projects     []ProjectItem
+	Records      []RecordItem
+	Adjustments  []AdjustmentItem
+}
+
+// Accounts tells of the carbon accounts.
+func (a *API) Accounts() (out Accounts) {
+	a.cfg.Ledger.View(func(s *state.State) {
+		out = Accounts{listPeriods(s), listCertificates(s), listUnits(s), listProjects(s), listRecords(s), listAdjustments(s)}
+	})
+	return out
+}
+
+func listPeriods(s *state.State) []PeriodItem           { return each(s.Periods(), listPeriod) }
+func listCertificates(s *state.State) []CertificateItem { return each(s.Bundles(), listBundle) }
+
+func listUnits(s *state.State) []UnitsItem {
+	out := []UnitsItem{}
+	for _, b := range s.Blocks() {
+		if b.Status.Standing() {
+			out = append(out, listBlock(&b))
 		}
-		return out
-	}, func(b *UnitsItem) string { return b.Block })
-	list(a, h, "projects", "Projects that units are issued for", func(s *state.State) []ProjectItem {
-		return each(s.Projects(), func(p *entry.CarbonProject) ProjectItem {
-			return ProjectItem{p.ID, p.Owner, p.Program, p.Methodology, p.Direction, p.Sources, p.Country, p.BufferBP}
-		})
-	}, func(p *ProjectItem) string { return p.Project })
-	list(a, h, "records", "Records of CAD Trust, as they stand", func(s *state.State) []RecordItem {
-		return each(s.Records(), func(r *state.RecordInfo) RecordItem {
-			return RecordItem{r.Table, r.Key, r.Registry, r.Version, hex.EncodeToString(r.Digest), r.Leaf}
-		})
-	}, func(r *RecordItem) string { return strings.Join([]string{r.Table, r.Key}, "\x00") })
-	list(a, h, "adjustments", "Corresponding adjustments, by country", func(s *state.State) []AdjustmentItem {
-		return each(s.Adjustments(), func(c *state.CountryBalance) AdjustmentItem { return AdjustmentItem{c.Country, c.Tonnes} })
-	}, func(c *AdjustmentItem) string { return c.Country })
+	}
+	return out
+}
+
+func listProjects(s *state.State) []ProjectItem {
+	return each(s.Projects(), func(p *entry.CarbonProject) ProjectItem {
+		return ProjectItem{p.ID, p.Owner, p.Program, p.Methodology, p.Direction, p.Sources, p.Country, p.BufferBP}
+	})
+}
+
+func listRecords(s *state.State) []RecordItem {
+	return each(s.Records(), func(r *state.RecordInfo) RecordItem {
+		return RecordItem{r.Table, r.Key, r.Registry, r.Version, hex.EncodeToString(r.Digest), r.Leaf}
+	})
+}
+
+func listAdjustments(s *state.State) []AdjustmentItem {
+	return each(s.Adjustments(), func(c *state.CountryBalance) AdjustmentItem { return AdjustmentItem{c.Country, c.Tonnes} })
+}
+
+func (a *API) queryCarbon(h huma.API) {
+	list(a, h, "periods", "Periods of sites, with their inventories", listPeriods, func(k *PeriodItem) string { return k.Period })
+	list(a, h, "certificates", "Granular certificates, in bundles", listCertificates, func(b *CertificateItem) string { return b.Bundle })
+	list(a, h, "units", "Carbon units that stand, in blocks", listUnits, func(b *UnitsItem) string { return b.Block })
+	list(a, h, "projects", "Projects that units are issued for", listProjects, func(p *ProjectItem) string { return p.Project })
+	list(a, h, "records", "Records of CAD Trust, as they stand", listRecords, func(r *RecordItem) string { return r.Table + "\x00" + r.Key })
+	list(a, h, "adjustments", "Corresponding adjustments, by country", listAdjustments, func(c *AdjustmentItem) string { return c.Country })
 }
 
 // list registers a list of the carbon accounts, whose items are in the order of their keys.

@@ -124,7 +124,7 @@ func (a *API) queryLedger(h huma.API) {
 	get(h, "search", "/api/v1/search", "Find by height, leaf, hash, key, gateway, member or time", "A miss says what was tried.", func(ctx context.Context, in *struct {
 		Query string `query:"q" required:"true" minLength:"1" maxLength:"200"`
 	}) (*output[Found], error) {
-		f, err := a.search(ctx, strings.TrimSpace(in.Query))
+		f, err := a.Search(ctx, in.Query)
 		if err != nil {
 			return nil, err
 		}
@@ -308,8 +308,9 @@ func (a *API) describe(index, height uint64, final bool) (*LeafItem, error) {
 	return l, nil
 }
 
-// search looks for everything that a text may name.
-func (a *API) search(ctx context.Context, q string) (*Found, error) {
+// Search looks for everything that a text may name. Its errors are problems.
+func (a *API) Search(ctx context.Context, q string) (*Found, error) {
+	q = strings.TrimSpace(q)
 	out := &Found{About: a.about("search"), Query: q, Items: []FoundItem{}, Tried: []string{}}
 	add := func(is, name, about, path string) { out.Items = append(out.Items, FoundItem{is, name, about, path}) }
 	if n, err := strconv.ParseUint(strings.ReplaceAll(q, ",", ""), 10, 64); err == nil {

@@ -94,14 +94,19 @@ type PassedItem struct {
 	High     string `json:"high_per_kwh,omitempty" doc:"to high"`
 }
 
-// RunNames are those of the runs of a settlement.
-var RunNames = [...]string{entry.RunPreliminary: "R0", entry.RunInvoiced: "R1", entry.RunCorrection: "RF"}
+// runNames are those of the runs of a settlement.
+var runNames = [...]string{entry.RunPreliminary: "R0", entry.RunInvoiced: "R1", entry.RunCorrection: "RF"}
 
-// FewTotals says why totals are not there.
-const FewTotals = "Fewer than five members have readings: their sum would tell of single homes."
+// fewTotals says why totals are not there.
+const fewTotals = "Fewer than five members have readings: their sum would tell of single homes."
 
-// ListZones tells of all zones.
-func ListZones(s *state.State) []ZoneItem {
+// Zones tells of all zones.
+func (a *API) Zones() (zones []ZoneItem) {
+	a.cfg.Ledger.View(func(s *state.State) { zones = listZones(s) })
+	return zones
+}
+
+func listZones(s *state.State) []ZoneItem {
 	members := make(map[string]int)
 	for _, m := range s.Members() {
 		if m.Revoked == 0 {
@@ -127,8 +132,7 @@ func ListZones(s *state.State) []ZoneItem {
 	return out
 }
 
-// ListInterval tells of an interval.
-func ListInterval(v *state.SpotInfo) IntervalItem {
+func listInterval(v *state.SpotInfo) IntervalItem {
 	l := IntervalItem{
 		Zone: v.Zone, Interval: v.Interval.String(), State: "cleared", Currency: v.Terms.Currency, ClearedBlock: v.Cleared, Void: v.Void,
 	}
@@ -139,11 +143,11 @@ func ListInterval(v *state.SpotInfo) IntervalItem {
 	if v.Version == 0 {
 		return l
 	}
-	l.State, l.Run, l.Version, l.Members, l.SettledBlock = "settled", RunNames[v.Run], v.Version, v.Members, v.Height
+	l.State, l.Run, l.Version, l.Members, l.SettledBlock = "settled", runNames[v.Run], v.Version, v.Members, v.Height
 	l.Root = hex.EncodeToString(v.Root[:])
 	t := v.Totals
 	if t == nil || t.Measured+t.Estimated < entry.LeastTotals {
-		l.Why = FewTotals
+		l.Why = fewTotals
 		return l
 	}
 	l.Totals = &TotalsItem{
@@ -163,9 +167,7 @@ func ListInterval(v *state.SpotInfo) IntervalItem {
 
 func (a *API) queryMarket(h huma.API) {
 	get(h, "zones", "/api/v1/zones", "Zones, with their tariffs", "", func(_ context.Context, in *ListInput) (*output[Page[ZoneItem]], error) {
-		var items []ZoneItem
-		a.cfg.Ledger.View(func(s *state.State) { items = ListZones(s) })
-		return page(a, "/api/v1/zones", "zones", in, items, func(z *ZoneItem) string { return z.Zone })
+		return page(a, "/api/v1/zones", "zones", in, a.Zones(), func(z *ZoneItem) string { return z.Zone })
 	})
 	get(h, "intervals", "/api/v1/zones/{zone}/intervals", "Intervals of a zone, the newest first", "Each as it was settled last. An auditor computes every one of them again: wattmark ledger audit.",
 		func(_ context.Context, in *intervalsInput) (*output[Page[IntervalItem]], error) {
@@ -226,21 +228,16 @@ func (a *API) intervals(in *intervalsInput) (*output[Page[IntervalItem]], error)
 	if err != nil {
 		return nil, err
 	}
-	var bounds [2]unit.Interval
-	for i, text := range []string{in.From, in.To} {
-		if text != "" {
-			if bounds[i], err = unit.ParseInterval(text); err != nil {
-				return nil, notInterval(text)
+	from, to := unit.Interval(0), last
+	for _, bound := range []struct {
+		text string
+		at   *unit.Interval
+	}{{in.From, &from}, {in.To, &to}} {
+		if bound.text != "" {
+			if *bound.at, err = unit.ParseInterval(bound.text); err != nil {
+				return nil, notInterval(bound.text)
 			}
 		}
-	}
-	from := bounds[0]
-	_, to, err := a.spots(in.Zone, 0, 0)
-	if err != nil {
-		return nil, err
-	}
-	if in.To != "" {
-		to = min(to, bounds[1])
 	}
 	if given {
 		before, err := unit.ParseInterval(c.After)
@@ -249,23 +246,46 @@ func (a *API) intervals(in *intervalsInput) (*output[Page[IntervalItem]], error)
 		}
 		to = min(to, before)
 	}
-	out := &output[Page[IntervalItem]]{CacheControl: fresh, Body: Page[IntervalItem]{About: a.about(list), Items: []IntervalItem{}}}
-	// There is one for each quarter hour since a zone's first: as many as are asked for, and
-	// one more that says whether there is another part.
-	low := max(from, to-unit.Interval(in.Limit+1)*intervalSeconds, 0)
-	spots, _, err := a.spots(in.Zone, low, to)
-	if err != nil {
+	out := &output[Page[IntervalItem]]{CacheControl: fresh, Body: Page[IntervalItem]{About: a.about(list)}}
+	var more bool
+	if out.Body.Items, more, err = a.Intervals(in.Zone, from, to, in.Limit); err != nil {
 		return nil, err
 	}
-	for i := len(spots) - 1; i >= 0; i-- {
-		if len(out.Body.Items) == in.Limit {
-			out.Body.Next = cursor{list, out.Body.Height, out.Body.Items[in.Limit-1].Interval}.String()
-			out.Link = link("/api/v1/zones/"+in.Zone+"/intervals", out.Body.Next, in.Limit)
-			break
-		}
-		out.Body.Items = append(out.Body.Items, ListInterval(&spots[i]))
+	if more {
+		out.Body.Next = cursor{list, out.Body.Height, out.Body.Items[in.Limit-1].Interval}.String()
+		out.Link = link("/api/v1/zones/"+in.Zone+"/intervals", out.Body.Next, in.Limit)
 	}
 	return out, nil
+}
+
+// last is behind every interval.
+const last = unit.Interval(1 << 40)
+
+// Intervals tells of the intervals of a zone from one to another that is not included, the
+// newest first and so many at most, and whether there are more. A to of 0 is no bound.
+func (a *API) Intervals(zone string, from, to unit.Interval, limit int) (items []IntervalItem, more bool, err error) {
+	_, next, err := a.spots(zone, 0, 0)
+	if err != nil {
+		return nil, false, err
+	}
+	if to == 0 || to > next {
+		to = next
+	}
+	// There is one for each quarter hour since a zone's first: as many as are asked for, and
+	// one that says whether there are more.
+	low := max(from, to-unit.Interval(limit+1)*intervalSeconds, 0)
+	spots, _, err := a.spots(zone, low, to)
+	if err != nil {
+		return nil, false, err
+	}
+	items = []IntervalItem{}
+	for i := len(spots) - 1; i >= 0; i-- {
+		if len(items) == limit {
+			return items, true, nil
+		}
+		items = append(items, listInterval(&spots[i]))
+	}
+	return items, false, nil
 }
 
 // intervalSeconds is how long an interval is.
@@ -284,7 +304,7 @@ func (a *API) Interval(zone string, at unit.Interval) (*IntervalItem, error) {
 		}
 		return nil, newProblem(problemThing, http.StatusNotFound, "No such interval", why, fmt.Sprintf("Those that were cleared are at /api/v1/zones/%s/intervals; the next one is %s.", zone, next))
 	}
-	l := ListInterval(&spots[0])
+	l := listInterval(&spots[0])
 	if err := a.outcomes(l.ClearedBlock, func(leaf uint64, body entry.Body) {
 		if c, ok := body.(*entry.Cleared); ok && c.Zone == zone && c.Interval == at {
 			l.ClearedDetail = &ClearingItem{leaf, c.Auction, c.Orders, listPassed(c, &c.Open), listPassed(c, &c.Green), hex.EncodeToString(c.Root[:]), c.Void}

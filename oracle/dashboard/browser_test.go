@@ -18,6 +18,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"wattmark/ledger/ledgertest"
 	"wattmark/oracle/dashboard"
 )
 
@@ -415,10 +416,14 @@ func testPages(t *testing.T, browser context.Context) {
 	pictures := flag.Lookup("test.artifacts").Value.String() == "true"
 	_, l := drawn(t)
 	s := lively()
-	d, server := served(t, s, dashboard.Options{Origin: "ledgertest.example/street", Simulated: true, Quorum: 3, Ledger: l, Dir: "demo-data/oracle-1", Fleet: fleet})
+	h := traded(t, 6, 40)
+	a, _ := asked(t, h.Chain)
+	spots := h.State.Spots(ledgertest.Zone, 0, 1<<40)
+	d, server := served(t, s, dashboard.Options{Origin: "ledgertest.example/street", Simulated: true, Quorum: 3, Ledger: l, API: a, Dir: "demo-data/oracle-1", Fleet: fleet})
 	tell(d)
 	s.morning(d.Ticks())
-	pages := []struct{ name, path string }{{"now", "/"}, {"ledger", "/ledger"}, {"miss", "/ledger?block=99"}, {"block", "/ledger/block/3"}, {"leaf", "/ledger/leaf/22"},
+	pages := []struct{ name, path string }{{"now", "/"}, {"ledger", "/ledger"}, {"miss", "/ledger?q=nobody"}, {"block", "/ledger/block/3"}, {"leaf", "/ledger/leaf/22"},
+		{"market", "/market"}, {"interval", "/market/street/" + spots[4].Interval.String()}, {"carbon", "/carbon"}, {"found", "/ledger?q=home2"},
 		{"gateways", "/gateways"}, {"gateway", "/gateways/home-03"}, {"verify", "/verify"}}
 	for _, page := range pages {
 		p := open(t, browser)

@@ -25,6 +25,9 @@ type Options struct {
 	// Ledger is what /ledger and the pages below it read; without it they say that
 	// there is nothing to read.
 	Ledger Ledger
+	// API answers what /market and /carbon show, and what is searched for; without it there
+	// are no such pages.
+	API *api.API
 	// Fleet tells of the gateways, for operators; without it there are no such pages.
 	Fleet func() ([]api.FleetGateway, error)
 	// Dir is the ledger's directory, for the commands that pages name.

@@ -18,6 +18,8 @@ func (d *Dashboard) Ticks() func(power bool) {
 // Words.
 var (
 	Power          = power
+	Energy         = energy
+	Mass           = mass
 	Count          = count
 	Counted        = counted
 	Direction      = direction

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"sort"
 	"strconv"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/store"
+	"wattmark/oracle/api"
 )
 
 // Ledger is what the ledger's pages read. An oracle's *store.Store is one; it is
@@ -52,7 +54,10 @@ type ledgerPage struct {
 	FinalTo      string
 	Blocks       []listedBlock
 	Older, Newer string // links, empty where there is nothing
-	Miss         string // what was looked for and is not there
+	Query        string // what was looked for
+	Found        []api.FoundItem
+	Miss         string // why nothing is there
+	Search       bool   // for more than heights
 }
 
 func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
@@ -66,13 +71,20 @@ func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p := ledgerPage{Newest: last.Height, From: last.Height, Leaves: last.Size, FinalTo: "no block is final yet"}
-	if s := strings.TrimSpace(r.URL.Query().Get("block")); s != "" {
-		h, err := strconv.ParseUint(strings.ReplaceAll(s, ",", ""), 10, 64)
+	p.Query, p.Search = shorten(strings.TrimSpace(r.URL.Query().Get("q")), 200), d.options.API != nil
+	switch {
+	case p.Query == "":
+	case p.Search:
+		if !d.search(w, r, &p) {
+			return
+		}
+	default:
+		h, err := strconv.ParseUint(strings.ReplaceAll(p.Query, ",", ""), 10, 64)
 		if err == nil && h <= last.Height {
 			http.Redirect(w, r, "/ledger/block/"+strconv.FormatUint(h, 10), http.StatusSeeOther)
 			return
 		}
-		p.Miss = fmt.Sprintf("There is no block %q: heights go from 0 to %s. Only heights were tried.", shorten(s, 40), count(last.Height))
+		p.Miss = fmt.Sprintf("There is no block %q: heights go from 0 to %s. Only heights were tried.", shorten(p.Query, 40), count(last.Height))
 	}
 	if s := r.URL.Query().Get("from"); s != "" {
 		h, err := strconv.ParseUint(s, 10, 64)
@@ -104,6 +116,36 @@ func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
 		p.Newer = "/ledger?from=" + strconv.FormatUint(min(p.From+listedBlocks, last.Height), 10)
 	}
 	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Ledger", Page: "ledger", Data: p})
+}
+
+// search looks for what a person asks for. What is one block or leaf alone is shown at once,
+// and then search has answered.
+func (d *Dashboard) search(w http.ResponseWriter, r *http.Request, p *ledgerPage) (goOn bool) {
+	f, err := d.options.API.Search(r.Context(), p.Query)
+	if err != nil {
+		d.problem(w, err)
+		return false
+	}
+	for _, i := range f.Items {
+		// Pages have other paths than what is for programs.
+		for from, to := range map[string]string{"/api/v1/blocks/": "/ledger/block/", "/api/v1/leaves/": "/ledger/leaf/"} {
+			if rest, ok := strings.CutPrefix(i.Path, from); ok {
+				i.Path = to + rest
+			}
+		}
+		if i.Is == "gateway" && d.options.Fleet != nil {
+			i.Path = "/gateways/" + url.PathEscape(i.Name)
+		}
+		p.Found = append(p.Found, i)
+	}
+	if len(p.Found) == 1 && p.Found[0].Path != "" {
+		http.Redirect(w, r, p.Found[0].Path, http.StatusSeeOther)
+		return false
+	}
+	if len(p.Found) == 0 {
+		p.Miss = fmt.Sprintf("%q is nothing that this ledger has. Tried as %s.", shorten(p.Query, 70), strings.Join(f.Tried, ", "))
+	}
+	return true
 }
 
 type blockPage struct {
@@ -187,6 +229,7 @@ type leafPage struct {
 	Raw    []hexLine
 	Last   uint64
 	Prove  string // the command
+	Files  bool   // that the leaf's evidence can be had here
 }
 
 func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
@@ -218,7 +261,7 @@ func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
 	_, final, any := l.Final()
 	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Data: leafPage{
 		Description: audit.Describe(index, leaf), Height: height, State: finality(any && height <= final),
-		Raw: hexDump(leaf), Last: last.Size - 1,
+		Raw: hexDump(leaf), Last: last.Size - 1, Files: d.options.API != nil && any && height <= final,
 		Prove: fmt.Sprintf("wattmark ledger prove %s \\\n  --leaf %d --out leaf-%d.evidence", quoted(d.options.Dir), index, index),
 	}})
 }

@@ -67,7 +67,7 @@ func TestLedgerPages(t *testing.T) {
 	if got := link(get(d, "/ledger?from=999999").body, "Newer"); got != "" {
 		t.Errorf("there is something newer than the newest: %s", got)
 	}
-	a = get(d, "/ledger?block=+1,0+")
+	a = get(d, "/ledger?q=+1,0+")
 	if a.status != http.StatusSeeOther || a.header.Get("Location") != "/ledger/block/10" {
 		t.Errorf("a search for 10 leads to %d %s", a.status, a.header.Get("Location"))
 	}

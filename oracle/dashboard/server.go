@@ -35,6 +35,8 @@ var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"verifier": browser.Digest,
 	"clock":    clock, "date": date, "stamp": stamp, "took": took, "power": power,
 	"shorten": shorten, "breakable": breakable, "reading": reading, "hash": hexOf,
+	"energy": energy, "tidy": tidy, "mass": mass,
+	"counted":     func(n int64, one, many string) string { return counted(uint64(max(n, 0)), one, many) },
 	"millis":      func(ms int64) string { return stamp(time.UnixMilli(ms)) },
 	"millisClock": func(ms int64) string { return clock(time.UnixMilli(ms)) },
 }).ParseFS(templateFiles, "templates/*.html"))
@@ -66,6 +68,9 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /verify", d.serveVerify)
 		m.HandleFunc("GET /verify.html", d.serveVerify)
 		m.HandleFunc("GET /verify-cross.html", d.serveCross)
+		m.HandleFunc("GET /market", d.serveMarket)
+		m.HandleFunc("GET /market/{zone}/{start}", d.serveInterval)
+		m.HandleFunc("GET /carbon", d.serveCarbon)
 		m.HandleFunc("GET /gateways", d.serveGateways)
 		m.HandleFunc("GET /gateways/{name}", d.serveGateway)
 		m.HandleFunc("GET /static/{name}", d.serveStatic)

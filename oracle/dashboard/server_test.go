@@ -68,7 +68,7 @@ var paths = []struct {
 	path   string
 	status int
 }{
-	{"/", 200}, {"/power.csv", 200}, {"/ledger", 200}, {"/ledger?from=2", 200}, {"/ledger?block=99", 200}, {"/ledger?block=2", 303}, {"/ledger?from=x", 404},
+	{"/", 200}, {"/power.csv", 200}, {"/ledger", 200}, {"/ledger?from=2", 200}, {"/ledger?q=99", 200}, {"/ledger?q=2", 303}, {"/ledger?from=x", 404},
 	{"/ledger/block/0", 200}, {"/ledger/block/6", 200}, {"/ledger/block/7", 404}, {"/ledger/leaf/0", 200}, {"/ledger/leaf/99999", 404},
 	{"/static/style.css", 200}, {"/static/live.js", 200}, {"/static/mark.svg", 200}, {"/static/none", 404}, {"/nowhere", 404}, {"/events?topics=x", 400},
 }
@@ -171,8 +171,8 @@ func TestMissing(t *testing.T) {
 		{full, "/ledger/leaf/18446744073709551616", 404, []string{"There is no leaf", "Leaves have indices from 0 to "}},
 		{full, "/ledger/leaf/%3Cscript%3E", 404, []string{"There is no leaf &#34;&lt;script&gt;&#34;."}},
 		{full, "/ledger?from=1,5", 404, []string{"&#34;1,5&#34; is none", "Start again"}},
-		{full, "/ledger?block=abc", 200, []string{"There is no block &#34;abc&#34;: heights go from 0 to 6. Only heights were tried.", `aria-describedby="miss"`}},
-		{full, "/ledger?block=7", 200, []string{"There is no block &#34;7&#34;"}},
+		{full, "/ledger?q=abc", 200, []string{"There is no block &#34;abc&#34;: heights go from 0 to 6. Only heights were tried.", `aria-describedby="miss"`}},
+		{full, "/ledger?q=7", 200, []string{"There is no block &#34;7&#34;"}},
 		{closed, "/ledger", 503, []string{"Not readable", "The ledger is closed: the oracle is stopping.", "Start it again"}},
 		{closed, "/ledger/block/2", 503, []string{"The ledger is closed"}},
 		{closed, "/ledger/leaf/3", 503, []string{"The ledger is closed"}},
@@ -289,7 +289,7 @@ func TestHostileText(t *testing.T) {
 	if rows != 5 {
 		t.Errorf("%d rows, want a receipt, a notice, a home, an oracle and refusals", rows)
 	}
-	for _, path := range []string{"/", "/ledger", "/ledger/leaf/3", "/ledger/block/1", "/ledger?block=" + strings.ReplaceAll("<script>alert(1)</script>\"'", "\"", "%22"), "/%3Cscript%3Ealert(1)"} {
+	for _, path := range []string{"/", "/ledger", "/ledger/leaf/3", "/ledger/block/1", "/ledger?q=" + strings.ReplaceAll("<script>alert(1)</script>\"'", "\"", "%22"), "/%3Cscript%3Ealert(1)"} {
 		text := checkHTML(t, path, get(d, path).body)
 		// Homes and the silent one again, oracles, a reason with sender and remedy,
 		// receipt, notice and origin.
