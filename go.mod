@@ -35,9 +35,11 @@ require (
 	pgregory.net/rapid v1.3.0
 )
 
-require codeberg.org/go-pdf/fpdf v0.12.0
-
-require github.com/danielgtaylor/huma/v2 v2.37.2 // indirect
+require (
+	codeberg.org/go-pdf/fpdf v0.12.0
+	github.com/danielgtaylor/huma/v2 v2.37.2
+	github.com/dunglas/httpsfv v1.1.2
+)
 
 require (
 	github.com/beorn7/perks v1.0.1 // indirect

@@ -65,6 +65,6 @@ func (n *Node) API() *api.API {
 	return api.New(api.Config{
 		Ledger: n.ledger, Tiles: n.cfg.Tiles, Final: n.Final,
 		Policy: func() (*block.Policy, error) { return n.PolicyAt(n.height.Load()) },
-		Ready:  n.Ready, Births: n.Births, Metrics: n.Metrics(), Log: n.cfg.Log,
+		Submit: n.Submit, Ready: n.Ready, Births: n.Births, Metrics: n.Metrics(), Clock: n.cfg.Now, Log: n.cfg.Log,
 	})
 }

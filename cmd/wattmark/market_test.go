@@ -5,6 +5,11 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +19,7 @@ import (
 	"github.com/xuri/excelize/v2"
 
 	"wattmark/ledger/unit"
+	"wattmark/oracle/oracletest"
 )
 
 // What is read of the commands' JSON; they may print more.
@@ -26,6 +32,7 @@ type (
 		ID    string
 		Steps []struct{ Quantity int64 }
 	}
+	opened     struct{ Member, URL string }
 	shownPrefs struct {
 		MaxBuy *int64 `json:"max_buy"`
 		Leaf   uint64
@@ -266,7 +273,8 @@ func (s *street) statement(t *testing.T, bill []string) {
 func TestStreetTrades(t *testing.T) {
 	t.Parallel() // a demonstration waits more than it computes
 	s := &street{buildBinary(t), filepath.Join(t.TempDir(), "street")}
-	p := s.start(t, "demo", "--json", "--dir", s.dir, "--speed", "300", "--http", "off")
+	address := fmt.Sprintf("127.0.0.1:%d", oracletest.FreePort(t))
+	p := s.start(t, "demo", "--json", "--dir", s.dir, "--speed", "300", "--http", address)
 	stop := func() outcome { p.cmd.Process.Signal(os.Interrupt); return p.wait(t) }
 	intervals := func() []listedInterval {
 		o := s.run(t, "market", "intervals", "--dir", s.dir, "--json")
@@ -285,6 +293,13 @@ func TestStreetTrades(t *testing.T) {
 	})
 
 	key := filepath.Join(s.dir, "members", "home-09.pem")
+	lookAtHome(t, lines[opened](t, s.run(t, "member", "open", "--key", key, "--url", "http://"+address, "--json")))
+	if o := s.run(t, "member", "open", "--key", filepath.Join(s.dir, "oracles", "1", "keys", "statement.pem"), "--url", "http://"+address); o.code != 1 || !strings.Contains(o.stderr, "is no member's in force") || !strings.Contains(o.stderr, "hint: ") {
+		t.Errorf("an oracle's key opens a home: status %d, %s", o.code, o.stderr)
+	}
+	if o := s.run(t, "member", "open", "--key", key, "--url", "oracle.example"); o.code != 2 {
+		t.Errorf("an address that is none: status %d, %s", o.code, o.stderr)
+	}
 	ahead := func() string {
 		list := intervals()
 		var last unit.Interval
@@ -401,5 +416,53 @@ func TestStreetTrades(t *testing.T) {
 	}
 	if o := s.run(t, "ledger", "audit", s.dir); o.code != 0 {
 		t.Errorf("audit: status %d\n%s%s", o.code, o.stdout, o.stderr)
+	}
+}
+
+// lookAtHome opens the link that a member has got as a browser does, and takes the
+// statement that the member's page leads to.
+func lookAtHome(t *testing.T, got []opened) {
+	t.Helper()
+	if len(got) != 1 || got[0].Member != "home-09" {
+		t.Fatalf("opened: %+v", got)
+	}
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := &http.Client{Jar: jar}
+	read := func(r *http.Response, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		b, err := io.ReadAll(r.Body)
+		if err != nil || r.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s, %v: %s", r.Request.URL, r.Status, err, b)
+		}
+		return string(b)
+	}
+	link, err := url.Parse(got[0].URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if page := read(browser.Get(link.String())); !strings.Contains(page, "<button>Sign in</button>") {
+		t.Errorf("the link shows %s", page)
+	}
+	code := link.Query()
+	link.RawQuery = ""
+	home := read(browser.PostForm(link.String(), code))
+	if !strings.Contains(home, "<h1>home-09, ") || !strings.Contains(home, "With the supplier alone") {
+		t.Errorf("home is %s", home)
+	}
+	_, rest, ok := strings.Cut(home, `href="/api/v1/member/statement.csv?`)
+	query, _, _ := strings.Cut(rest, `"`)
+	if !ok {
+		t.Fatal("the page leads to no statement")
+	}
+	link.Path, link.RawQuery = "/api/v1/member/statement.csv", html.UnescapeString(query)
+	if csv := read(browser.Get(link.String())); strings.Count(csv, "\n") < 2 || !strings.HasPrefix(csv, "interval,run,kind,wh,") {
+		t.Errorf("the statement is %q", csv)
 	}
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -28,6 +29,8 @@ type Config struct {
 	Policy func() (*block.Policy, error)
 	// Ready returns why the oracle should get no requests, or nothing.
 	Ready func() []Reason
+	// Submit puts a signed statement into the order; without it the API takes none.
+	Submit func(ctx context.Context, statement []byte) error
 	// Births returns what gateways have announced last, by name.
 	Births func() map[string]Announced
 	// Metrics serves the figures of the oracle.
@@ -37,7 +40,9 @@ type Config struct {
 	// addresses. Nil goes by the address of the connection.
 	Client func(*http.Request) netip.Prefix
 	Now    func() time.Time
-	Log    *slog.Logger
+	// Clock is the one that entries are judged by; nil is Now.
+	Clock func() time.Time
+	Log   *slog.Logger
 }
 
 // API is the HTTP side of one oracle. It is safe for concurrent use.
@@ -53,7 +58,9 @@ type API struct {
 	fleetMu sync.Mutex // guards fleet
 	fleet   ledger.Fleet
 
-	origin string // the ledger's
+	origin   string // the ledger's
+	sessions sessions
+	nonces   nonces
 
 	mu     sync.Mutex // guards faults
 	faults time.Time  // when a fault was logged last
@@ -71,6 +78,9 @@ func New(cfg Config) *API {
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
+	}
+	if cfg.Clock == nil {
+		cfg.Clock = cfg.Now
 	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -98,6 +108,7 @@ func New(cfg Config) *API {
 		"GET /api/v1/leaf/{file}":      limited(proofs, cfg.Client, a.serveLeaf),
 		"GET /api/v1/statement/{file}": limited(proofs, cfg.Client, a.serveStatement),
 		"GET /api/v1/key/{kid}/{file}": limited(proofs, cfg.Client, a.serveSequence),
+		"GET /api/v1/member/{file}":    limited(proofs, cfg.Client, a.serveStatementFile),
 		"/api/v1/":                     limited(proofs, cfg.Client, questions.ServeHTTP),
 		"GET " + OpenAPIPath:           limited(reads, cfg.Client, questions.ServeHTTP),
 		"/":                            nowhere,

@@ -35,6 +35,7 @@ const (
 	problemTile     = "not-published"
 	problemPending  = "not-final"
 	problemKind     = "no-statement"
+	problemSign     = "not-signed-in"
 	problemBusy     = "too-many-requests"
 	problemNotFound = "not-found-in-time"
 	problemInside   = "not-readable"

@@ -100,6 +100,8 @@ func (a *API) queries() http.Handler {
 	a.queryLedger(h)
 	a.queryMarket(h)
 	a.queryCarbon(h)
+	a.queryMember(h)
+	a.queryEntries(h)
 	describeFiles(h.OpenAPI())
 	for _, schema := range h.OpenAPI().Components.Schemas.Map() {
 		schema.AdditionalProperties = nil // more may come: the description does not forbid it
@@ -123,6 +125,7 @@ func describeFiles(d *huma.OpenAPI) {
 		{"leaf-file", "/api/v1/leaf/{index}.{kind}", "What is at a place: kind is cose, tlog-proof or evidence", "application/octet-stream"},
 		{"statement-file", "/api/v1/statement/{hash}.{kind}", "The same by leaf hash", "application/octet-stream"},
 		{"sequence-file", "/api/v1/key/{kid}/{boot}-{count}.{kind}", "The same by key and sequence number", "application/octet-stream"},
+		{"member-file", "/api/v1/member/statement.{kind}", "A member's statement as a file: kind is csv, xlsx, pdf, xml (Green Button) or html", "application/octet-stream"},
 		{"policy", "/policy", "The policy of this oracle, for looking at (C2SP tlog-policy)", "text/plain; charset=utf-8"},
 		{"keys", "/keys.jwks", "The keys of the ledger, for looking at", "application/jwk-set+json"},
 	} {

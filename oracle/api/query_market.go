@@ -169,7 +169,7 @@ func (a *API) queryMarket(h huma.API) {
 	get(h, "zones", "/api/v1/zones", "Zones, with their tariffs", "", func(_ context.Context, in *ListInput) (*output[Page[ZoneItem]], error) {
 		return page(a, "/api/v1/zones", "zones", in, a.Zones(), func(z *ZoneItem) string { return z.Zone })
 	})
-	get(h, "intervals", "/api/v1/zones/{zone}/intervals", "Intervals of a zone, the newest first", "Each as it was settled last. An auditor computes every one of them again: wattmark ledger audit.",
+	get(h, "intervals", "/api/v1/zones/{zone}/intervals", "Intervals of a zone, the newest first", "Each as it was settled last, those that are not closed for good by their last run: outcomes of older ones stay in the ledger. An auditor computes every one of them again: wattmark ledger audit.",
 		func(_ context.Context, in *intervalsInput) (*output[Page[IntervalItem]], error) {
 			return a.intervals(in)
 		})
@@ -298,11 +298,13 @@ func (a *API) Interval(zone string, at unit.Interval) (*IntervalItem, error) {
 		return nil, err
 	}
 	if len(spots) == 0 {
-		why := fmt.Sprintf("The market of %s has nothing of the interval %s: it had not begun.", zone, at)
 		if at >= next {
-			why = fmt.Sprintf("The interval %s is not cleared yet.", at)
+			return nil, newProblem(problemThing, http.StatusNotFound, "No such interval", fmt.Sprintf("The interval %s is not cleared yet.", at),
+				fmt.Sprintf("Those that were cleared are at /api/v1/zones/%s/intervals; the next one is %s.", zone, next))
 		}
-		return nil, newProblem(problemThing, http.StatusNotFound, "No such interval", why, fmt.Sprintf("Those that were cleared are at /api/v1/zones/%s/intervals; the next one is %s.", zone, next))
+		return nil, newProblem(problemThing, http.StatusNotFound, "No such interval",
+			fmt.Sprintf("The interval %s is not at hand: it is closed for good, or the market of %s had not begun.", at, zone),
+			"Oracles keep intervals at hand until their last run. The outcomes of closed ones stay in the ledger: wattmark market intervals --dir DIR lists them.")
 	}
 	l := listInterval(&spots[0])
 	if err := a.outcomes(l.ClearedBlock, func(leaf uint64, body entry.Body) {

@@ -113,7 +113,7 @@ func TestNoMarket(t *testing.T) {
 		{hood, "/market?from=yesterday", []string{"&#34;yesterday&#34; is none"}},
 		{hood, "/market/street/yesterday", []string{"There is no interval &#34;yesterday&#34;", "quarter hour"}},
 		{hood, "/market/street/2030-01-01T00:00:00Z", []string{"is not cleared yet"}},
-		{hood, "/market/street/2020-01-01T00:00:00Z", []string{"it had not begun"}},
+		{hood, "/market/street/2020-01-01T00:00:00Z", []string{"had not begun"}},
 		{hood, "/market/elsewhere/2020-01-01T00:00:00Z", []string{"no zone"}},
 	} {
 		a := get(test.d, test.path)

@@ -28,6 +28,9 @@ type Options struct {
 	// API answers what /market and /carbon show, and what is searched for; without it there
 	// are no such pages.
 	API *api.API
+	// OpenMembers lets anybody look at any member's page, in a demonstration whose members
+	// are made up.
+	OpenMembers bool
 	// Fleet tells of the gateways, for operators; without it there are no such pages.
 	Fleet func() ([]api.FleetGateway, error)
 	// Dir is the ledger's directory, for the commands that pages name.

@@ -3,6 +3,9 @@
 //
 //   - / is now: one sentence, figures, the power of the last minutes, what just
 //     happened, homes, blocks, receipts, refusals, oracles;
+//   - /member is a member's own home, for who has signed in; /market and
+//     /market/{zone}/{start} are what is published of the market, /carbon of the
+//     carbon accounts, by the functions behind the JSON of package api;
 //   - /ledger, /ledger/block/{h} and /ledger/leaf/{i} show what is written, in
 //     words and in bytes;
 //   - /events is the stream (WHATWG HTML, section 9.2, server-sent events) that
@@ -19,6 +22,8 @@
 // once. It shows what it is told and verifies nothing, so it never says verified
 // of anything itself.
 //
-// The pages show each home by name. They are for whoever may see that: a
-// demonstration, or the operator's own loopback.
+// What is of one home stands on /member alone, which asks who is there. Only the
+// street's page names homes: it is for a demonstration, whose homes are made up.
+// What changes something is a form of these pages themselves, which the server
+// checks, and no page changes a ledger: that takes a signed entry.
 package dashboard

@@ -71,11 +71,15 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /market", d.serveMarket)
 		m.HandleFunc("GET /market/{zone}/{start}", d.serveInterval)
 		m.HandleFunc("GET /carbon", d.serveCarbon)
+		m.HandleFunc("GET /member", d.serveMember)
+		m.HandleFunc("GET /member/enter", d.serveEnter)
+		m.HandleFunc("POST /member/enter", d.takeCode)
+		m.HandleFunc("POST /member/leave", d.serveLeave)
 		m.HandleFunc("GET /gateways", d.serveGateways)
 		m.HandleFunc("GET /gateways/{name}", d.serveGateway)
 		m.HandleFunc("GET /static/{name}", d.serveStatic)
 		m.HandleFunc("GET /", d.nowhere)
-		d.handler = headers(m)
+		d.handler = headers(http.NewCrossOriginProtection().Handler(m)) // what changes something is asked for by our own pages
 	})
 	return d.handler
 }

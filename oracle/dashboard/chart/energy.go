@@ -7,17 +7,19 @@ import (
 	"time"
 )
 
-// Bar is what a zone did with energy in one interval, in Wh.
+// Bar is what a zone or a home did with energy in one interval, in Wh.
 type Bar struct {
-	At                       time.Time
-	Shared, FromGrid, ToGrid int64
+	At time.Time
+	// Shared came from neighbours, and FromGrid from the grid; Sent went to neighbours, and
+	// ToGrid to the grid. Of a zone, what is sent is shared, and counted once.
+	Shared, FromGrid, Sent, ToGrid int64
 	// Unknown says that nothing is told of the interval.
 	Unknown bool
 }
 
 // Energy draws bars, which are in order of time and an interval apart: up from the line what
-// homes shared and, on top of that, what came from the grid; down what went to it. An
-// interval that nothing is told of has no bar.
+// was shared and, on top of that, what came from the grid; down what was sent, and below that
+// what went to the grid. An interval that nothing is told of has no bar.
 func Energy(bars []Bar, every time.Duration, title string) string {
 	if len(bars) == 0 {
 		return ""
@@ -27,7 +29,7 @@ func Energy(bars []Bar, every time.Duration, title string) string {
 		if b.Unknown {
 			continue
 		}
-		up, down = max(up, wh(b.Shared)+wh(b.FromGrid)), max(down, wh(b.ToGrid))
+		up, down = max(up, wh(b.Shared)+wh(b.FromGrid)), max(down, wh(b.Sent)+wh(b.ToGrid))
 	}
 	// One scale for both directions, with the line where they meet.
 	top, bottom := Top(up), int64(0)
@@ -45,7 +47,7 @@ func Energy(bars []Bar, every time.Duration, title string) string {
 		x, wide := hundredths(10*slot+1, 10*slots), hundredths(8, 10*slots)
 		return fmt.Sprintf("M%s %sh%sV%sh-%sZ", x, y(low), wide, y(high), wide)
 	}
-	var shared, fromGrid, toGrid strings.Builder
+	var shared, fromGrid, sent, toGrid strings.Builder
 	for _, b := range bars {
 		if b.Unknown {
 			continue
@@ -53,7 +55,8 @@ func Energy(bars []Bar, every time.Duration, title string) string {
 		slot := int64(b.At.Sub(from) / every)
 		shared.WriteString(box(slot, 0, wh(b.Shared)))
 		fromGrid.WriteString(box(slot, wh(b.Shared), wh(b.Shared)+wh(b.FromGrid)))
-		toGrid.WriteString(box(slot, -wh(b.ToGrid), 0))
+		sent.WriteString(box(slot, -wh(b.Sent), 0))
+		toGrid.WriteString(box(slot, -wh(b.Sent)-wh(b.ToGrid), -wh(b.Sent)))
 	}
 	line := y(0)
 	var m strings.Builder
@@ -63,9 +66,9 @@ func Energy(bars []Bar, every time.Duration, title string) string {
 		fmt.Fprintf(&m, `<text x="100%%" y="100%%" dy="-0.1em" text-anchor="end">%s</text>`, wattHours(bottom))
 	}
 	fmt.Fprintf(&m, `</svg><svg class="plot" viewBox="0 0 100 100" preserveAspectRatio="none" role="img"><title>%s</title>`+
-		`<path class="shared" d="%s"/><path class="takes" d="%s"/><path class="gives" d="%s"/>`+
-		`<path class="axis" vector-effect="non-scaling-stroke" d="M0 %[5]sL100 %[5]s"/></svg>`,
-		html.EscapeString(title), shared.String(), fromGrid.String(), toGrid.String(), line)
+		`<path class="shared" d="%s"/><path class="takes" d="%s"/><path class="sent" d="%s"/><path class="gives" d="%s"/>`+
+		`<path class="axis" vector-effect="non-scaling-stroke" d="M0 %[6]sL100 %[6]s"/></svg>`,
+		html.EscapeString(title), shared.String(), fromGrid.String(), sent.String(), toGrid.String(), line)
 	to := from.Add(time.Duration(slots) * every)
 	fmt.Fprintf(&m, `<svg class="x" aria-hidden="true"><text x="0" y="100%%" dy="-0.3em" text-anchor="start">%s</text>`+
 		`<text x="100%%" y="100%%" dy="-0.3em" text-anchor="end">%s</text></svg>`, from.UTC().Format("15:04"), to.UTC().Format("15:04"))

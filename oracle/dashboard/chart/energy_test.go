@@ -21,13 +21,13 @@ func TestEnergy(t *testing.T) {
 	got := chart.Energy([]chart.Bar{
 		{At: from, Shared: 500, FromGrid: 250},
 		{At: from.Add(15 * time.Minute), Shared: 900, Unknown: true},
-		{At: from.Add(45 * time.Minute), Shared: 100, ToGrid: 450},
+		{At: from.Add(45 * time.Minute), Shared: 100, Sent: 50, ToGrid: 400},
 	}, 15*time.Minute, "it's <fine>")
 	// 800 Wh up and 500 Wh down; the line is at 8 of 13 parts.
 	for _, want := range []string{
 		`<title>it&#39;s &lt;fine&gt;</title>`, ">800 Wh</text>", ">500 Wh</text>", `y="61.53%"`, "M0 61.53L100 61.53",
 		`class="shared" d="M2.50 61.53h20.00V23.07h-20.00ZM77.50 61.53h20.00V53.84h-20.00Z"`,
-		`class="takes" d="M2.50 23.07h20.00V3.84h-20.00Z"`, `class="gives" d="M77.50 96.15h20.00V61.53h-20.00Z"`,
+		`class="takes" d="M2.50 23.07h20.00V3.84h-20.00Z"`, `class="sent" d="M77.50 65.38h20.00V61.53h-20.00Z"`, `class="gives" d="M77.50 96.15h20.00V65.38h-20.00Z"`,
 		">11:30</text>", ">12:30</text>",
 	} {
 		if !strings.Contains(got, want) {
@@ -49,7 +49,7 @@ func TestEnergyStaysInside(t *testing.T) {
 		wh := rapid.OneOf(rapid.Int64Range(0, 10_000), rapid.Int64(), rapid.Just(int64(math.MaxInt64)), rapid.Just(int64(math.MinInt64)))
 		at := from
 		for range n {
-			bars = append(bars, chart.Bar{At: at, Shared: wh.Draw(rt, "shared"), FromGrid: wh.Draw(rt, "from"), ToGrid: wh.Draw(rt, "to"), Unknown: rapid.Bool().Draw(rt, "unknown")})
+			bars = append(bars, chart.Bar{At: at, Shared: wh.Draw(rt, "shared"), FromGrid: wh.Draw(rt, "from"), Sent: wh.Draw(rt, "sent"), ToGrid: wh.Draw(rt, "to"), Unknown: rapid.Bool().Draw(rt, "unknown")})
 			at = at.Add(time.Duration(rapid.IntRange(1, 3).Draw(rt, "gap")) * 15 * time.Minute)
 		}
 		m := chart.Energy(bars, 15*time.Minute, "x")
