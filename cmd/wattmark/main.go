@@ -105,6 +105,7 @@ Start with:  wattmark demo`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", usageWidth)))
 	root.AddCommand(newDemo(), newVerify(), newLedger(), newGateway(), newMember(), newMarket(), newCarbon(), newBench(), newRelease())
+	completeNames(root)
 	return root
 }
 

@@ -300,6 +300,12 @@ func TestStreetTrades(t *testing.T) {
 	if o := s.run(t, "member", "open", "--key", key, "--url", "oracle.example"); o.code != 2 {
 		t.Errorf("an address that is none: status %d, %s", o.code, o.stderr)
 	}
+	// A shell offers the names of this ledger, and none of one that is not there.
+	for dir, want := range map[string]string{s.dir: "home-09\nhome-10\n", s.dir + "x": ":4\n"} {
+		if o := s.run(t, "__complete", "market", "orders", "--dir", dir, "--member", ""); o.code != 0 || !strings.Contains(o.stdout, want) || dir != s.dir && strings.Contains(o.stdout, "home") {
+			t.Errorf("members of %s: status %d, %q", dir, o.code, o.stdout)
+		}
+	}
 	ahead := func() string {
 		list := intervals()
 		var last unit.Interval

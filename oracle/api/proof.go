@@ -93,17 +93,10 @@ func (a *API) serveStatement(w http.ResponseWriter, r *http.Request) {
 			"The leaf hash of a statement is SHA-256 of a zero byte and its bytes.").serve(w)
 		return
 	}
-	select {
-	case a.searching <- struct{}{}:
-		defer func() { <-a.searching }()
-	default:
-		busy("Another leaf hash is being looked for.", w)
-		return
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), searchMayTake)
-	defer cancel()
-	index, err := a.find(ctx, block.Hash(b))
+	index, err := a.findInTurn(r.Context(), block.Hash(b))
 	switch {
+	case errors.Is(err, errBusy):
+		busy("Another leaf hash is being looked for.", w)
 	case errors.Is(err, ledger.ErrNoLeaf):
 		newProblem(problemLeaf, http.StatusNotFound, "No such leaf", "No leaf of this ledger has this hash.",
 			"A statement that was just sent is on the ledger when its receipt has come. Check that the hash is that of the statement without receipts.").serve(w)
@@ -121,6 +114,28 @@ func (a *API) serveStatement(w http.ResponseWriter, r *http.Request) {
 func busy(detail string, w http.ResponseWriter) {
 	newProblem(problemBusy, http.StatusServiceUnavailable, "Busy", detail, "Ask again after the time in Retry-After, or ask another oracle.").after(2).serve(w)
 }
+
+// findInTurn looks for a leaf hash when nobody else does, and waits a moment for that.
+func (a *API) findInTurn(ctx context.Context, want block.Hash) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, searchMayTake)
+	defer cancel()
+	turn := time.NewTimer(turnMayTake)
+	defer turn.Stop()
+	select {
+	case a.searching <- struct{}{}:
+		defer func() { <-a.searching }()
+	case <-turn.C:
+		return 0, errBusy
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return a.find(ctx, want)
+}
+
+// turnMayTake is how long a search waits for another.
+const turnMayTake = time.Second
+
+var errBusy = errors.New("another leaf hash is being looked for")
 
 var errTooFar = errors.New("the leaf is not among the newest")
 

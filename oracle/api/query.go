@@ -98,8 +98,8 @@ func (a *API) queries() http.Handler {
 	config.CreateHooks = nil // answers name no schema: they say themselves what they are
 	h := humago.New(m, config)
 	a.queryLedger(h)
-	a.queryMarket(h)
-	a.queryCarbon(h)
+	a.queryMarket(h, m)
+	a.queryCarbon(h, m)
 	a.queryMember(h)
 	a.queryEntries(h)
 	describeFiles(h.OpenAPI())
@@ -126,6 +126,8 @@ func describeFiles(d *huma.OpenAPI) {
 		{"statement-file", "/api/v1/statement/{hash}.{kind}", "The same by leaf hash", "application/octet-stream"},
 		{"sequence-file", "/api/v1/key/{kid}/{boot}-{count}.{kind}", "The same by key and sequence number", "application/octet-stream"},
 		{"member-file", "/api/v1/member/statement.{kind}", "A member's statement as a file: kind is csv, xlsx, pdf, xml (Green Button) or html", "application/octet-stream"},
+		{"intervals-file", "/api/v1/zones/{zone}/intervals.{kind}", "The intervals of a zone as a file: kind is csv or xlsx", "application/octet-stream"},
+		{"carbon-file", "/api/v1/carbon/{list}.{kind}", "A list of the carbon accounts as a file: kind is csv or xlsx", "application/octet-stream"},
 		{"policy", "/policy", "The policy of this oracle, for looking at (C2SP tlog-policy)", "text/plain; charset=utf-8"},
 		{"keys", "/keys.jwks", "The keys of the ledger, for looking at", "application/jwk-set+json"},
 	} {

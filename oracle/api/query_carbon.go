@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"net/http"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -232,18 +233,23 @@ func listAdjustments(s *state.State) []AdjustmentItem {
 	return each(s.Adjustments(), func(c *state.CountryBalance) AdjustmentItem { return AdjustmentItem{c.Country, c.Tonnes} })
 }
 
-func (a *API) queryCarbon(h huma.API) {
-	list(a, h, "periods", "Periods of sites, with their inventories", listPeriods, func(k *PeriodItem) string { return k.Period })
-	list(a, h, "certificates", "Granular certificates, in bundles", listCertificates, func(b *CertificateItem) string { return b.Bundle })
-	list(a, h, "units", "Carbon units that stand, in blocks", listUnits, func(b *UnitsItem) string { return b.Block })
-	list(a, h, "projects", "Projects that units are issued for", listProjects, func(p *ProjectItem) string { return p.Project })
-	list(a, h, "records", "Records of CAD Trust, as they stand", listRecords, func(r *RecordItem) string { return r.Table + "\x00" + r.Key })
-	list(a, h, "adjustments", "Corresponding adjustments, by country", listAdjustments, func(c *AdjustmentItem) string { return c.Country })
+func (a *API) queryCarbon(h huma.API, m *http.ServeMux) {
+	list(a, h, m, "periods", "Periods of sites, with their inventories", listPeriods, func(k *PeriodItem) string { return k.Period })
+	list(a, h, m, "certificates", "Granular certificates, in bundles", listCertificates, func(b *CertificateItem) string { return b.Bundle })
+	list(a, h, m, "units", "Carbon units that stand, in blocks", listUnits, func(b *UnitsItem) string { return b.Block })
+	list(a, h, m, "projects", "Projects that units are issued for", listProjects, func(p *ProjectItem) string { return p.Project })
+	list(a, h, m, "records", "Records of CAD Trust, as they stand", listRecords, func(r *RecordItem) string { return r.Table + "\x00" + r.Key })
+	list(a, h, m, "adjustments", "Corresponding adjustments, by country", listAdjustments, func(c *AdjustmentItem) string { return c.Country })
 }
 
 // list registers a list of the carbon accounts, whose items are in the order of their keys.
-func list[T any](a *API, h huma.API, name, summary string, items func(*state.State) []T, key func(*T) string) {
+func list[T any](a *API, h huma.API, m *http.ServeMux, name, summary string, items func(*state.State) []T, key func(*T) string) {
 	path := "/api/v1/carbon/" + name
+	a.tables(m, path, summary, func(*http.Request) (any, error) {
+		var all []T
+		a.cfg.Ledger.View(func(s *state.State) { all = items(s) })
+		return all, nil
+	})
 	get(h, "carbon-"+name, path, summary, "", func(_ context.Context, in *ListInput) (*output[Page[T]], error) {
 		var all []T
 		a.cfg.Ledger.View(func(s *state.State) { all = items(s) })

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net/http"
 	"sort"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"wattmark/ledger"
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/state"
@@ -324,17 +326,21 @@ func (a *API) Search(ctx context.Context, q string) (*Found, error) {
 	}
 	if hash, ok := parseHash(q); ok {
 		out.Tried = append(out.Tried, "leaf hash")
-		select {
-		case a.searching <- struct{}{}:
-			index, err := a.find(ctx, hash)
-			<-a.searching
-			if err == nil {
-				if l, err := a.leaf(index); err == nil {
-					add("leaf", strconv.FormatUint(index, 10), l.Summary, fmt.Sprintf("/api/v1/leaves/%d", index))
-				}
+		index, err := a.findInTurn(ctx, hash)
+		switch {
+		case err == nil:
+			l, err := a.leaf(index)
+			if err != nil {
+				return nil, err
 			}
-		default:
+			add("leaf", strconv.FormatUint(index, 10), l.Summary, fmt.Sprintf("/api/v1/leaves/%d", index))
+		case errors.Is(err, errBusy):
 			return nil, newProblem(problemBusy, http.StatusServiceUnavailable, "Busy", "Another leaf hash is being looked for.", "Ask again in a moment, or ask another oracle.").after(2)
+		case errors.Is(err, ledger.ErrNoLeaf):
+		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errTooFar):
+			out.Tried[len(out.Tried)-1] = "leaf hash, among the newest leaves alone"
+		default:
+			return nil, a.unreadable("a leaf hash", err)
 		}
 	}
 	if at, ok := parseInstant(q); ok {

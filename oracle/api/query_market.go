@@ -165,7 +165,11 @@ func listInterval(v *state.SpotInfo) IntervalItem {
 	return l
 }
 
-func (a *API) queryMarket(h huma.API) {
+func (a *API) queryMarket(h huma.API, m *http.ServeMux) {
+	a.tables(m, "/api/v1/zones/{zone}/intervals", "Intervals of a market", func(r *http.Request) (any, error) {
+		items, _, err := a.Intervals(r.PathValue("zone"), 0, 0, tableRows)
+		return items, err
+	})
 	get(h, "zones", "/api/v1/zones", "Zones, with their tariffs", "", func(_ context.Context, in *ListInput) (*output[Page[ZoneItem]], error) {
 		return page(a, "/api/v1/zones", "zones", in, a.Zones(), func(z *ZoneItem) string { return z.Zone })
 	})

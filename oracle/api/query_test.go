@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bytes"
+	"encoding/csv"
 	"encoding/hex"
 	"encoding/json"
 	"flag"
@@ -276,6 +277,25 @@ func TestMarketLists(t *testing.T) {
 		if some := all[api.IntervalItem](t, base+"?from="+middle.Interval+"&to="+whole[1].Interval, 2); len(some) != len(whole)/2-1 || some[len(some)-1].Interval != middle.Interval {
 			t.Errorf("from %s to %s are %d intervals", middle.Interval, whole[1].Interval, len(some))
 		}
+		r, b := (&street{}).get(t, base+".csv")
+		rows, err := csv.NewReader(bytes.NewReader(b)).ReadAll()
+		if err != nil || r.StatusCode != http.StatusOK || len(rows) != len(whole)+1 || !strings.Contains(r.Header.Get("Content-Disposition"), "intervals-") {
+			t.Fatalf("the list as a file: %v, %d, %d rows", err, r.StatusCode, len(rows))
+		}
+		for i, l := range whole {
+			at, local := slices.Index(rows[0], "interval"), slices.Index(rows[0], "totals_local_wh")
+			told := ""
+			if l.Totals != nil {
+				told = fmt.Sprint(l.Totals.LocalWh)
+			}
+			if rows[i+1][at] != l.Interval || rows[i+1][local] != told {
+				t.Errorf("row %d is %q, want %s with %q", i+1, rows[i+1], l.Interval, told)
+			}
+		}
+		if r, b := (&street{}).get(t, base+".xlsx"); r.StatusCode != http.StatusOK || !bytes.HasPrefix(b, []byte("PK")) {
+			t.Errorf("the list as a workbook: %d", r.StatusCode)
+		}
+		ask[map[string]any](t, url+"/api/v1/zones/nowhere/intervals.csv", http.StatusNotFound)
 		settled := 0
 		for _, l := range whole {
 			if l.State != "settled" {
@@ -339,6 +359,11 @@ func TestCarbonLists(t *testing.T) {
 	projects := all[api.ProjectItem](t, url+"/api/v1/carbon/projects", 1)
 	if len(projects) != 1 || projects[0].Project != "oven" || projects[0].Country != "DE" {
 		t.Errorf("projects %+v", projects)
+	}
+	for _, kind := range []string{"csv", "xlsx"} {
+		if r, b := (&street{}).get(t, url+"/api/v1/carbon/projects."+kind); r.StatusCode != http.StatusOK || len(b) == 0 || kind == "csv" && !strings.Contains(string(b), "oven,home1,street,baseline less stack,") {
+			t.Errorf("projects as %s: %d %.200s", kind, r.StatusCode, b)
+		}
 	}
 	for _, name := range []string{"certificates", "units", "records", "adjustments"} {
 		if items := all[any](t, url+"/api/v1/carbon/"+name, 1); len(items) != 0 {

@@ -10,7 +10,7 @@ import (
 const (
 	keptEvents  = 1024     // replayed to who comes back
 	queueEvents = 64       // that one client may be behind
-	maxClients  = 256      // at a time
+	maxClients  = 1200     // at a time
 	maxEvent    = 64 << 10 // bytes of one event's data
 )
 

@@ -12,21 +12,29 @@ import (
 // XLSX returns the statement as a workbook: what it came to, its lines, and how each
 // interval is proved. Numbers are numbers; texts are texts, whatever they begin with.
 func (s *Statement) XLSX() ([]byte, error) {
+	return workbook("Statement of "+s.Member+", "+s.Period(), s.Time,
+		sheet{"Statement", []float64{44, 24, 24}, s.summaryRows()},
+		sheet{"Lines", []float64{22, 6, 14, 10, 14, 18, 9, 10}, s.lineRows()},
+		sheet{"Proofs", []float64{22, 6, 9, 10, 68, 68, 70}, s.proofRows()},
+	)
+}
+
+type sheet struct {
+	name   string
+	widths []float64
+	rows   [][]any
+}
+
+// workbook writes sheets, each with its first row bold and, where it is a list, in sight. The
+// time is that of the ledger's newest block, in Unix milliseconds.
+func workbook(title string, at int64, sheets ...sheet) ([]byte, error) {
 	x := excelize.NewFile()
 	defer x.Close()
 	bold, err := x.NewStyle(&excelize.Style{Font: &excelize.Font{Bold: true}})
 	if err != nil {
 		return nil, err
 	}
-	for i, sheet := range []struct {
-		name   string
-		widths []float64
-		rows   [][]any
-	}{
-		{"Statement", []float64{44, 24, 24}, s.summaryRows()},
-		{"Lines", []float64{22, 6, 14, 10, 14, 18, 9, 10}, s.lineRows()},
-		{"Proofs", []float64{22, 6, 9, 10, 68, 68, 70}, s.proofRows()},
-	} {
+	for i, sheet := range sheets {
 		if i == 0 {
 			err = x.SetSheetName(x.GetSheetName(0), sheet.name)
 		} else {
@@ -37,12 +45,15 @@ func (s *Statement) XLSX() ([]byte, error) {
 		}
 		// Not by the library's stream writer: it puts sheets into the file in any order.
 		for c, width := range sheet.widths {
-			column := string(rune('A' + c))
+			column, err := excelize.ColumnNumberToName(c + 1)
+			if err != nil {
+				return nil, err
+			}
 			if err := x.SetColWidth(sheet.name, column, column, width); err != nil {
 				return nil, err
 			}
 		}
-		if i > 0 {
+		if sheet.name != "Statement" && sheet.name != "About" {
 			if err := x.SetPanes(sheet.name, &excelize.Panes{Freeze: true, YSplit: 1, TopLeftCell: "A2", ActivePane: "bottomLeft"}); err != nil {
 				return nil, err
 			}
@@ -56,8 +67,8 @@ func (s *Statement) XLSX() ([]byte, error) {
 			return nil, err
 		}
 	}
-	at := time.UnixMilli(s.Time).UTC().Format(time.RFC3339)
-	if err := x.SetDocProps(&excelize.DocProperties{Title: "Statement of " + s.Member + ", " + s.Period(), Creator: "Wattmark", Created: at, Modified: at}); err != nil {
+	made := time.UnixMilli(at).UTC().Format(time.RFC3339)
+	if err := x.SetDocProps(&excelize.DocProperties{Title: title, Creator: "Wattmark", Created: made, Modified: made}); err != nil {
 		return nil, err
 	}
 	var b bytes.Buffer
