@@ -26,7 +26,7 @@ import (
 func newMember() *cobra.Command {
 	return noun("member", "Admit gateways and members to a ledger, and see members' bills",
 		newMemberPending(), newMemberApprove(), newMemberRevoke(), newMemberSubmit(),
-		newMemberJoin(), newMemberAdmit(), newMemberList(), newMemberBill(), newMemberProve(), newMemberPrefs(), newMemberOpen())
+		newMemberInvite(), newMemberJoin(), newMemberAdmit(), newMemberList(), newMemberBill(), newMemberProve(), newMemberPrefs(), newMemberOpen())
 }
 
 // member is an oracle's operator at work: the oracle's directory, and what is in it.

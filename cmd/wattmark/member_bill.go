@@ -28,12 +28,13 @@ type listedMember struct {
 func newMemberList() *cobra.Command {
 	var f memberFlags
 	var zone string
-	var asJSON bool
+	var waits, asJSON bool
 	c := &cobra.Command{
 		Use:   "list --dir DIR",
-		Short: "List the members of a ledger's markets",
+		Short: "List the members of a ledger's markets, or those who wait to be",
 		Long: `List shows who was admitted to which zone, with what connection and key. It goes
-through the ledger's final blocks as an audit does.
+through the ledger's final blocks as an audit does. With --waiting it shows the
+invited ones whose devices have asked this oracle, with the words to be compared.
 
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -42,12 +43,15 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			if err != nil {
 				return failed(err)
 			}
+			p := newPage(cmd.OutOrStdout())
+			e := json.NewEncoder(cmd.OutOrStdout())
+			if waits {
+				return failed(m.listWaiting(p, e, asJSON))
+			}
 			st, _, err := replayed(cmd.Context(), m.dir, m.policy)
 			if err != nil {
 				return failed(err)
 			}
-			p := newPage(cmd.OutOrStdout())
-			e := json.NewEncoder(cmd.OutOrStdout())
 			for _, i := range st.Members() {
 				if zone != "" && i.Zone != zone {
 					continue
@@ -77,6 +81,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	}
 	f.add(c)
 	c.Flags().StringVar(&zone, "zone", "", "only members of a `ZONE`")
+	c.Flags().BoolVar(&waits, "waiting", false, "the invited ones who wait to be admitted")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a member")
 	return c
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -41,13 +42,9 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 				return errors.New("give --key FILE and --ledger ORIGIN")
 			}
 			r.Member = args[0]
-			for _, p := range points {
-				subject, channels, ok := strings.Cut(p, "=")
-				if !ok {
-					return fmt.Errorf("--point %q, want SUBJECT=IMPORT or SUBJECT=IMPORT,EXPORT", p)
-				}
-				in, outward, _ := strings.Cut(channels, ",")
-				r.Connections = append(r.Connections, entry.Connection{Subject: subject, Import: in, Export: outward})
+			var err error
+			if r.Connections, err = parsePoints(points); err != nil {
+				return err
 			}
 			k, err := keyfile.LoadOrCreate(key, signer.EdDSA)
 			if err != nil {
@@ -83,17 +80,17 @@ func newMemberAdmit() *cobra.Command {
 	var f memberFlags
 	var yes bool
 	c := &cobra.Command{
-		Use:   "admit FILE --dir DIR",
+		Use:   "admit FILE|MEMBER --dir DIR",
 		Short: "Admit a member to a zone's market",
-		Long: `Admit reads the request that 'wattmark member join' has made and shows who asks
-for what. The words must be those that the member tells: with --yes they were
+		Long: `Admit reads the request that 'wattmark member join' has made, or that an invited
+member's device has sent, and shows who asks for what. The words must be those that the member tells: with --yes they were
 compared. It signs the admission with the oracle's key, puts it onto the ledger,
 and waits until it is final.
 
 Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return errors.New("give one FILE with a request")
+				return errors.New("give one FILE with a request, or the MEMBER that was invited")
 			}
 			return nil
 		},
@@ -107,11 +104,12 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 }
 
 func admit(cmd *cobra.Command, f *memberFlags, name string, yes bool) error {
-	b, err := readLimited(name, entry.MaxRequest)
+	m, err := f.open()
 	if err != nil {
 		return err
 	}
-	m, err := f.open()
+	name, sent := m.asked(name)
+	b, err := readLimited(name, entry.MaxRequest)
 	if err != nil {
 		return err
 	}
@@ -141,5 +139,10 @@ func admit(cmd *cobra.Command, f *memberFlags, name string, yes bool) error {
 		return err
 	}
 	p.line(2, "leaf %d of %s, final in block %d", leaf, m.charter.Origin, height)
+	if sent { // the device asks again, and is told that it is in
+		if err := os.Remove(name); err != nil {
+			return err
+		}
+	}
 	return p.err
 }

@@ -1,14 +1,24 @@
 package main
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"wattmark/gateway/enrol"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/request"
 	"wattmark/ledger/state"
+	"wattmark/oracle/api"
+	"wattmark/signer"
 )
 
 // TestAMemberJoins has a person ask to join, an operator admit it, and the oracles open the
@@ -78,6 +88,88 @@ func TestAMemberJoins(t *testing.T) {
 	write(`{"zone":"street","from":"2026-06-01T00:00:00Z","retail":"much"}`)
 	if said := s.exec(2, "market", "tariff", tariff, "--dir", s.dir, "--height", "9"); !strings.Contains(said, "retail") {
 		t.Errorf("a price that is none: %s", said)
+	}
+}
+
+// TestAnInvitedMember has an operator invite a person, whose device asks over HTTP, and let
+// it in by name.
+func TestAnInvitedMember(t *testing.T) {
+	t.Parallel()
+	s := openSite(t)
+	g := s.gatewayOf(t)
+	invite := []string{"member", "invite", "berta", "--dir", s.dir, "--url", "https://oracle.example", "--zone", "street", "--power", "12000",
+		"--point", g.Points()[0].Subject + "=active_energy_import,active_energy_export", "--json"}
+	var got invited
+	if err := json.Unmarshal([]byte(s.exec(0, invite...)), &got); err != nil || got.Member != "berta" || !strings.HasPrefix(got.URL, "https://oracle.example/join#") {
+		t.Fatalf("invited: %+v, %v", got, err)
+	}
+	for name, args := range map[string][]string{
+		"no address": {"member", "invite", "berta", "--dir", s.dir},
+		"a path":     {"member", "invite", "berta", "--dir", s.dir, "--url", "https://oracle.example/x"},
+		"nobody":     {"member", "invite", "--dir", s.dir, "--url", "https://oracle.example"},
+	} {
+		if said := s.exec(2, args...); said == "" {
+			t.Errorf("%s: nothing is said", name)
+		}
+	}
+	if said := s.exec(1, append(invite[:len(invite)-2:len(invite)-2], "mp=")...); !strings.Contains(said, "import") && !strings.Contains(said, "channel") {
+		t.Errorf("a point without a register: %s", said)
+	}
+	if said := s.exec(0, "member", "list", "--waiting", "--dir", s.dir); !strings.Contains(said, "Nobody waits.") {
+		t.Errorf("before: %s", said)
+	}
+
+	// The device, as the page does it.
+	key, err := signer.Generate(signer.EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := entry.MemberRequest{Member: "berta", Zone: "street", Power: 12_000, Connections: []entry.Connection{
+		{Subject: g.Points()[0].Subject, Import: "active_energy_import", Export: "active_energy_export"}}}
+	ask := func(r entry.MemberRequest, key signer.Signer) (int, api.JoinItem) {
+		t.Helper()
+		b, err := request.SignMember(key, r, s.cluster.charter.Origin, time.Now().Unix())
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := json.Marshal(map[string]string{"invitation": got.URL[strings.IndexByte(got.URL, '#')+1:], "request": base64.RawURLEncoding.EncodeToString(b)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := httptest.NewRequest(http.MethodPost, "https://oracle.example/api/v1/join", bytes.NewReader(body))
+		req.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		s.cluster.nodes[0].API().Handler().ServeHTTP(w, req)
+		var item api.JoinItem
+		if err := json.Unmarshal(w.Body.Bytes(), &item); err != nil {
+			t.Fatalf("%v: %s", err, w.Body)
+		}
+		return w.Code, item
+	}
+	more := r
+	more.Power = 50_000
+	if status, _ := ask(more, key); status != http.StatusUnprocessableEntity {
+		t.Errorf("more than was offered: status %d", status)
+	}
+	status, item := ask(r, key)
+	if status != http.StatusAccepted || item.State != "waiting" || strings.Join(item.Words, " ") != strings.Join(enrol.Words(key.Public().ID()), " ") {
+		t.Fatalf("asked: %d %+v", status, item)
+	}
+	var w waitingMember
+	if err := json.Unmarshal([]byte(s.exec(0, "member", "list", "--waiting", "--dir", s.dir, "--json")), &w); err != nil || w.Member != "berta" || strings.Join(w.Words, " ") != strings.Join(item.Words, " ") {
+		t.Errorf("waiting: %+v, %v", w, err)
+	}
+	if said := s.exec(2, "member", "admit", "berta", "--dir", s.dir); !strings.Contains(said, strings.Join(item.Words, " ")) {
+		t.Errorf("the operator is shown other words: %s", said)
+	}
+	if said := s.exec(0, "member", "admit", "berta", "--dir", s.dir, "--yes"); !strings.Contains(said, "final in block") {
+		t.Errorf("admitted: %s", said)
+	}
+	if said := s.exec(0, "member", "list", "--waiting", "--dir", s.dir); !strings.Contains(said, "Nobody waits.") {
+		t.Errorf("after: %s", said)
+	}
+	if status, item := ask(r, key); status != http.StatusAccepted || item.State != "admitted" {
+		t.Errorf("asked again: %d %+v", status, item)
 	}
 }
 

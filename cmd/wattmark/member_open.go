@@ -45,9 +45,9 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 			if key == "" || address == "" {
 				return errors.New("give --key FILE and --url URL")
 			}
-			base, err := url.Parse(strings.TrimSuffix(address, "/"))
-			if err != nil || base.Host == "" || base.Scheme != "https" && base.Scheme != "http" || base.Path != "" {
-				return fmt.Errorf("--url %q, want the address of an oracle, as https://oracle.example", address)
+			base, err := oracleURL(address)
+			if err != nil {
+				return err
 			}
 			o, err := openMember(cmd.Context(), base, key, ca)
 			if err != nil {
@@ -67,6 +67,15 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 	c.Flags().StringVar(&ca, "ca", "", "`FILE` with the authority of its certificate, where it is the ledger's own")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object")
 	return c
+}
+
+// oracleURL reads the address of an oracle's pages.
+func oracleURL(text string) (*url.URL, error) {
+	u, err := url.Parse(strings.TrimSuffix(text, "/"))
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" {
+		return nil, fmt.Errorf("--url %q, want the address of an oracle, as https://oracle.example", text)
+	}
+	return u, nil
 }
 
 func openMember(ctx context.Context, base *url.URL, keyFile, ca string) (*opened, error) {

@@ -31,6 +31,9 @@ type Config struct {
 	Ready func() []Reason
 	// Submit puts a signed statement into the order; without it the API takes none.
 	Submit func(ctx context.Context, statement []byte) error
+	// Joins is the directory in which requests of invited members wait for the operator;
+	// without it nobody can ask.
+	Joins string
 	// Births returns what gateways have announced last, by name.
 	Births func() map[string]Announced
 	// Metrics serves the figures of the oracle.
@@ -61,6 +64,7 @@ type API struct {
 	origin   string // the ledger's
 	sessions sessions
 	nonces   nonces
+	joining  sync.Mutex // guards what is in cfg.Joins
 
 	mu     sync.Mutex // guards faults
 	faults time.Time  // when a fault was logged last

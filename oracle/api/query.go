@@ -102,6 +102,7 @@ func (a *API) queries() http.Handler {
 	a.queryCarbon(h, m)
 	a.queryMember(h)
 	a.queryEntries(h)
+	a.queryJoin(h)
 	describeFiles(h.OpenAPI())
 	for _, schema := range h.OpenAPI().Components.Schemas.Map() {
 		schema.AdditionalProperties = nil // more may come: the description does not forbid it

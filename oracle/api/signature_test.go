@@ -200,3 +200,30 @@ func FuzzSignature(f *testing.F) {
 		}
 	})
 }
+
+// FuzzInvitation: whatever a link says, only what an oracle has signed for this ledger, and
+// not too long ago, is an invitation.
+func FuzzInvitation(f *testing.F) {
+	key, err := signer.FromSeed(signer.EdDSA, [32]byte{1})
+	if err != nil {
+		f.Fatal(err)
+	}
+	i := &Invitation{Ledger: "ledger.example", Member: "anna", Zone: "street", PowerW: 1000, Points: []InvitationPoint{{Subject: "mp-1", Import: "in"}}, Expires: 2000}
+	good, err := SignInvitation(key, "oracle", i, 1000)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(good)
+	f.Add(good[:40])
+	f.Add("0oQ")
+	oracle := func(id signer.KeyID) (signer.PublicKey, bool) { return key.Public(), id == key.Public().ID() }
+	f.Fuzz(func(t *testing.T, text string) {
+		got, err := openInvitation(text, "ledger.example", oracle, 1500)
+		if err == nil && (got.Ledger != "ledger.example" || got.Expires < 1500 || got.Member != "anna") {
+			t.Fatalf("%s is taken as %+v", text, got)
+		}
+		if _, err := openInvitation(text, "ledger.example", oracle, 2001); err == nil {
+			t.Fatalf("%s is taken when it is over", text)
+		}
+	})
+}

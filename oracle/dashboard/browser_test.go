@@ -20,6 +20,7 @@ import (
 
 	"wattmark/ledger/ledgertest"
 	"wattmark/oracle/dashboard"
+	"wattmark/signer"
 )
 
 // chromium starts a browser, or skips the test where there is none.
@@ -163,6 +164,9 @@ func TestBrowser(t *testing.T) {
 	t.Run("age", func(t *testing.T) { testAge(t, browser) })
 	t.Run("no script", func(t *testing.T) { testNoScript(t, browser) })
 	t.Run("pages", func(t *testing.T) { testPages(t, browser) })
+	t.Run("join", func(t *testing.T) { testJoin(t, browser, signer.EdDSA) })
+	t.Run("join without Ed25519", func(t *testing.T) { testJoin(t, browser, signer.ES256) })
+	t.Run("not invited", func(t *testing.T) { testNotInvited(t, browser) })
 	t.Run("policy", func(t *testing.T) { testPolicy(t, browser) })
 }
 
@@ -424,7 +428,7 @@ func testPages(t *testing.T, browser context.Context) {
 	s.morning(d.Ticks())
 	pages := []struct{ name, path string }{{"now", "/"}, {"ledger", "/ledger"}, {"miss", "/ledger?q=nobody"}, {"block", "/ledger/block/3"}, {"leaf", "/ledger/leaf/22"},
 		{"market", "/market"}, {"interval", "/market/street/" + spots[4].Interval.String()}, {"carbon", "/carbon"}, {"found", "/ledger?q=home2"},
-		{"sign-in", "/member"}, {"enter", "/member/enter?code=x"}, {"member", "/member?day=2026-01-01"},
+		{"sign-in", "/member"}, {"join", "/join"}, {"enter", "/member/enter?code=x"}, {"member", "/member?day=2026-01-01"},
 		{"gateways", "/gateways"}, {"gateway", "/gateways/home-03"}, {"verify", "/verify"}}
 	for _, page := range pages {
 		p := open(t, browser)
@@ -488,7 +492,7 @@ func checkAccess(t *testing.T, p tab, path string) {
 	if got := eval[[]string](p, `[...document.querySelectorAll("th")].filter((e) => !e.scope).map((e) => e.outerHTML)`); len(got) > 0 {
 		t.Errorf("%s has headings without a scope: %q", path, got)
 	}
-	if got := eval[[]string](p, `[...document.querySelectorAll("nav a, .mark, .pages a, button, input:not([type=hidden]), summary, .age a")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`); len(got) > 0 {
+	if got := eval[[]string](p, `[...document.querySelectorAll("nav a, .mark, .pages a, button:not([hidden]), input:not([type=hidden]), summary, .age a")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`); len(got) > 0 {
 		t.Errorf("%s has targets of less than 44 px: %q", path, got)
 	}
 }

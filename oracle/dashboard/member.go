@@ -13,6 +13,7 @@ import (
 	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard/chart"
 	"wattmark/oracle/export"
+	"wattmark/signer/words"
 )
 
 const dayOf = unit.Interval(24 * time.Hour / time.Second)
@@ -195,7 +196,16 @@ func (d *Dashboard) askSignIn(w http.ResponseWriter, r *http.Request, status int
 	if refused != nil {
 		_, p.Refused, p.Remedy = api.Explain(refused)
 	}
-	d.write(w, status, frame{now: d.page(), Title: "Member", Page: "member-sign-in", Data: p})
+	d.write(w, status, frame{now: d.page(), Title: "Member", Page: "member-sign-in", Script: "member.js", Data: p})
+}
+
+// serveJoin is where an invitation leads. What it says is behind the #, and comes to no server
+// before the member's own key has signed it.
+func (d *Dashboard) serveJoin(w http.ResponseWriter, r *http.Request) {
+	if _, ok := d.queries(w); !ok {
+		return
+	}
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Join", Page: "member-join", Script: "member.js", Data: strings.Join(words.List(), " ")})
 }
 
 // serveEnter shows who comes with a code a button: what only looks at links uses up no code.

@@ -31,7 +31,7 @@ func post(h http.Handler, path string, form url.Values, header ...string) (*http
 func TestMemberPages(t *testing.T) {
 	h := traded(t, 6, 40)
 	a, d := asked(t, h.Chain)
-	get(d, "/member").has(t, "Sign in with your key", "wattmark member open --key FILE", "--url http://example.com")
+	get(d, "/member").has(t, "Sign in with a key in a file", "wattmark member open --key FILE", "--url http://example.com")
 	if page := get(d, "/member"); strings.Contains(page.body, "you may be anybody") {
 		t.Error("a real oracle lets anybody be anybody")
 	}

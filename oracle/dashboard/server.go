@@ -72,6 +72,7 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /market/{zone}/{start}", d.serveInterval)
 		m.HandleFunc("GET /carbon", d.serveCarbon)
 		m.HandleFunc("GET /member", d.serveMember)
+		m.HandleFunc("GET /join", d.serveJoin)
 		m.HandleFunc("GET /member/enter", d.serveEnter)
 		m.HandleFunc("POST /member/enter", d.takeCode)
 		m.HandleFunc("POST /member/leave", d.serveLeave)
@@ -102,7 +103,9 @@ type frame struct {
 	Title string
 	Page  string // name of the template of main's content
 	Topic string // of the stream that keeps the page fresh; empty for none
-	Data  any
+	// Script is what the page has besides, empty for none.
+	Script string
+	Data   any
 }
 
 // Here marks the page in the navigation.

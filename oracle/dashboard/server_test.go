@@ -114,7 +114,7 @@ func TestHeaders(t *testing.T) {
 
 func TestStatic(t *testing.T) {
 	d := dashboard.New(lively(), dashboard.Options{Log: logged(t)})
-	kinds := map[string]string{"style.css": "text/css; charset=utf-8", "live.js": "text/javascript; charset=utf-8", "mark.svg": "image/svg+xml"}
+	kinds := map[string]string{"style.css": "text/css; charset=utf-8", "live.js": "text/javascript; charset=utf-8", "member.js": "text/javascript; charset=utf-8", "mark.svg": "image/svg+xml"}
 	for name := range dashboard.Assets {
 		if kinds[name] == "" {
 			t.Errorf("%s is served, and no test says as what", name)
@@ -328,7 +328,7 @@ func checkHTML(t *testing.T, where, page string) string {
 			case a.Key == "id":
 				seen[a.Val] = true
 			case a.Key == "src" || a.Key == "href" || a.Key == "action":
-				own = a.Val == "/static/live.js" || a.Val == "/static/mark.svg"
+				own = a.Val == "/static/live.js" || a.Val == "/static/member.js" || a.Val == "/static/mark.svg"
 				if a.Val != "" && !strings.HasPrefix(a.Val, "/") && !strings.HasPrefix(a.Val, "#") || strings.HasPrefix(a.Val, "//") {
 					t.Errorf("%s: a %s leads to %q", where, tag.Data, a.Val)
 				}

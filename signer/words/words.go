@@ -7,6 +7,7 @@ package words
 
 import (
 	_ "embed"
+	"slices"
 	"strings"
 )
 
@@ -32,3 +33,6 @@ func Of(digest []byte) []string {
 	}
 	return out
 }
+
+// List returns the words, in the order of what they stand for.
+func List() []string { return slices.Clone(words) }

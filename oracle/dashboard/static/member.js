@@ -1,0 +1,238 @@
+// Keeps a member's key on this device and signs with it: a request to be admitted, and one
+// to sign in. The key is made by the browser, which gives its private part to nobody, this
+// page included. Nothing else is signed here.
+"use strict";
+
+(() => {
+  const say = document.getElementById("device");
+  const go = document.getElementById("device-go");
+  if (!say || !go) return;
+  const utf8 = new TextEncoder();
+  const invitation = location.pathname === "/join" ? location.hash.slice(1) : "";
+
+  function tell(text, bad) {
+    say.textContent = text;
+    say.className = bad ? "state bad" : "";
+  }
+
+  // Bytes.
+
+  function joined(...parts) {
+    const out = new Uint8Array(parts.reduce((n, p) => n + p.length, 0));
+    let at = 0;
+    for (const p of parts) {
+      out.set(p, at);
+      at += p.length;
+    }
+    return out;
+  }
+  const binary = (bytes) => String.fromCharCode(...bytes);
+  const base64 = (bytes) => btoa(binary(bytes));
+  const base64url = (bytes) => base64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+  const fromBase64url = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+  const hex = (bytes) => [...bytes].map((b) => b.toString(16).padStart(2, "0")).join("");
+  const sha256 = async (bytes) => new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+
+  // CBOR in its core deterministic encoding (RFC 8949, 4.2.1), as much of it as is needed.
+  // Maps are lists of pairs that are in order already.
+
+  function head(kind, n) {
+    const b = BigInt(n);
+    for (const [most, size, info] of [[23n, 0, 0], [0xffn, 1, 24], [0xffffn, 2, 25], [0xffffffffn, 4, 26], [0xffffffffffffffffn, 8, 27]]) {
+      if (b > most) continue;
+      if (size === 0) return Uint8Array.of((kind << 5) | Number(b));
+      const out = new Uint8Array(1 + size);
+      out[0] = (kind << 5) | info;
+      for (let i = 0; i < size; i++) out[size - i] = Number((b >> BigInt(8 * i)) & 0xffn);
+      return out;
+    }
+    throw new Error("a number has too many digits");
+  }
+  const int = (n) => (n < 0 ? head(1, -1 - n) : head(0, n));
+  const bytes = (b) => joined(head(2, b.length), b);
+  const text = (s) => bytes(utf8.encode(s)).map((b, i) => (i === 0 ? b | 0x20 : b)); // kind 2 becomes 3
+  const list = (items) => joined(head(4, items.length), ...items);
+  const map = (pairs) => joined(head(5, pairs.length), ...pairs.flat());
+  const bool = (b) => Uint8Array.of(b ? 0xf5 : 0xf4);
+
+  // payloadOf is the third part of a COSE_Sign1 (RFC 9052): what the operator has signed. The
+  // server verifies it; a device cannot know the operator's key.
+  function payloadOf(sign1) {
+    let at = sign1[0] === 0xd2 ? 1 : 0;
+    if (sign1[at++] !== 0x84) throw new Error("it is no signed statement");
+    const string = () => {
+      const first = sign1[at++];
+      const info = first & 0x1f;
+      let size = info;
+      if (first >> 5 !== 2 || info > 25) throw new Error("it is no signed statement");
+      if (info >= 24) {
+        size = 0;
+        for (let i = 0; i < (info === 24 ? 1 : 2); i++) size = size * 256 + sign1[at++];
+      }
+      at += size;
+      if (at > sign1.length) throw new Error("it was cut off");
+      return sign1.subarray(at - size, at);
+    };
+    string();
+    if (sign1[at++] !== 0xa0) throw new Error("it is no signed statement");
+    return string();
+  }
+
+  // The key: of Ed25519, or where a browser has none, of P-256.
+
+  function keys() {
+    return new Promise((resolve, reject) => {
+      const open = indexedDB.open("wattmark", 1);
+      open.onupgradeneeded = () => open.result.createObjectStore("keys");
+      open.onsuccess = () => resolve(open.result);
+      open.onerror = () => reject(open.error);
+    });
+  }
+  async function stored(mode, run) {
+    const db = await keys();
+    try {
+      return await new Promise((resolve, reject) => {
+        const t = db.transaction("keys", mode);
+        const r = run(t.objectStore("keys"));
+        t.oncomplete = () => resolve(r.result);
+        t.onerror = t.onabort = () => reject(t.error);
+      });
+    } finally {
+      db.close();
+    }
+  }
+  const loaded = () => stored("readonly", (s) => s.get("member"));
+
+  async function made() {
+    let pair;
+    try {
+      pair = await crypto.subtle.generateKey({ name: "Ed25519" }, false, ["sign", "verify"]);
+    } catch {
+      pair = await crypto.subtle.generateKey({ name: "ECDSA", namedCurve: "P-256" }, false, ["sign", "verify"]);
+    }
+    await stored("readwrite", (s) => s.put(pair, "member"));
+    return pair;
+  }
+  const edwards = (pair) => pair.publicKey.algorithm.name === "Ed25519";
+  const raw = async (pair) => new Uint8Array(await crypto.subtle.exportKey("raw", pair.publicKey));
+  const id = async (pair) => (await sha256(new Uint8Array(await crypto.subtle.exportKey("spki", pair.publicKey)))).subarray(0, 16);
+
+  async function sign(pair, message) {
+    const algorithm = edwards(pair) ? "Ed25519" : { name: "ECDSA", hash: "SHA-256" };
+    const sig = new Uint8Array(await crypto.subtle.sign(algorithm, pair.privateKey, message));
+    if (edwards(pair)) return sig;
+    // Of the two values of s that are good the lower one is taken.
+    const order = 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n;
+    const s = BigInt("0x" + hex(sig.subarray(32)));
+    const low = s > order / 2n ? order - s : s;
+    const digits = low.toString(16).padStart(64, "0");
+    for (let i = 0; i < 32; i++) sig[32 + i] = parseInt(digits.slice(2 * i, 2 * i + 2), 16);
+    return sig;
+  }
+
+  // asked is the member's request (ledger/entry/FORMAT.md, sections 2 and 6), signed.
+  async function asked(pair, i) {
+    const alg = int(edwards(pair) ? -8 : -7);
+    const points = i.metering_points.map((p) => map([[int(1), text(p.subject)], [int(2), text(p.import)], ...(p.export ? [[int(3), text(p.export)]] : [])]));
+    const payload = map([
+      [int(1), alg], [int(2), bytes(await raw(pair))], [int(3), text(i.member)], [int(4), text(i.zone)],
+      [int(5), int(i.power_w)], [int(6), bool(i.renewable)], [int(7), list(points)],
+    ]);
+    const claims = map([[int(1), text("urn:wattmark:member:" + i.member)], [int(3), text(i.ledger)], [int(6), int(Math.floor(Date.now() / 1000))]]);
+    const header = map([
+      [int(1), alg], [int(3), text("application/cbor")], [int(4), bytes(await id(pair))], [int(15), claims],
+      [int(16), text("application/vnd.wattmark.member-request+cose")],
+    ]);
+    const signature = await sign(pair, list([text("Signature1"), bytes(header), bytes(new Uint8Array(0)), bytes(payload)]));
+    return joined(Uint8Array.of(0xd2), list([bytes(header), map([]), bytes(payload), bytes(signature)]));
+  }
+
+  // words are those of the key, which operator and member compare.
+  async function words(pair) {
+    const all = document.getElementById("words").content.textContent.trim().split(/\s+/);
+    const digest = await id(pair);
+    const bits = [...digest].map((b) => b.toString(2).padStart(8, "0")).join("");
+    return Array.from({ length: 8 }, (_, i) => all[parseInt(bits.slice(10 * i, 10 * i + 10), 2)]).join(" ");
+  }
+
+  // signIn sends one signed request (RFC 9421), and says whether it was taken.
+  async function signIn(pair) {
+    const target = location.origin + "/api/v1/session";
+    const nonce = base64url(crypto.getRandomValues(new Uint8Array(16)));
+    const params = `("@method" "@target-uri");created=${Math.floor(Date.now() / 1000)};nonce="${nonce}";keyid="${hex(await id(pair))}";tag="wattmark-member"`;
+    const base = `"@method": POST\n"@target-uri": ${target}\n"@signature-params": ${params}`;
+    const signature = base64(await sign(pair, utf8.encode(base)));
+    const answer = await fetch(target, { method: "POST", headers: { "Signature-Input": "sig=" + params, Signature: `sig=:${signature}:` } });
+    const body = await answer.json();
+    if (!answer.ok) return body;
+    const code = new URL(body.enter, location.origin).searchParams.get("code");
+    const entered = await fetch("/member/enter", { method: "POST", body: new URLSearchParams({ code }) });
+    if (!entered.ok) return { detail: "The session did not begin." };
+    location.assign("/member");
+    return null;
+  }
+
+  async function join(pair, i) {
+    const request = base64url(await asked(pair, i));
+    const answer = await fetch("/api/v1/join", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ invitation, request }) });
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(`${body.detail} ${body.hint}`);
+    return body;
+  }
+
+  async function joining() {
+    let i;
+    try {
+      i = JSON.parse(new TextDecoder().decode(payloadOf(fromBase64url(invitation))));
+    } catch {
+      tell("The link is not whole: open it as you got it, or ask the operator for another.", true);
+      return;
+    }
+    tell(`You are invited to ${i.ledger} as ${i.member}, in zone ${i.zone}, with ${i.power_w} W.`);
+    go.hidden = false;
+    go.textContent = "Make my key on this device";
+    go.onclick = async () => {
+      go.disabled = true;
+      try {
+        const pair = (await loaded()) || (await made());
+        const own = await words(pair);
+        for (;;) {
+          const body = await join(pair, i);
+          if (body.state === "admitted" && (await signIn(pair)) === null) return;
+          tell(`Tell the operator these words, who compares them and lets you in: ${own}. This page waits.`);
+          await new Promise((done) => setTimeout(done, 3000));
+        }
+      } catch (e) {
+        tell(e.message, true);
+        go.disabled = false;
+      }
+    };
+  }
+
+  async function returning() {
+    const pair = await loaded();
+    if (!pair) {
+      tell("This device has no key yet. The operator invites you with a link that makes one.");
+      return;
+    }
+    tell("This device has a key.");
+    go.hidden = false;
+    go.textContent = "Sign in on this device";
+    go.onclick = async () => {
+      go.disabled = true;
+      try {
+        const problem = await signIn(pair);
+        if (problem) tell(`${problem.detail} ${problem.hint || ""}`, true);
+      } catch (e) {
+        tell(e.message, true);
+      }
+      go.disabled = false;
+    };
+  }
+
+  if (!window.isSecureContext) {
+    tell("A browser keeps a key only where the address begins with https://. Ask for that address.", true);
+    return;
+  }
+  (location.pathname === "/join" ? joining() : returning()).catch((e) => tell("This browser keeps no key: " + e.message, true));
+})();
