@@ -102,5 +102,17 @@ func newRoot() *cobra.Command {
 	root.Flags().BoolVar(&version, "version", false, "print the version")
 	root.PersistentFlags().String("config", gateway.DefaultFile, "the configuration `FILE`")
 	root.AddCommand(newRun(), newEnrol(), newDecode(), newDoctor(), newStatus(), newConsole(), newBundle(), newScan(), newRead(), newCalibrate(), newVersion())
+	command.AddExamples(root, examples)
 	return root
+}
+
+// examples are of the verbs that have none beside their own text.
+var examples = map[string]string{
+	"console":        "wattmark-gateway console",
+	"doctor":         "wattmark-gateway doctor --config /etc/wattmark/gateway.toml",
+	"enrol":          "wattmark-gateway enrol --approval home-06.approval",
+	"run":            "wattmark-gateway run --config /etc/wattmark/gateway.toml",
+	"status":         "wattmark-gateway status --json",
+	"support-bundle": "wattmark-gateway support-bundle home-06.tar.gz",
+	"version":        "wattmark-gateway version --json",
 }

@@ -90,5 +90,17 @@ func newRoot() *cobra.Command {
 	root.SetUsageFunc(command.Usage)
 	root.PersistentFlags().String("config", defaultFile, "the configuration `FILE`")
 	root.AddCommand(newInit(), newRun(), newStatus(), newPermissions(), newCertificate(), newWitness(), newServer(), newRekey(), newVersion())
+	command.AddExamples(root, examples)
 	return root
+}
+
+// examples are of the commands that have none beside their own text.
+var examples = map[string]string{
+	"certificate": "wattmark-oracle certificate gateway home-06",
+	"init":        "wattmark-oracle init --config oracle.toml",
+	"permissions": "wattmark-oracle permissions --config oracle.toml",
+	"run":         "wattmark-oracle run --config /etc/wattmark/oracle.toml",
+	"status":      "wattmark-oracle status --json",
+	"version":     "wattmark-oracle version --json",
+	"witness":     "wattmark-oracle witness --dir DIR --name witness.example --policy policy",
 }

@@ -18,6 +18,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"wattmark/cmd/internal/command"
 )
 
 // Exit statuses besides those of ledger/audit.
@@ -104,7 +106,8 @@ Start with:  wattmark demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", usageWidth)))
-	root.AddCommand(newDemo(), newVerify(), newLedger(), newGateway(), newMember(), newMarket(), newCarbon(), newBench(), newRelease())
+	root.AddCommand(newDemo(), newVerify(), newLedger(), newGateway(), newMember(), newMarket(), newCarbon(), newBench(), newRelease(), newMan())
+	command.AddExamples(root, examples)
 	completeNames(root)
 	return root
 }
