@@ -203,7 +203,7 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 	origin, dir := d.agreed.charter.Origin, string(d.file.state())
 	show := dashboard.Options{Origin: origin, Simulated: d.agreed.charter.Simulated, Ledger: d.node.Ledger().Store(), API: a, Dir: dir, Log: d.log}
 	public := withPages(a.Handler(), dashboard.New(nil, show))
-	show.Fleet = a.Fleet
+	show.Fleet, show.Trouble = a.Fleet, a.Trouble
 	admin := withPages(a.Admin(), dashboard.New(nil, show), "/gateways", "/gateways/")
 	https, err := d.file.httpsConfig()
 	if err != nil {

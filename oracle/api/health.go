@@ -13,6 +13,14 @@ type Reason struct {
 	Remedy string `json:"remedy"`
 }
 
+// Trouble is why this oracle should get no requests, the worst first, or nothing.
+func (a *API) Trouble() []Reason {
+	if a.cfg.Ready == nil {
+		return []Reason{}
+	}
+	return append([]Reason{}, a.cfg.Ready()...)
+}
+
 // serveHealth answers while the process answers at all. Starting it again would mend
 // nothing that readyz tells of.
 func (a *API) serveHealth(w http.ResponseWriter, _ *http.Request) {
@@ -25,10 +33,7 @@ func (a *API) serveReady(w http.ResponseWriter, _ *http.Request) {
 	out := struct {
 		Ready   bool     `json:"ready"`
 		Reasons []Reason `json:"reasons"`
-	}{Reasons: []Reason{}}
-	if a.cfg.Ready != nil {
-		out.Reasons = append(out.Reasons, a.cfg.Ready()...)
-	}
+	}{Reasons: a.Trouble()}
 	out.Ready = len(out.Reasons) == 0
 	b, err := json.Marshal(out)
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"wattmark/ledger/state"
 	"wattmark/ledger/unit"
 	"wattmark/oracle/export"
+	"wattmark/signer"
 )
 
 // SessionItem is what a signed request for a session gets.
@@ -131,6 +132,16 @@ func (a *API) queryMember(h huma.API) {
 		return &output[SessionItem]{CacheControl: "no-store", Body: SessionItem{a.about("session"), who.member, "/member/enter?code=" + code, a.cfg.Now().Add(enterWithin).UTC().Format(time.RFC3339)}}, nil
 	})
 	huma.Register(h, huma.Operation{
+		OperationID: "signing", Method: http.MethodGet, Path: "/api/v1/signing", Summary: "What a member's next entry is signed with", Errors: errs,
+		Description: "The device signs the entry (ledger/entry/FORMAT.md) and sends it to /api/v1/entries.", Middlewares: huma.Middlewares{a.asMember(false)},
+	}, func(ctx context.Context, _ *struct{}) (*output[SigningItem], error) {
+		s, err := a.signing(ctx.Value(asked{}).(asked))
+		if err != nil {
+			return nil, err
+		}
+		return &output[SigningItem]{CacheControl: "no-store", Body: *s}, nil
+	})
+	huma.Register(h, huma.Operation{
 		OperationID: "member", Method: http.MethodGet, Path: "/api/v1/member", Summary: "A member's own intervals", Errors: errs,
 		Description: "For who signs the request as for a session, or has one. Without from and to it is of the newest day that is settled.",
 		Middlewares: huma.Middlewares{a.asMember(false)},
@@ -148,6 +159,52 @@ func (a *API) queryMember(h huma.API) {
 		}
 		return &output[MemberItem]{CacheControl: "private, no-cache", Body: a.memberItem(s)}, nil
 	})
+}
+
+// SigningItem is what a member's next entry is signed with.
+type SigningItem struct {
+	About
+	Member   string  `json:"member"`
+	KeyID    string  `json:"key_id" doc:"Of the key that the request was signed with, or the session"`
+	Boot     uint64  `json:"boot_count"`
+	Count    uint64  `json:"sequence_number" doc:"The next that is free"`
+	IssuedAt int64   `json:"issued_at" doc:"The ledger's time, Unix seconds"`
+	From     int64   `json:"next_interval" doc:"The first interval that a standing entry may hold from, Unix seconds"`
+	Currency string  `json:"currency"`
+	MaxBuy   *string `json:"max_buy_per_kwh,omitempty" doc:"In force for that interval"`
+	MinSell  *string `json:"min_sell_per_kwh,omitempty"`
+}
+
+// signing tells who signs by a device what it signs with.
+func (a *API) signing(who asked) (*SigningItem, error) {
+	out := &SigningItem{About: a.about("signing"), Member: who.member, KeyID: signer.KeyID(who.key).String(), Boot: 1}
+	a.cfg.Ledger.View(func(s *state.State) {
+		now := a.cfg.Clock().UnixMilli()
+		if s.Charter().Simulated {
+			now = s.Time()
+		}
+		out.Count, out.IssuedAt = s.NextCount(signer.KeyID(who.key), out.Boot), now/1000
+		// The interval at hand and the next one are too near: their gates may be closing.
+		out.From = now/1000/intervalSeconds*intervalSeconds + 2*intervalSeconds
+		m, ok := s.Member(who.member)
+		for _, z := range s.Zones() {
+			if ok && z.Zone == m.Zone {
+				out.Currency = z.Tariffs[0].Currency
+			}
+		}
+		if l := s.Standing(who.member, unit.Interval(out.From)); l != nil {
+			out.MinSell, out.MaxBuy = priceText(l.MinSell), priceText(l.MaxBuy)
+		}
+	})
+	return out, nil
+}
+
+func priceText(p *unit.Price) *string {
+	if p == nil {
+		return nil
+	}
+	t := p.String()
+	return &t
 }
 
 func (a *API) memberItem(s *export.Statement) MemberItem {
@@ -193,7 +250,7 @@ func (a *API) asMember(signed bool) func(huma.Context, func(huma.Context)) {
 		if signed {
 			who.member, who.key, err = a.authenticate(r)
 		} else {
-			who.member, err = a.Member(r)
+			who.member, who.key, err = a.who(r)
 		}
 		if err != nil {
 			serveError(w, err)
@@ -257,13 +314,6 @@ func (a *API) serveStatementFile(w http.ResponseWriter, r *http.Request) {
 
 // Limits are what a member wants of the next interval: prices of a kWh, nil for none.
 func (a *API) Limits(member string) (leastSell, mostBuy *string) {
-	text := func(p *unit.Price) *string {
-		if p == nil {
-			return nil
-		}
-		t := p.String()
-		return &t
-	}
 	a.cfg.Ledger.View(func(s *state.State) {
 		m, ok := s.Member(member)
 		if !ok {
@@ -274,7 +324,7 @@ func (a *API) Limits(member string) (leastSell, mostBuy *string) {
 				continue
 			}
 			if l := s.Standing(member, z.Next); l != nil {
-				leastSell, mostBuy = text(l.MinSell), text(l.MaxBuy)
+				leastSell, mostBuy = priceText(l.MinSell), priceText(l.MaxBuy)
 			}
 		}
 	})

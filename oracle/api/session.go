@@ -112,30 +112,34 @@ func (a *API) authenticate(r *http.Request) (member string, id signer.KeyID, err
 
 // Member says whose data a request may have: of who has signed it, or has a session.
 func (a *API) Member(r *http.Request) (string, error) {
-	if r.Header.Get("Signature-Input") == "" {
-		if member, ok := a.inSession(r); ok {
-			return member, nil
-		}
-	}
-	member, _, err := a.authenticate(r)
+	member, _, err := a.who(r)
 	return member, err
 }
 
-func (a *API) inSession(r *http.Request) (member string, ok bool) {
+func (a *API) who(r *http.Request) (member string, key signer.KeyID, err error) {
+	if r.Header.Get("Signature-Input") == "" {
+		if s, ok := a.inSession(r); ok {
+			return s.member, s.key, nil
+		}
+	}
+	return a.authenticate(r)
+}
+
+func (a *API) inSession(r *http.Request) (s session, ok bool) {
 	c, err := r.Cookie(cookieFor(r))
 	if err != nil {
-		return "", false
+		return s, false
 	}
 	hash := sha256.Sum256([]byte(c.Value))
 	a.sessions.mu.Lock()
-	s, ok := a.sessions.open[hash]
+	s, ok = a.sessions.open[hash]
 	a.sessions.mu.Unlock()
 	if !ok || a.cfg.Now().After(s.until) {
-		return "", false
+		return s, false
 	}
 	// A key that was revoked takes its sessions with it.
 	now, _, held := a.memberOfKey(s.key)
-	return s.member, held && now == s.member
+	return s, held && now == s.member
 }
 
 // overHTTPS reports whether the browser's connection is encrypted, as far as it can be told.

@@ -33,6 +33,8 @@ type Options struct {
 	OpenMembers bool
 	// Fleet tells of the gateways, for operators; without it there are no such pages.
 	Fleet func() ([]api.FleetGateway, error)
+	// Trouble says why this oracle should get no requests; for operators, beside Fleet.
+	Trouble func() []api.Reason
 	// Dir is the ledger's directory, for the commands that pages name.
 	Dir string
 	// Window is how much of the street's time the chart shows; 0 is 10 minutes.

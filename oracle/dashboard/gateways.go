@@ -1,8 +1,10 @@
 package dashboard
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -61,9 +63,32 @@ func (g gatewayRow) Age() string {
 }
 
 type gatewaysPage struct {
-	Rows []gatewayRow
-	Well int
-	Sum  string
+	Told     bool         // whether this oracle tells of itself
+	Trouble  []api.Reason // of it, the worst first
+	Releases []releaseRow
+	Rows     []gatewayRow
+	Well     int
+	Sum      string
+}
+
+// releaseRow is how many gateways run a firmware.
+type releaseRow struct {
+	On    string
+	Count uint64
+}
+
+// releases counts gateways by what they run, the most first: how far a roll-out has come.
+func releases(rows []gatewayRow) (out []releaseRow) {
+	for _, r := range rows {
+		i := slices.IndexFunc(out, func(o releaseRow) bool { return o.On == r.On() })
+		if i < 0 {
+			i = len(out)
+			out = append(out, releaseRow{On: r.On()})
+		}
+		out[i].Count++
+	}
+	slices.SortStableFunc(out, func(a, b releaseRow) int { return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.On, b.On)) })
+	return out
 }
 
 // fleet reads the gateways, or answers that there is nothing.
@@ -91,6 +116,10 @@ func (d *Dashboard) serveGateways(w http.ResponseWriter, _ *http.Request) {
 		if len(list[i].Trouble) == 0 {
 			p.Well++
 		}
+	}
+	p.Releases = releases(p.Rows)
+	if d.options.Trouble != nil {
+		p.Told, p.Trouble = true, d.options.Trouble()
 	}
 	verb := "are"
 	if p.Well == 1 {

@@ -41,7 +41,7 @@ func TestGateways(t *testing.T) {
 		return w.Body.String()
 	}
 	for path, words := range map[string][]string{
-		"/gateways":         {"1 of 3 gateways is well. 2 are in trouble", "silent", "never heard", "release 3 for rpi", "version 4 tried and not kept: unhealthy"},
+		"/gateways":         {"1 of 3 gateways is well. 2 are in trouble", "silent", "never heard", "release 3 for rpi", "version 4 tried and not kept: unhealthy", "2 on release 3 for rpi; 1 on no image."},
 		"/gateways/home-03": {"see that it has power and its line", "no receipt within 10m0s", "2-117", "Went back from", "leaf/12"},
 		"/gateways/home-01": {"well", "announces itself when it connects"},
 	} {
@@ -54,6 +54,19 @@ func TestGateways(t *testing.T) {
 	}
 	if page := get(d, "/gateways/nobody", http.StatusNotFound); !strings.Contains(page, "No gateway &#34;nobody&#34;") {
 		t.Errorf("of nobody: %s", page)
+	}
+	for _, trouble := range [][]api.Reason{nil, {{Reason: "halted", Detail: "blocks <of> others differ", Remedy: "compare the last block"}, {Reason: "no_broker", Detail: "away", Remedy: "look"}}} {
+		d := dashboard.New(lively(), dashboard.Options{Fleet: fleet, Trouble: func() []api.Reason { return trouble }})
+		page := get(d, "/gateways", http.StatusOK)
+		checkHTML(t, "/gateways", page)
+		for _, want := range []string{"blocks &lt;of&gt; others differ</p>\n<p>compare the last block", "away</p>\n<p>look"} {
+			if strings.Contains(page, want) != (trouble != nil) {
+				t.Errorf("with %v the page has %q: %v", trouble, want, trouble == nil)
+			}
+		}
+		if strings.Contains(page, "Well: it writes") != (trouble == nil) {
+			t.Errorf("with %v the page says that all is well, or does not", trouble)
+		}
 	}
 	public := dashboard.New(lively(), dashboard.Options{})
 	if page := get(public, "/gateways", http.StatusNotFound); strings.Contains(page, "home-03") || strings.Contains(get(public, "/", http.StatusOK), "/gateways") {

@@ -18,6 +18,7 @@ import (
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/request"
 	"wattmark/ledger/store"
+	"wattmark/ledger/unit"
 	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard"
 	"wattmark/signer"
@@ -28,6 +29,7 @@ import (
 type joinable struct {
 	*ledgertest.Hood
 	joins   string
+	sent    chan []byte // entries that the API has let through
 	handler atomic.Pointer[http.ServeMux]
 }
 
@@ -44,7 +46,7 @@ func (j *joinable) grown(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	a := api.New(api.Config{Ledger: l, Joins: j.joins, Clock: func() time.Time { return time.UnixMilli(j.Now) }})
+	a := api.New(api.Config{Ledger: l, Joins: j.joins, Submit: func(_ context.Context, b []byte) error { j.sent <- b; return nil }, Clock: func() time.Time { return time.UnixMilli(j.Now) }})
 	m := http.NewServeMux()
 	m.Handle("/", dashboard.New(nil, dashboard.Options{Ledger: l.Store(), API: a, Log: logged(t)}))
 	m.Handle("/api/", a.Handler())
@@ -54,7 +56,7 @@ func (j *joinable) grown(t *testing.T) {
 // testJoin has a device follow an invitation: it makes a key, asks, shows the words of the
 // key, and is in as soon as the ledger has it. Then it comes back.
 func testJoin(t *testing.T, browser context.Context, alg signer.Algorithm) {
-	j := &joinable{Hood: ledgertest.NewHood(t, 2), joins: filepath.Join(t.TempDir(), "joins")}
+	j := &joinable{Hood: ledgertest.NewHood(t, 2), joins: filepath.Join(t.TempDir(), "joins"), sent: make(chan []byte, 9)}
 	s := j.Enrolment("annas", signer.EdDSA, entry.ModeCommitted)
 	e, err := entry.ParseEnrolment(s.Payload)
 	if err != nil {
@@ -118,6 +120,8 @@ func testJoin(t *testing.T, browser context.Context, alg signer.Algorithm) {
 	j.grown(t)
 	p.lands("the member's page", `location.pathname === "/member" && document.querySelector("h1")?.textContent.startsWith("anna, ")`)
 
+	p.lands("the form of its limits", `document.getElementById("limits")?.hidden === false`)
+
 	// It comes back with the key that it has kept.
 	if !eval[bool](p, `fetch("/member/leave", { method: "POST" }).then((a) => a.ok)`) {
 		t.Fatal("nobody may leave")
@@ -126,6 +130,21 @@ func testJoin(t *testing.T, browser context.Context, alg signer.Algorithm) {
 	p.lands("the key", `document.getElementById("device")?.textContent === "This device has a key."`)
 	eval[any](p, `document.getElementById("device-go").click()`)
 	p.lands("the member's page again", `document.querySelector("h1")?.textContent.startsWith("anna, ")`)
+
+	// It signs what its member wants; the rules, which judge it before it is taken, take it.
+	p.lands("the form", `document.getElementById("limits")?.hidden === false`)
+	eval[any](p, `document.getElementById("most-buy").value = "much"; document.querySelector("#limits button").click()`)
+	p.until("what is wrong", `document.querySelector("#limits-said.bad")?.textContent.includes('"much" is no price')`)
+	eval[any](p, `document.getElementById("most-buy").value = "0,285"; document.getElementById("least-sell").value = "0.09"; document.querySelector("#limits button").click()`)
+	p.until("that it is sent", `document.getElementById("limits-said").textContent === "Signed and sent."`)
+	entered := j.At(1, j.Deliver(<-j.sent, nil))
+	if reason := entered.Result.Reasons[1]; reason != "" {
+		t.Fatalf("the limits are refused: %s", reason)
+	}
+	limits := j.State.Standing("anna", unit.Interval(j.Now/1000+3600))
+	if limits == nil || limits.MaxBuy == nil || *limits.MaxBuy != 285_000 || limits.MinSell == nil || *limits.MinSell != 90_000 {
+		t.Errorf("the ledger has the limits %+v", limits)
+	}
 	if eval[bool](p, `new Promise((done) => { const o = indexedDB.open("wattmark", 1); o.onsuccess = () => { const g = o.result.transaction("keys").objectStore("keys").get("member"); g.onsuccess = () => done(g.result.privateKey.extractable); }; })`) {
 		t.Error("the key can be taken off the device")
 	}

@@ -153,7 +153,7 @@ func (d *Dashboard) serveMember(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, err)
 		return
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Member " + member, Page: "member", Data: d.memberPage(a, s)})
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Member " + member, Page: "member", Script: "member.js", Data: d.memberPage(a, s)})
 }
 
 func (d *Dashboard) memberPage(a *api.API, s *export.Statement) memberPage {

@@ -1,12 +1,13 @@
-// Keeps a member's key on this device and signs with it: a request to be admitted, and one
-// to sign in. The key is made by the browser, which gives its private part to nobody, this
-// page included. Nothing else is signed here.
+// Keeps a member's key on this device and signs with it: a request to be admitted, one to sign
+// in, and the limits that the member sets. The key is made by the browser, which gives its
+// private part to nobody, this page included. Nothing else is signed here.
 "use strict";
 
 (() => {
   const say = document.getElementById("device");
   const go = document.getElementById("device-go");
-  if (!say || !go) return;
+  const limits = document.getElementById("limits");
+  if (!(say && go) && !limits) return;
   const utf8 = new TextEncoder();
   const invitation = location.pathname === "/join" ? location.hash.slice(1) : "";
 
@@ -130,7 +131,18 @@
     return sig;
   }
 
-  // asked is the member's request (ledger/entry/FORMAT.md, sections 2 and 6), signed.
+  // statement is a COSE_Sign1 of a type, with claims and a payload (ledger/entry/FORMAT.md,
+  // section 2).
+  async function statement(pair, type, claims, payload) {
+    const header = map([
+      [int(1), int(edwards(pair) ? -8 : -7)], [int(3), text("application/cbor")], [int(4), bytes(await id(pair))], [int(15), claims],
+      [int(16), text("application/vnd.wattmark." + type + "+cose")],
+    ]);
+    const signature = await sign(pair, list([text("Signature1"), bytes(header), bytes(new Uint8Array(0)), bytes(payload)]));
+    return joined(Uint8Array.of(0xd2), list([bytes(header), map([]), bytes(payload), bytes(signature)]));
+  }
+
+  // asked is the member's request (section 6), signed.
   async function asked(pair, i) {
     const alg = int(edwards(pair) ? -8 : -7);
     const points = i.metering_points.map((p) => map([[int(1), text(p.subject)], [int(2), text(p.import)], ...(p.export ? [[int(3), text(p.export)]] : [])]));
@@ -139,12 +151,7 @@
       [int(5), int(i.power_w)], [int(6), bool(i.renewable)], [int(7), list(points)],
     ]);
     const claims = map([[int(1), text("urn:wattmark:member:" + i.member)], [int(3), text(i.ledger)], [int(6), int(Math.floor(Date.now() / 1000))]]);
-    const header = map([
-      [int(1), alg], [int(3), text("application/cbor")], [int(4), bytes(await id(pair))], [int(15), claims],
-      [int(16), text("application/vnd.wattmark.member-request+cose")],
-    ]);
-    const signature = await sign(pair, list([text("Signature1"), bytes(header), bytes(new Uint8Array(0)), bytes(payload)]));
-    return joined(Uint8Array.of(0xd2), list([bytes(header), map([]), bytes(payload), bytes(signature)]));
+    return statement(pair, "member-request", claims, payload);
   }
 
   // words are those of the key, which operator and member compare.
@@ -230,6 +237,71 @@
     };
   }
 
+  // micro is a price of a kWh in millionths, null for none.
+  function micro(typed) {
+    const parts = typed.trim().replace(",", ".").match(/^(-?)(\d{1,6})(?:\.(\d{1,6}))?$/);
+    if (typed.trim() === "") return null;
+    if (!parts) throw new Error(`"${typed}" is no price of a kWh: write it as 0.30.`);
+    const n = Number(parts[2]) * 1_000_000 + Number((parts[3] || "").padEnd(6, "0"));
+    return parts[1] ? -n : n;
+  }
+
+  // setLimits signs a standing entry with this device's key, sends it, and waits until the
+  // ledger has it.
+  async function setLimits(pair, said) {
+    const next = async () => {
+      const answer = await fetch("/api/v1/signing", { cache: "no-store" });
+      if (!answer.ok) throw new Error("The session has ended. Load this page again, and sign in.");
+      return answer.json();
+    };
+    const most = micro(document.getElementById("most-buy").value);
+    const least = micro(document.getElementById("least-sell").value);
+    const with_ = await next();
+    const pairs = [[int(1), text(with_.member)]];
+    if (least !== null) pairs.push([int(2), int(least)]);
+    if (most !== null) pairs.push([int(3), int(most)]);
+    pairs.push([int(6), int(with_.next_interval)]);
+    const claims = map([
+      [int(1), text("urn:wattmark:member:" + with_.member)], [int(3), text(with_.ledger)], [int(6), int(with_.issued_at)],
+      [int(267), int(with_.boot_count)], [int(-65537), int(with_.sequence_number)],
+    ]);
+    const answer = await fetch("/api/v1/entries", { method: "POST", headers: { "Content-Type": "application/cose" }, body: await statement(pair, "standing", claims, map(pairs)) });
+    const body = await answer.json();
+    if (!answer.ok) throw new Error(`${body.detail} ${body.hint || ""}`);
+    said.textContent = "Signed and sent.";
+    for (let tries = 0; (await next()).sequence_number <= with_.sequence_number; tries++) {
+      if (tries === 60) throw new Error("It was sent, and is not on the ledger after half a minute. Look again later: it counts once.");
+      await new Promise((done) => setTimeout(done, 500));
+    }
+    said.textContent = `On the ledger: it holds from ${new Date(with_.next_interval * 1000).toISOString().slice(11, 16)} UTC on.`;
+  }
+
+  async function limiting() {
+    const pair = await loaded();
+    if (!pair) return;
+    const answer = await fetch("/api/v1/signing", { cache: "no-store" });
+    if (!answer.ok || (await answer.json()).key_id !== hex(await id(pair))) return; // signed in by another key
+    const said = document.getElementById("limits-said");
+    limits.hidden = false;
+    limits.onsubmit = async (e) => {
+      e.preventDefault();
+      const button = limits.querySelector("button");
+      button.disabled = true;
+      said.className = "";
+      try {
+        await setLimits(pair, said);
+      } catch (problem) {
+        said.textContent = problem.message;
+        said.className = "state bad";
+      }
+      button.disabled = false;
+    };
+  }
+
+  if (limits) {
+    if (window.isSecureContext) limiting().catch(() => {}); // without the form the page is as it is without a script
+    return;
+  }
   if (!window.isSecureContext) {
     tell("A browser keeps a key only where the address begins with https://. Ask for that address.", true);
     return;
