@@ -260,7 +260,7 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 // withPages serves pages for people beside what is for programs.
 func withPages(api http.Handler, pages *dashboard.Dashboard, more ...string) http.Handler {
 	m := http.NewServeMux()
-	for _, path := range append([]string{"/ledger", "/ledger/", "/market", "/market/", "/carbon", "/member", "/member/", "/join", "/static/", "/verify", "/verify.html", "/verify-cross.html"}, more...) {
+	for _, path := range append([]string{"/ledger", "/ledger/", "/market", "/market/", "/carbon", "/member", "/member/", "/join", "/docs", "/static/", "/verify", "/verify.html", "/verify-cross.html"}, more...) {
 		m.Handle(path, pages)
 	}
 	m.Handle("/", api)

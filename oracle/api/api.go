@@ -62,6 +62,7 @@ type API struct {
 	fleet   ledger.Fleet
 
 	origin   string // the ledger's
+	routes   []Route
 	sessions sessions
 	nonces   nonces
 	joining  sync.Mutex // guards what is in cfg.Joins

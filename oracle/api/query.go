@@ -91,7 +91,7 @@ func init() {
 func (a *API) queries() http.Handler {
 	m := http.NewServeMux()
 	config := huma.DefaultConfig("Wattmark", Version)
-	config.Info.Description = "What a ledger of signed energy and emissions readings says. Everything here is public. What it rests on can be verified without trusting who serves it: " +
+	config.Info.Description = "What a ledger of signed energy and emissions readings says. All of it is public but what is of one member, who signs each request with the own key (RFC 9421). What it rests on can be verified without trusting who serves it: " +
 		"/checkpoint and /tile/ are a C2SP tlog, and each leaf has its evidence at /api/v1/leaf/{index}.evidence."
 	config.OpenAPIPath = strings.TrimSuffix(OpenAPIPath, ".json")
 	config.DocsPath, config.SchemasPath = "", ""
@@ -107,6 +107,7 @@ func (a *API) queries() http.Handler {
 	for _, schema := range h.OpenAPI().Components.Schemas.Map() {
 		schema.AdditionalProperties = nil // more may come: the description does not forbid it
 	}
+	a.routes = routesOf(h.OpenAPI())
 	m.HandleFunc("/", nowhere)
 	return tagged(m)
 }

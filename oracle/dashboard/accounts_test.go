@@ -180,3 +180,19 @@ func hashOf(leaf []byte) string {
 	h := block.LeafHash(leaf)
 	return fmt.Sprintf("%x", h[:])
 }
+
+// TestDocs: the page names everything that the description has.
+func TestDocs(t *testing.T) {
+	c, _ := drawn(t)
+	a, d := asked(t, c)
+	page := get(d, "/docs")
+	checkHTML(t, "/docs", page.body)
+	if len(a.Routes()) < 20 {
+		t.Errorf("only %d routes", len(a.Routes()))
+	}
+	for _, r := range a.Routes() {
+		page.has(t, "<h2 class=\"break\">"+r.Method+" "+r.Path+"</h2>")
+	}
+	page.has(t, "totals.local_<wbr>wh", "next of the part before; absent for the first")
+	get(dashboard.New(nil, dashboard.Options{Log: logged(t)}), "/docs").has(t, "no accounts to read")
+}

@@ -71,6 +71,7 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /market", d.serveMarket)
 		m.HandleFunc("GET /market/{zone}/{start}", d.serveInterval)
 		m.HandleFunc("GET /carbon", d.serveCarbon)
+		m.HandleFunc("GET /docs", d.serveDocs)
 		m.HandleFunc("GET /member", d.serveMember)
 		m.HandleFunc("GET /join", d.serveJoin)
 		m.HandleFunc("GET /member/enter", d.serveEnter)
