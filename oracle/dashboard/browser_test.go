@@ -166,6 +166,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("pages", func(t *testing.T) { testPages(t, browser) })
 	t.Run("join", func(t *testing.T) { testJoin(t, browser, signer.EdDSA) })
 	t.Run("join without Ed25519", func(t *testing.T) { testJoin(t, browser, signer.ES256) })
+	t.Run("dispute", func(t *testing.T) { testDispute(t, browser) })
 	t.Run("not invited", func(t *testing.T) { testNotInvited(t, browser) })
 	t.Run("policy", func(t *testing.T) { testPolicy(t, browser) })
 }

@@ -2,10 +2,14 @@ package dashboard_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -217,4 +221,59 @@ func testNotInvited(t *testing.T, browser context.Context) {
 	p.lands("the invitation again", `document.getElementById("device-go").hidden === false`)
 	eval[any](p, `document.getElementById("device-go").click()`)
 	p.until("that somebody was faster", `document.getElementById("device").textContent.includes("Another device has used this invitation")`)
+}
+
+// testDispute: a member whose device has the key disputes an invoiced quarter hour, and the
+// ledger has what the meter should have shown and the hash of what shows it.
+func testDispute(t *testing.T, browser context.Context) {
+	j := &joinable{Hood: traded(t, 6, 40), joins: filepath.Join(t.TempDir(), "joins"), sent: make(chan []byte, 9)}
+	j.grown(t)
+	server := httptest.NewServer(j)
+	t.Cleanup(server.Close)
+	pkcs8, err := j.Keys["home1"].PKCS8()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, browser)
+	p.do(chromedp.Navigate(server.URL + "/member"))
+	if !eval[bool](p, fmt.Sprintf(`(async () => {
+		const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+		const privateKey = await crypto.subtle.importKey("pkcs8", bytes(%q), "Ed25519", false, ["sign"]);
+		const publicKey = await crypto.subtle.importKey("raw", bytes(%q), "Ed25519", true, ["verify"]);
+		await new Promise((done) => {
+			const o = indexedDB.open("wattmark", 1);
+			o.onupgradeneeded = () => o.result.createObjectStore("keys");
+			o.onsuccess = () => { const t = o.result.transaction("keys", "readwrite"); t.objectStore("keys").put({ privateKey, publicKey }, "member"); t.oncomplete = () => { o.result.close(); done(); }; };
+		});
+		return true;
+	})()`, base64.StdEncoding.EncodeToString(pkcs8), base64.StdEncoding.EncodeToString(j.Keys["home1"].Public().Bytes()))) {
+		t.Fatal("the browser takes no key")
+	}
+	p.do(chromedp.Navigate(server.URL + "/ledger"))
+	p.do(chromedp.Navigate(server.URL + "/member"))
+	p.lands("the key", `document.getElementById("device")?.textContent === "This device has a key."`)
+	eval[any](p, `document.getElementById("device-go").click()`)
+	p.lands("the form", `document.getElementById("dispute")?.hidden === false`)
+	photo := filepath.Join(t.TempDir(), "meter.jpg")
+	if err := os.WriteFile(photo, []byte("a photo of the meter"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eval[any](p, `document.querySelector("#dispute button").click()`)
+	p.until("that a file is missing", `document.querySelector("#dispute-said.bad")?.textContent.includes("Choose the file that shows it")`)
+	at := eval[int64](p, `(() => { const a = document.querySelectorAll("a[data-dispute]")[1]; a.click(); return Number(a.dataset.dispute); })()`)
+	if got := eval[[]string](p, `[document.getElementById("which").value, document.getElementById("should-import").value, document.getElementById("should-export").value]`); !slices.Equal(got, []string{fmt.Sprint(at), "0", "300"}) {
+		t.Errorf("the form begins with %q", got)
+	}
+	p.do(chromedp.SetUploadFiles(chromedp.CSS("#shown"), []string{photo}))
+	eval[any](p, `document.getElementById("should-export").value = "450"; document.querySelector("#dispute button").click()`)
+	p.until("that it is sent", `document.getElementById("dispute-said").textContent === "Signed and sent."`)
+	block := j.At(1, j.Deliver(<-j.sent, nil))
+	if reason := block.Result.Reasons[1]; reason != "" {
+		t.Fatalf("the dispute is refused: %s", reason)
+	}
+	list := j.State.Disputes()
+	sum := sha256.Sum256([]byte("a photo of the meter"))
+	if len(list) != 1 || list[0].Member != "home1" || int64(list[0].Interval) != at || list[0].Import != 0 || list[0].Export != 450 || string(list[0].Evidence) != string(sum[:]) {
+		t.Errorf("the ledger has the disputes %+v", list)
+	}
 }

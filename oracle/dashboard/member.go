@@ -31,6 +31,16 @@ type memberPage struct {
 	Simulated bool
 }
 
+// Disputable are the rows that can be disputed.
+func (p memberPage) Disputable() (rows []memberRow) {
+	for _, r := range p.Rows {
+		if r.Disputable() {
+			rows = append(rows, r)
+		}
+	}
+	return rows
+}
+
 // Day is the page's.
 func (p memberPage) Day() string { return time.Unix(p.From.Start(), 0).UTC().Format("2 January 2006") }
 
@@ -71,8 +81,8 @@ type memberRow struct {
 	Disputed bool
 }
 
-// Start is when it began.
-func (r memberRow) Start() time.Time { return time.Unix(r.Interval.Start(), 0).UTC() }
+// StartTime is when it began.
+func (r memberRow) StartTime() time.Time { return time.Unix(r.Interval.Start(), 0).UTC() }
 
 // Path is the page of the interval.
 func (r memberRow) Path() string {
@@ -95,6 +105,9 @@ func (r memberRow) Word() stateWord {
 	}
 	return stateWord{"✓", "invoiced", "good"}
 }
+
+// Disputable says that the row can be disputed: it is invoiced.
+func (r memberRow) Disputable() bool { return r.Run != market.R0 && !r.Disputed }
 
 // In and Out are what came in and went out, in words.
 func (r memberRow) In() string {
@@ -175,7 +188,7 @@ func (d *Dashboard) memberPage(a *api.API, s *export.Statement) memberPage {
 	for _, i := range s.Spots {
 		row := memberRow{i, strings.TrimSuffix(p.Sum(amounts[i.Interval]), " "+s.Currency), s.Zone, disputed[i.Interval]}
 		bars = append(bars, chart.Bar{
-			At: row.Start(), Shared: int64(i.FromNeighbours), FromGrid: int64(i.FromGrid), Sent: int64(i.ToNeighbours), ToGrid: int64(i.ToGrid), Unknown: i.Quality == market.Missing,
+			At: row.StartTime(), Shared: int64(i.FromNeighbours), FromGrid: int64(i.FromGrid), Sent: int64(i.ToNeighbours), ToGrid: int64(i.ToGrid), Unknown: i.Quality == market.Missing,
 		})
 		p.Rows = append([]memberRow{row}, p.Rows...)
 	}

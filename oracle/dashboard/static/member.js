@@ -1,5 +1,5 @@
 // Keeps a member's key on this device and signs with it: a request to be admitted, one to sign
-// in, and the limits that the member sets. The key is made by the browser, which gives its
+// in, the limits that the member sets, and a dispute. The key is made by the browser, which gives its
 // private part to nobody, this page included. Nothing else is signed here.
 "use strict";
 
@@ -246,50 +246,41 @@
     return parts[1] ? -n : n;
   }
 
-  // setLimits signs a standing entry with this device's key, sends it, and waits until the
-  // ledger has it.
-  async function setLimits(pair, said) {
+  // enter signs an entry of a type with this device's key, sends it, and waits until the ledger
+  // has it. What it says is made from what the ledger tells of the member.
+  async function enter(pair, said, type, payloadFor) {
     const next = async () => {
       const answer = await fetch("/api/v1/signing", { cache: "no-store" });
       if (!answer.ok) throw new Error("The session has ended. Load this page again, and sign in.");
       return answer.json();
     };
-    const most = micro(document.getElementById("most-buy").value);
-    const least = micro(document.getElementById("least-sell").value);
-    const with_ = await next();
-    const pairs = [[int(1), text(with_.member)]];
-    if (least !== null) pairs.push([int(2), int(least)]);
-    if (most !== null) pairs.push([int(3), int(most)]);
-    pairs.push([int(6), int(with_.next_interval)]);
+    const own = await next();
     const claims = map([
-      [int(1), text("urn:wattmark:member:" + with_.member)], [int(3), text(with_.ledger)], [int(6), int(with_.issued_at)],
-      [int(267), int(with_.boot_count)], [int(-65537), int(with_.sequence_number)],
+      [int(1), text("urn:wattmark:member:" + own.member)], [int(3), text(own.ledger)], [int(6), int(own.issued_at)],
+      [int(267), int(own.boot_count)], [int(-65537), int(own.sequence_number)],
     ]);
-    const answer = await fetch("/api/v1/entries", { method: "POST", headers: { "Content-Type": "application/cose" }, body: await statement(pair, "standing", claims, map(pairs)) });
-    const body = await answer.json();
-    if (!answer.ok) throw new Error(`${body.detail} ${body.hint || ""}`);
+    const body = await statement(pair, type, claims, payloadFor(own));
+    const answer = await fetch("/api/v1/entries", { method: "POST", headers: { "Content-Type": "application/cose" }, body });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(`${told.detail} ${told.hint || ""}`);
     said.textContent = "Signed and sent.";
-    for (let tries = 0; (await next()).sequence_number <= with_.sequence_number; tries++) {
+    for (let tries = 0; (await next()).sequence_number <= own.sequence_number; tries++) {
       if (tries === 60) throw new Error("It was sent, and is not on the ledger after half a minute. Look again later: it counts once.");
       await new Promise((done) => setTimeout(done, 500));
     }
-    said.textContent = `On the ledger: it holds from ${new Date(with_.next_interval * 1000).toISOString().slice(11, 16)} UTC on.`;
+    return own;
   }
 
-  async function limiting() {
-    const pair = await loaded();
-    if (!pair) return;
-    const answer = await fetch("/api/v1/signing", { cache: "no-store" });
-    if (!answer.ok || (await answer.json()).key_id !== hex(await id(pair))) return; // signed in by another key
-    const said = document.getElementById("limits-said");
-    limits.hidden = false;
-    limits.onsubmit = async (e) => {
+  // signs has a form run with this device's key, and say what became of it.
+  function signs(form, said, run) {
+    form.hidden = false;
+    form.onsubmit = async (e) => {
       e.preventDefault();
-      const button = limits.querySelector("button");
+      const button = form.querySelector("button");
       button.disabled = true;
       said.className = "";
       try {
-        await setLimits(pair, said);
+        said.textContent = await run(said);
       } catch (problem) {
         said.textContent = problem.message;
         said.className = "state bad";
@@ -298,8 +289,65 @@
     };
   }
 
+  // setLimits signs a standing entry (ledger/entry/FORMAT.md, section 4).
+  async function setLimits(pair, said) {
+    const most = micro(document.getElementById("most-buy").value);
+    const least = micro(document.getElementById("least-sell").value);
+    const own = await enter(pair, said, "standing", (own) => map([
+      [int(1), text(own.member)], ...(least === null ? [] : [[int(2), int(least)]]), ...(most === null ? [] : [[int(3), int(most)]]),
+      [int(6), int(own.next_interval)],
+    ]));
+    return `On the ledger: it holds from ${new Date(own.next_interval * 1000).toISOString().slice(11, 16)} UTC on.`;
+  }
+
+  // dispute signs what the meter should have shown. Of what the member has to show its hash
+  // alone leaves the device.
+  async function dispute(pair, said) {
+    const watthours = (name) => {
+      const typed = document.getElementById(name).value.trim();
+      if (!/^\d{1,9}$/.test(typed)) throw new Error(`"${typed}" is no whole number of Wh.`);
+      return Number(typed);
+    };
+    const file = document.getElementById("shown").files[0];
+    if (!file) throw new Error("Choose the file that shows it, as a photo of the meter. It stays on this device: the ledger has its hash.");
+    const evidence = await sha256(await file.arrayBuffer());
+    const interval = Number(document.getElementById("which").value);
+    const [imported, exported] = [watthours("should-import"), watthours("should-export")];
+    await enter(pair, said, "dispute", (own) => map([
+      [int(1), text(own.member)], [int(2), int(interval)], [int(3), int(imported)], [int(4), int(exported)], [int(5), bytes(evidence)],
+    ]));
+    return "On the ledger: payment of that quarter hour waits until it is decided. Keep the file, and show it to whoever decides.";
+  }
+
+  async function signing() {
+    const pair = await loaded();
+    if (!pair) return;
+    const answer = await fetch("/api/v1/signing", { cache: "no-store" });
+    if (!answer.ok || (await answer.json()).key_id !== hex(await id(pair))) return; // signed in by another key
+    const said = document.getElementById("limits-said");
+    signs(limits, said, () => setLimits(pair, said));
+    const form = document.getElementById("dispute");
+    if (!form) return;
+    const which = document.getElementById("which");
+    const fill = () => {
+      const o = which.selectedOptions[0];
+      document.getElementById("should-import").value = o.dataset.import;
+      document.getElementById("should-export").value = o.dataset.export;
+    };
+    which.onchange = fill;
+    fill();
+    for (const a of document.querySelectorAll("a[data-dispute]")) {
+      a.addEventListener("click", () => {
+        which.value = a.dataset.dispute;
+        fill();
+      });
+    }
+    const about = document.getElementById("dispute-said");
+    signs(form, about, () => dispute(pair, about));
+  }
+
   if (limits) {
-    if (window.isSecureContext) limiting().catch(() => {}); // without the form the page is as it is without a script
+    if (window.isSecureContext) signing().catch(() => {}); // without the form the page is as it is without a script
     return;
   }
   if (!window.isSecureContext) {
