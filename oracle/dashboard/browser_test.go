@@ -490,10 +490,13 @@ func checkAccess(t *testing.T, p tab, path string) {
 		!(e.textContent.trim() || e.getAttribute("aria-label") || e.labels?.length || document.getElementById(e.getAttribute("aria-labelledby")))).map((e) => e.outerHTML)`); len(got) > 0 {
 		t.Errorf("%s has elements without a name: %q", path, got)
 	}
+	if got := eval[[]string](p, `[...document.querySelectorAll("[hidden]")].filter((e) => e.getClientRects().length).map((e) => e.outerHTML)`); len(got) > 0 {
+		t.Errorf("%s shows what is hidden: %q", path, got)
+	}
 	if got := eval[[]string](p, `[...document.querySelectorAll("th")].filter((e) => !e.scope).map((e) => e.outerHTML)`); len(got) > 0 {
 		t.Errorf("%s has headings without a scope: %q", path, got)
 	}
-	if got := eval[[]string](p, `[...document.querySelectorAll("nav a, .mark, .pages a, button:not([hidden]), input:not([type=hidden]), summary, .age a")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`); len(got) > 0 {
+	if got := eval[[]string](p, `[...document.querySelectorAll("nav a, .mark, .pages a, button:not([hidden]), input:not([type=hidden]), summary, .age a")].filter((e) => e.getClientRects().length && e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`); len(got) > 0 {
 		t.Errorf("%s has targets of less than 44 px: %q", path, got)
 	}
 }
