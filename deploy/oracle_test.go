@@ -14,40 +14,40 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 )
 
-// TestOracleUnit holds the oracle's unit to systemd's own judgement: it loads without a
-// warning, and its exposure is at most 1.5 of 10.
-func TestOracleUnit(t *testing.T) {
-	const oracleUnit = "wattmark-oracle.service"
-	text, err := os.ReadFile(oracleUnit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lines := strings.Split(string(text), "\n")
-	for _, want := range []string{
-		"Type=notify", "Restart=always", "StartLimitIntervalSec=0", "ConditionPathExists=/etc/wattmark/oracle.toml",
-		"User=wattmark-oracle", "StateDirectory=wattmark-oracle", "StateDirectoryMode=0700", "CapabilityBoundingSet=", "LimitCORE=0",
+// TestOracleUnits holds the units of oracle and broker to systemd's own judgement: they load
+// without a warning, and their exposure is at most 1.5 of 10.
+func TestOracleUnits(t *testing.T) {
+	same := []string{"Restart=always", "StartLimitIntervalSec=0", "User=wattmark-oracle", "StateDirectoryMode=0700", "CapabilityBoundingSet=", "LimitCORE=0"}
+	for unit, want := range map[string][]string{
+		"wattmark-oracle.service":        {"Type=notify", "ExecStart=/usr/bin/wattmark-oracle run", "ConditionPathExists=/etc/wattmark/oracle.toml", "StateDirectory=wattmark-oracle"},
+		"wattmark-oracle-server.service": {"Type=exec", "ExecStart=/usr/bin/wattmark-oracle server /etc/wattmark/node.conf", "ExecReload=/bin/kill -HUP $MAINPID", "StateDirectory=wattmark-oracle-server"},
 	} {
-		if !slices.Contains(lines, want) {
-			t.Errorf("the unit does not say %s", want)
-		}
-	}
-	need(t, "systemd-analyze")
-	const program = "/usr/bin/wattmark-oracle"
-	if !bytes.Contains(text, []byte("ExecStart="+program+" run\n")) {
-		t.Fatalf("the unit does not start %s", program)
-	}
-	path := filepath.Join(t.TempDir(), oracleUnit)
-	if err := os.WriteFile(path, bytes.ReplaceAll(text, []byte(program), []byte("/bin/true")), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{"verify", "--man=no", path}, {"security", "--offline=true", "--threshold=15", path}} {
-		out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
-		if err != nil || args[0] == "verify" && len(out) > 0 {
-			t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
-		}
-		if exposure := regexp.MustCompile(`Overall exposure level.*`).Find(out); exposure != nil {
-			t.Logf("%s", exposure)
-		}
+		t.Run(unit, func(t *testing.T) {
+			text, err := os.ReadFile(unit)
+			if err != nil {
+				t.Fatal(err)
+			}
+			lines := strings.Split(string(text), "\n")
+			for _, want := range append(want, same...) {
+				if !slices.Contains(lines, want) {
+					t.Errorf("the unit does not say %s", want)
+				}
+			}
+			need(t, "systemd-analyze")
+			path := filepath.Join(t.TempDir(), unit)
+			if err := os.WriteFile(path, bytes.ReplaceAll(text, []byte("/usr/bin/wattmark-oracle"), []byte("/bin/true")), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			for _, args := range [][]string{{"verify", "--man=no", path}, {"security", "--offline=true", "--threshold=15", path}} {
+				out, err := exec.Command("systemd-analyze", args...).CombinedOutput()
+				if err != nil || args[0] == "verify" && len(out) > 0 {
+					t.Errorf("systemd-analyze %s: %v\n%s", args[0], err, out)
+				}
+				if exposure := regexp.MustCompile(`Overall exposure level.*`).Find(out); exposure != nil {
+					t.Logf("%s", exposure)
+				}
+			}
+		})
 	}
 }
 

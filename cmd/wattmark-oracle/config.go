@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -202,15 +203,15 @@ func (f *file) files() broker.Files {
 }
 
 // httpsConfig is the certificate of the public listener, nil where it has none.
-func (f *file) httpsConfig() (*tls.Config, error) {
+func (f *file) httpsConfig(log *slog.Logger) (*tls.Config, error) {
 	if f.HTTP.Certificate == "" {
 		return nil, nil
 	}
-	c, err := tls.LoadX509KeyPair(f.at(f.HTTP.Certificate), f.at(f.HTTP.CertificateKey))
+	c, err := openRenewed(f.at(f.HTTP.Certificate), f.at(f.HTTP.CertificateKey), log)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate of http.listen: %w", err)
 	}
-	return &tls.Config{Certificates: []tls.Certificate{c}, MinVersion: tls.VersionTLS12}, nil
+	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}, nil
 }
 
 // sampleFor is the configuration that init writes where there is none.

@@ -205,7 +205,7 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 	public := withPages(a.Handler(), dashboard.New(nil, show))
 	show.Fleet, show.Trouble = a.Fleet, a.Trouble
 	admin := withPages(a.Admin(), dashboard.New(nil, show), "/gateways", "/gateways/")
-	https, err := d.file.httpsConfig()
+	https, err := d.file.httpsConfig(d.log)
 	if err != nil {
 		return err
 	}
