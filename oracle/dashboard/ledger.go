@@ -230,6 +230,7 @@ type leafPage struct {
 	Last   uint64
 	Prove  string // the command
 	Files  bool   // that the leaf's evidence can be had here
+	Way    *way   // to the newest final checkpoint, nil where there is none
 }
 
 func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
@@ -258,12 +259,56 @@ func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
 		d.unreadable(w, err)
 		return
 	}
-	_, final, any := l.Final()
+	note, final, any := l.Final()
 	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Data: leafPage{
 		Description: audit.Describe(index, leaf), Height: height, State: finality(any && height <= final),
-		Raw: hexDump(leaf), Last: last.Size - 1, Files: d.options.API != nil && any && height <= final,
+		Raw: hexDump(leaf), Last: last.Size - 1, Files: d.options.API != nil && any && height <= final, Way: wayOf(l, note, index, leaf),
 		Prove: fmt.Sprintf("wattmark ledger prove %s \\\n  --leaf %d --out leaf-%d.evidence", quoted(d.options.Dir), index, index),
 	}})
+}
+
+// way is how a leaf's hash comes to the root that a quorum has signed (RFC 9162, 2.1.3).
+type way struct {
+	Size  uint64 // leaves of the checkpoint
+	Steps []step
+	Root  string
+}
+
+// step joins what there is by then with a hash that stands left or right of it.
+type step struct {
+	Left   bool
+	Hash   string // of the other side
+	Leaves string // that are under both together
+}
+
+// wayOf is nil where the ledger has no such checkpoint, or its nodes are not at hand.
+func wayOf(l Ledger, note []byte, index uint64, leaf []byte) *way {
+	nodes, ok := l.(block.Nodes)
+	c, err := block.CheckpointOf(note)
+	if !ok || err != nil || index >= c.Size {
+		return nil
+	}
+	p, err := block.NewProver(nodes, c.Size).Prove(index)
+	if err != nil {
+		return nil
+	}
+	root, err := p.Root(block.LeafHash(leaf))
+	if err != nil || root != c.Root {
+		return nil
+	}
+	out := &way{Size: c.Size, Root: hexOf(root)}
+	node, last, level := index, c.Size-1, 0
+	for _, h := range p.Path {
+		// Where a node is the last of its level and has no sibling it rises as it is.
+		for node%2 == 0 && node == last {
+			node, last, level = node/2, last/2, level+1
+		}
+		left := node%2 == 1
+		node, last, level = node/2, last/2, level+1
+		first, end := node<<level, min((node+1)<<level, c.Size)-1
+		out.Steps = append(out.Steps, step{left, hexOf(h), count(first) + " to " + count(end)})
+	}
+	return out
 }
 
 // ledger returns what the ledger's pages read, or answers that there is nothing.

@@ -1,10 +1,13 @@
 package dashboard_test
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -273,4 +276,41 @@ func FuzzDescribe(f *testing.F) {
 			t.Errorf("%x is dumped as %s", leaf, got)
 		}
 	})
+}
+
+// TestWay: at every size and place the steps of a leaf's page hash to the root, and name the
+// leaves that they cover.
+func TestWay(t *testing.T) {
+	c, l := drawn(t)
+	d := dashboard.New(nil, dashboard.Options{Ledger: l, Log: logged(t)})
+	size := c.Last().Checkpoint.Size
+	step := regexp.MustCompile(`(?s)<tr><th scope="row">(← one on the left|one on the right →)<span class="fold hash">([0-9a-f]{64})</span></th><td>([0-9,]+) to ([0-9,]+)</td></tr>`)
+	for i := range size {
+		page := get(d, fmt.Sprintf("/ledger/leaf/%d", i))
+		leaf, _ := c.Leaf(i)
+		at := block.LeafHash(leaf)
+		first, end := i, i
+		for _, m := range step.FindAllStringSubmatch(page.body, -1) {
+			other, err := hex.DecodeString(m[2])
+			if err != nil {
+				t.Fatal(err)
+			}
+			pair := append([]byte{1}, at[:]...)
+			if strings.HasPrefix(m[1], "←") {
+				pair = append(append([]byte{1}, other...), at[:]...)
+			} else {
+				pair = append(pair, other...)
+			}
+			at = sha256.Sum256(pair)
+			from, _ := strconv.ParseUint(m[3], 10, 64)
+			to, _ := strconv.ParseUint(m[4], 10, 64)
+			if from > first || to < end || to-from <= end-first {
+				t.Errorf("leaf %d: %s to %s after %d to %d", i, m[3], m[4], first, end)
+			}
+			first, end = from, to
+		}
+		if root := c.Last().Checkpoint.Root; at != root || first != 0 || end != size-1 {
+			t.Errorf("leaf %d leads to %x over %d to %d, want %x over all %d", i, at, first, end, root, size)
+		}
+	}
 }
