@@ -119,3 +119,22 @@ func (h *Hood) Registers(name string, at int64, wh [2]int64, more ...entry.Recor
 		{Name: base + "export", Unit: "Wh", Time: at, Value: entry.Int(wh[1])},
 	}, more...)...)
 }
+
+// Trade reads all homes at the ends of some quarter hours from the next one on: in each, every
+// other home from the first on gives 300 Wh, and the others take 100.
+func (h *Hood) Trade(quarters int) {
+	h.tb.Helper()
+	start := (h.Now/1000/900 + 1) * 900
+	for i := range int64(quarters) {
+		at := start + i*900
+		var m []Message
+		for n, name := range h.Homes {
+			used, made := int64(100), int64(0)
+			if n%2 == 0 {
+				used, made = 0, 300
+			}
+			m = append(m, h.Deliver(h.Read(name, at*1000+200, used, made).Sign(h.tb)))
+		}
+		h.At(at+1-h.Now/1000, m...)
+	}
+}

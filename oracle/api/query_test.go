@@ -247,19 +247,7 @@ func TestSearch(t *testing.T) {
 func TestMarketLists(t *testing.T) {
 	for _, homes := range []int{3, 6} {
 		h := ledgertest.NewHood(t, homes)
-		start := (h.Now/1000/900 + 1) * 900
-		for i := range int64(12) {
-			at := start + i*900
-			var m []ledgertest.Message
-			for n, name := range h.Homes {
-				used, made := int64(100), int64(0)
-				if n%2 == 0 {
-					used, made = 0, 300
-				}
-				m = append(m, h.Deliver(h.Read(name, at*1000+200, used, made).Sign(t)))
-			}
-			h.At(at+1-h.Now/1000, m...)
-		}
+		h.Trade(12)
 		url := queried(t, h.Chain)
 		zones := all[api.ZoneItem](t, url+"/api/v1/zones", 1)
 		if len(zones) != 1 || zones[0].Zone != ledgertest.Zone || zones[0].Members != homes || zones[0].Tariff.Retail != "0.300000" {

@@ -43,18 +43,7 @@ func (c *clock) on(d time.Duration) {
 func traded(t *testing.T, now func() time.Time) (*ledgertest.Hood, *api.API, *httptest.Server) {
 	t.Helper()
 	h := ledgertest.NewHood(t, 6)
-	start := (h.Now/1000/900 + 1) * 900
-	for i := range int64(12) {
-		var m []ledgertest.Message
-		for n, name := range h.Homes {
-			used, made := int64(100), int64(0)
-			if n%2 == 0 {
-				used, made = 0, 300
-			}
-			m = append(m, h.Deliver(h.Read(name, (start+i*900)*1000+200, used, made).Sign(t)))
-		}
-		h.At(start+i*900+1-h.Now/1000, m...)
-	}
+	h.Trade(12)
 	dir := t.TempDir()
 	h.Save(dir)
 	l, _, err := ledger.Open(dir, store.Options{})

@@ -34,19 +34,7 @@ func asked(t *testing.T, c *ledgertest.Chain) (*api.API, *dashboard.Dashboard) {
 func traded(t *testing.T, homes, quarters int) *ledgertest.Hood {
 	t.Helper()
 	h := ledgertest.NewHood(t, homes)
-	start := (h.Now/1000/900 + 1) * 900
-	for i := range int64(quarters) {
-		at := start + i*900
-		var m []ledgertest.Message
-		for n, name := range h.Homes {
-			used, made := int64(100), int64(0)
-			if n%2 == 0 {
-				used, made = 0, 300
-			}
-			m = append(m, h.Deliver(h.Read(name, at*1000+200, used, made).Sign(t)))
-		}
-		h.At(at+1-h.Now/1000, m...)
-	}
+	h.Trade(quarters)
 	return h
 }
 
