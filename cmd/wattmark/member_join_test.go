@@ -171,6 +171,16 @@ func TestAnInvitedMember(t *testing.T) {
 	if status, item := ask(r, key); status != http.StatusAccepted || item.State != "admitted" {
 		t.Errorf("asked again: %d %+v", status, item)
 	}
+	thief, err := signer.Generate(signer.EdDSA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, _ := ask(r, thief); status != http.StatusConflict {
+		t.Errorf("another device with the link: status %d", status)
+	}
+	if said := s.exec(0, "member", "list", "--waiting", "--dir", s.dir); !strings.Contains(said, "Nobody waits.") {
+		t.Errorf("with the thief: %s", said)
+	}
 }
 
 func (s *site) height() (h uint64) {

@@ -106,7 +106,7 @@ func openMember(ctx context.Context, base *url.URL, keyFile, ca string) (*opened
 	}
 	answer, err := client.Do(r)
 	if err != nil {
-		return nil, fmt.Errorf("%w\nhint: see that the oracle runs and has this address: 'wattmark-oracle status' says where it listens", err)
+		return nil, fmt.Errorf("%w\nhint: see that the oracle runs, and that http.listen of its configuration is this address", err)
 	}
 	defer answer.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(answer.Body, 1<<16))
@@ -121,8 +121,11 @@ func openMember(ctx context.Context, base *url.URL, keyFile, ca string) (*opened
 		return nil, fmt.Errorf("%s: %s\nhint: %s", base, strings.TrimSuffix(problem.Detail, "."), problem.Hint)
 	}
 	var s api.SessionItem
-	if err := json.Unmarshal(b, &s); err != nil || !strings.HasPrefix(s.Enter, "/") {
+	if err := json.Unmarshal(b, &s); err != nil {
 		return nil, fmt.Errorf("%s answers what no oracle does: %w", base, err)
+	}
+	if !strings.HasPrefix(s.Enter, "/") {
+		return nil, fmt.Errorf("%s answers with no link", base)
 	}
 	return &opened{s.Member, s.Ledger, base.String() + s.Enter, s.Expires}, nil
 }

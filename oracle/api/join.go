@@ -83,7 +83,25 @@ func (a *API) join(invitation, asks string) (*JoinItem, error) {
 		item.State = "admitted"
 		return item, nil
 	}
+	if a.admitted(r.Member) {
+		return nil, errFaster()
+	}
 	return item, a.keepJoin(r, b)
+}
+
+// admitted reports whether a member has a key in force.
+func (a *API) admitted(member string) (ok bool) {
+	a.cfg.Ledger.View(func(s *state.State) {
+		m, known := s.Member(member)
+		ok = known && m.Revoked == 0
+	})
+	return ok
+}
+
+// errFaster is for whoever comes with an invitation that another key has.
+func errFaster() error {
+	return newProblem(problemForm, http.StatusConflict, "Somebody was faster", "Another device has used this invitation, or the member has a key already.",
+		"Ask the operator, who sees which. For a new device the old key is ended first: wattmark member revoke.")
 }
 
 func sameRequest(said []byte, want entry.MemberRequest) bool {
@@ -106,7 +124,7 @@ func (a *API) keepJoin(r *request.Member, b []byte) error {
 	case err == nil && sameKey(old, a.origin, r.Public):
 		return nil
 	case err == nil:
-		return newProblem(problemForm, http.StatusConflict, "Somebody was faster", "Another device has used this invitation.", "Ask the operator, who sees which, and invites again.")
+		return errFaster()
 	case !errors.Is(err, fs.ErrNotExist):
 		return inside(err)
 	}

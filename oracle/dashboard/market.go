@@ -122,16 +122,15 @@ func tidy(text string) string {
 }
 
 type marketPage struct {
-	Zone      api.ZoneItem
-	Others    []string // zones
-	Last      *intervalRow
-	Chart     template.HTML
-	Charted   int
-	Rows      []intervalRow
-	From      string // the page's first row, empty for the newest
-	Older     string
-	Newest    string
-	Simulated bool
+	Zone    api.ZoneItem
+	Others  []string // zones
+	Last    *intervalRow
+	Chart   template.HTML
+	Charted int
+	Rows    []intervalRow
+	From    string // the page's first row, empty for the newest
+	Older   string
+	Newest  string
 }
 
 // Sentence says what the market came to last.
@@ -165,7 +164,7 @@ func (d *Dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 	}
 	zones := a.Zones()
 	if len(zones) == 0 {
-		d.missing(w, http.StatusNotFound, "There is no market on this ledger.", "It begins with a tariff for a zone: see wattmark ledger propose tariff --help.")
+		d.missing(w, http.StatusNotFound, "There is no market on this ledger.", "It begins with a tariff for a zone: see wattmark market tariff --help.")
 		return
 	}
 	p := marketPage{Zone: zones[0]}

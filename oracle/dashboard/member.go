@@ -28,7 +28,6 @@ type memberPage struct {
 	Query     template.URL // of the same period, for files
 	LeastSell *string
 	MostBuy   *string
-	Simulated bool
 }
 
 // Disputable are the rows that can be disputed.
@@ -171,9 +170,9 @@ func (d *Dashboard) serveMember(w http.ResponseWriter, r *http.Request) {
 
 func (d *Dashboard) memberPage(a *api.API, s *export.Statement) memberPage {
 	p := memberPage{
-		Statement: s, Simulated: d.options.Simulated,
-		Before: "/member?day=" + time.Unix(s.From.Start()-int64(dayOf), 0).UTC().Format(time.DateOnly),
-		Query:  template.URL(url.Values{"from": {s.From.String()}, "to": {s.To.String()}}.Encode()),
+		Statement: s,
+		Before:    "/member?day=" + time.Unix(s.From.Start()-int64(dayOf), 0).UTC().Format(time.DateOnly),
+		Query:     template.URL(url.Values{"from": {s.From.String()}, "to": {s.To.String()}}.Encode()),
 	}
 	if s.To.StartMilli() <= s.Time {
 		p.After = "/member?day=" + time.Unix(s.To.Start(), 0).UTC().Format(time.DateOnly)
