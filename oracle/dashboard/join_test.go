@@ -50,7 +50,8 @@ func (j *joinable) grown(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
-	a := api.New(api.Config{Ledger: l, Joins: j.joins, Submit: func(_ context.Context, b []byte) error { j.sent <- b; return nil }, Clock: func() time.Time { return time.UnixMilli(j.Now) }})
+	now := time.UnixMilli(j.Now) // the server's clock stands, for the test moves the ledger's while pages ask
+	a := api.New(api.Config{Ledger: l, Joins: j.joins, Submit: func(_ context.Context, b []byte) error { j.sent <- b; return nil }, Clock: func() time.Time { return now }})
 	m := http.NewServeMux()
 	m.Handle("/", dashboard.New(nil, dashboard.Options{Ledger: l.Store(), API: a, Log: logged(t)}))
 	m.Handle("/api/", a.Handler())
