@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -59,6 +60,20 @@ func TestAlone(t *testing.T) {
 			t.Errorf("the operator's %s: status %d, %v: %q is not in it", path, res.StatusCode, err, want)
 		}
 	}
+	news, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/events?topics=ledger,gateway", admin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer news.Body.Close()
+	g.publish(1)
+	missing := map[string]bool{"event: ledger": true, "event: gateway": true}
+	for lines := bufio.NewScanner(news.Body); len(missing) > 0; {
+		if !lines.Scan() {
+			t.Fatalf("the stream ended without %v: %v", missing, lines.Err())
+		}
+		delete(missing, lines.Text())
+	}
+	g.settle(1)
 	m.end()
 	manager.expect("STOPPING=1")
 	r, _, err := store.OpenReader(string(m.state))
@@ -66,7 +81,7 @@ func TestAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	if last := g.leaves()[19]; last >= r.Size() {
+	if last := g.leaves()[20]; last >= r.Size() {
 		t.Errorf("a receipt for leaf %d of %d", last, r.Size())
 	}
 	if s := m.status(t); s == nil || s.Running {

@@ -202,9 +202,10 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 	a := d.node.API()
 	origin, dir := d.agreed.charter.Origin, string(d.file.state())
 	show := dashboard.Options{Origin: origin, Simulated: d.agreed.charter.Simulated, Ledger: d.node.Ledger().Store(), API: a, Dir: dir, Log: d.log}
-	public := withPages(a.Handler(), dashboard.New(nil, show))
+	forAll := dashboard.New(nil, show)
 	show.Fleet, show.Trouble = a.Fleet, a.Trouble
-	admin := withPages(a.Admin(), dashboard.New(nil, show), "/gateways", "/gateways/")
+	forOperator := dashboard.New(nil, show)
+	public, admin := withPages(a.Handler(), forAll), withPages(a.Admin(), forOperator, "/gateways", "/gateways/")
 	https, err := d.file.httpsConfig(d.log)
 	if err != nil {
 		return err
@@ -254,13 +255,15 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 			}
 		})
 	}
+	beside.Go(func() { forAll.Run(ctx) })
+	beside.Go(func() { forOperator.Run(ctx) })
 	return nil
 }
 
 // withPages serves pages for people beside what is for programs.
 func withPages(api http.Handler, pages *dashboard.Dashboard, more ...string) http.Handler {
 	m := http.NewServeMux()
-	for _, path := range append([]string{"/ledger", "/ledger/", "/market", "/market/", "/carbon", "/member", "/member/", "/join", "/docs", "/static/", "/verify", "/verify.html", "/verify-cross.html"}, more...) {
+	for _, path := range append([]string{"/events", "/ledger", "/ledger/", "/market", "/market/", "/carbon", "/member", "/member/", "/join", "/docs", "/static/", "/verify", "/verify.html", "/verify-cross.html"}, more...) {
 		m.Handle(path, pages)
 	}
 	m.Handle("/", api)

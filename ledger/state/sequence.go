@@ -96,3 +96,13 @@ func (s *State) use(id signer.KeyID, q entry.Sequence) {
 func (s *State) Used(id signer.KeyID, q entry.Sequence) bool {
 	return s.seen[seenID{id, q.Boot}].used(q.Count)
 }
+
+// LastSequence returns the highest sequence number of a key's newest boot.
+func (s *State) LastSequence(id signer.KeyID) (last entry.Sequence, ok bool) {
+	for sid, r := range s.seen { // the highest, in whatever order they come
+		if sid.key == id && len(r.Used) > 0 && (!ok || sid.boot > last.Boot) {
+			last, ok = entry.Sequence{Boot: sid.boot, Count: r.Used[len(r.Used)-1].Last}, true
+		}
+	}
+	return last, ok
+}

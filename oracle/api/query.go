@@ -101,6 +101,7 @@ func (a *API) queries() http.Handler {
 	a.queryMarket(h, m)
 	a.queryCarbon(h, m)
 	a.queryMember(h)
+	a.queryPower(h)
 	a.queryEntries(h)
 	a.queryJoin(h)
 	describeFiles(h.OpenAPI())

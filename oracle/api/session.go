@@ -125,6 +125,12 @@ func (a *API) who(r *http.Request) (member string, key signer.KeyID, err error) 
 	return a.authenticate(r)
 }
 
+// InSession says whose session a request is in.
+func (a *API) InSession(r *http.Request) (member string, ok bool) {
+	s, ok := a.inSession(r)
+	return s.member, ok
+}
+
 func (a *API) inSession(r *http.Request) (s session, ok bool) {
 	c, err := r.Cookie(cookieFor(r))
 	if err != nil {

@@ -163,6 +163,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("crowd", func(t *testing.T) { testCrowd(t, browser) })
 	t.Run("age", func(t *testing.T) { testAge(t, browser) })
 	t.Run("no script", func(t *testing.T) { testNoScript(t, browser) })
+	t.Run("changes", func(t *testing.T) { testChanges(t, browser) })
 	t.Run("pages", func(t *testing.T) { testPages(t, browser) })
 	t.Run("join", func(t *testing.T) { testJoin(t, browser, signer.EdDSA) })
 	t.Run("join without Ed25519", func(t *testing.T) { testJoin(t, browser, signer.ES256) })
@@ -472,6 +473,7 @@ func testPages(t *testing.T, browser context.Context) {
 				t.Errorf("%s asks another host: %s", page.path, name)
 			}
 		}
+		p.do(chromedp.Navigate("about:blank")) // its stream is one of the few that a browser has for a host
 	}
 }
 

@@ -163,6 +163,7 @@ type publisher struct {
 	shape    []string // what the pages have elements for
 	states   []State  // of the rows of homes, others and oracles, in this order
 	refusals string   // as drawn
+	changes  changes
 	started  bool
 }
 
@@ -214,6 +215,9 @@ func (p *publisher) tick(power bool) {
 	p.sendStates(m)
 	if power {
 		p.send(topicPower, update{Text: m.text, Attr: m.attr})
+	}
+	if power {
+		p.changes.look(p.Dashboard)
 	}
 	p.started = true
 	m.Event = p.hub.last()

@@ -16,7 +16,7 @@ const (
 	writeWithin = 20 * time.Second // how long one write may take
 )
 
-// serveEvents is the stream. It asks for ?topics=a,b (all if absent) and goes on
+// serveEvents is the stream. It asks for ?topics=a,b (those of the street if absent) and goes on
 // after the header Last-Event-ID, or ?after= the first time, when a browser has
 // no such header.
 func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
@@ -30,11 +30,22 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	c := &client{wants: wants}
+	if wants[topicGateway] && d.options.Fleet == nil {
+		http.Error(w, "This page server does not tell of gateways: ask on the operator's listener.", http.StatusForbidden)
+		return
+	}
+	if wants[topicMe] {
+		if c.signedIn = d.signedIn(r, &c.member); !c.signedIn() {
+			http.Error(w, "The topic "+topicMe+" is for members who have signed in, at /member.", http.StatusUnauthorized)
+			return
+		}
+	}
 	if r.Method == http.MethodHead {
 		streamHeaders(w)
 		return
 	}
-	c, missed, err := d.hub.join(wants, after)
+	missed, err := d.hub.join(c, after)
 	if err != nil {
 		w.Header().Set("Retry-After", "10")
 		http.Error(w, "There is no stream just now: "+err.Error()+". The page itself is complete; reload it.", http.StatusServiceUnavailable)
@@ -63,7 +74,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		case <-beat.C:
-			err = s.write([]byte(": still here\n\n"))
+			err = s.write([]byte(": still here\n\nevent: beat\ndata: {}\n\n"))
 		case e, open := <-c.queue:
 			if !open {
 				return
@@ -73,6 +84,21 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return
 		}
+	}
+}
+
+// signedIn returns what says whether a request's member is signed in, now and later, and
+// sets who it is.
+func (d *Dashboard) signedIn(r *http.Request, member *string) func() bool {
+	return func() bool {
+		if d.options.API == nil {
+			return false
+		}
+		name, ok := d.options.API.InSession(r)
+		if *member == "" {
+			*member = name
+		}
+		return ok && name == *member
 	}
 }
 
@@ -104,7 +130,7 @@ func (s stream) write(b []byte) error {
 func wantedTopics(list string) (map[string]bool, error) {
 	wants := make(map[string]bool)
 	if list == "" {
-		for _, t := range topics {
+		for _, t := range streetTopics {
 			wants[t] = true
 		}
 		return wants, nil

@@ -163,7 +163,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("a stream of notices has %q when there are none", got)
 		}
 		time.Sleep(5 * time.Second)
-		if got := beats.took(); got != ": still here\n\n" {
+		if got := beats.took(); got != ": still here\n\nevent: beat\ndata: {}\n\n" {
 			t.Errorf("a stream without events has %q after 15 s", got)
 		}
 		if all.header.Get("Content-Type") != "text/event-stream; charset=utf-8" || all.header.Get("Connection") != "close" {

@@ -86,7 +86,12 @@ func (h *hub) Join(after uint64, topics ...string) (*Client, []Event, error) {
 	for _, t := range topics {
 		wants[t] = true
 	}
-	return h.join(wants, after)
+	c := &client{wants: wants}
+	missed, err := h.join(c, after)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c, missed, nil
 }
 
 // Queued returns what waits for a client, and whether it is still served.

@@ -134,7 +134,7 @@ func (d *Dashboard) serveGateways(w http.ResponseWriter, _ *http.Request) {
 	case bad > 1:
 		p.Sum += fmt.Sprintf(" %d are in trouble: they stand first.", bad)
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateways", Page: "gateways", Data: p})
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateways", Page: "gateways", Topic: topicGateway, Data: p})
 }
 
 func (d *Dashboard) serveGateway(w http.ResponseWriter, r *http.Request) {
@@ -145,7 +145,7 @@ func (d *Dashboard) serveGateway(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	for i := range list {
 		if list[i].Gateway == name {
-			d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateway " + name, Page: "gateways-one", Data: gatewayRow{&list[i]}})
+			d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateway " + name, Page: "gateways-one", Topic: topicGateway, Data: gatewayRow{&list[i]}})
 			return
 		}
 	}

@@ -23,7 +23,10 @@ const (
 	topicState   = "state"
 )
 
-var topics = []string{topicPower, topicBlock, topicReceipt, topicNotice, topicState}
+var topics = []string{topicPower, topicBlock, topicReceipt, topicNotice, topicState, topicLedger, topicInterval, topicGateway, topicMe}
+
+// streetTopics are those of the page / alone.
+var streetTopics = topics[:5]
 
 // topicReset tells a page that it missed too much: it fetches itself.
 const topicReset = "reset"
@@ -57,6 +60,9 @@ type hub struct {
 type client struct {
 	wants map[string]bool
 	queue chan event
+	// member is whose topicMe it wants, and signedIn says whether that still may be.
+	member   string
+	signedIn func() bool
 }
 
 // newHub returns a hub whose first event has the given id. It should be above
@@ -105,24 +111,24 @@ func (h *hub) publish(topic string, data []byte) {
 
 func (c *client) takes(topic string) bool { return topic == topicReset || c.wants[topic] }
 
-// join opens a stream of the wanted topics after the event with the given id, and
-// returns what was missed. If that is not kept any more, or after is of another
-// run, it is a single reset.
-func (h *hub) join(wants map[string]bool, after uint64) (*client, []event, error) {
+// join opens a stream of a client after the event with the given id, and returns
+// what was missed. If that is not kept any more, or after is of another run, it is
+// a single reset.
+func (h *hub) join(c *client, after uint64) ([]event, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	switch {
 	case h.closed:
-		return nil, nil, errClosed
+		return nil, errClosed
 	case len(h.clients) >= maxClients:
-		return nil, nil, errCrowded
+		return nil, errCrowded
 	}
-	c := &client{wants: wants, queue: make(chan event, queueEvents)}
+	c.queue = make(chan event, queueEvents)
 	h.clients[c] = struct{}{}
 	oldest := h.next - uint64(len(h.kept))
 	if after >= h.next || after+1 < oldest {
 		last := h.next - 1
-		return c, []event{{last, topicReset, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: {}\n\n", last, topicReset)}}, nil
+		return []event{{last, topicReset, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: {}\n\n", last, topicReset)}}, nil
 	}
 	var missed []event
 	for _, e := range h.kept[after+1-oldest:] {
@@ -130,7 +136,7 @@ func (h *hub) join(wants map[string]bool, after uint64) (*client, []event, error
 			missed = append(missed, e)
 		}
 	}
-	return c, missed, nil
+	return missed, nil
 }
 
 // leave ends a stream; it may have been dropped before.

@@ -48,6 +48,14 @@ func finality(final bool) stateWord {
 	return stateWord{"○", "pending", "muted"}
 }
 
+// untilFinal is the topic of a page that changes no more when its block is final.
+func untilFinal(final bool) string {
+	if final {
+		return ""
+	}
+	return topicLedger
+}
+
 type ledgerPage struct {
 	Newest, From uint64
 	Leaves       uint64
@@ -115,7 +123,11 @@ func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
 	if p.From < last.Height {
 		p.Newer = "/ledger?from=" + strconv.FormatUint(min(p.From+listedBlocks, last.Height), 10)
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Ledger", Page: "ledger", Data: p})
+	topic := ""
+	if p.Query == "" && p.Newer == "" { // an older stretch does not change
+		topic = topicLedger
+	}
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Ledger", Page: "ledger", Topic: topic, Data: p})
 }
 
 // search looks for what a person asks for. What is one block or leaf alone is shown at once,
@@ -219,7 +231,7 @@ func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
 		p.Kinds = append(p.Kinds, kindCount{k, n})
 	}
 	sort.Slice(p.Kinds, func(i, k int) bool { return p.Kinds[i].Kind < p.Kinds[k].Kind })
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Block " + count(height), Page: "ledger-block", Data: p})
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Block " + count(height), Page: "ledger-block", Topic: untilFinal(any && height <= final), Data: p})
 }
 
 type leafPage struct {
@@ -260,7 +272,7 @@ func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	note, final, any := l.Final()
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Data: leafPage{
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Topic: untilFinal(any && height <= final), Data: leafPage{
 		Description: audit.Describe(index, leaf), Height: height, State: finality(any && height <= final),
 		Raw: hexDump(leaf), Last: last.Size - 1, Files: d.options.API != nil && any && height <= final, Way: wayOf(l, note, index, leaf),
 		Prove: fmt.Sprintf("wattmark ledger prove %s \\\n  --leaf %d --out leaf-%d.evidence", quoted(d.options.Dir), index, index),

@@ -225,7 +225,7 @@ func (d *Dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 		before := p.Rows[len(p.Rows)-1].Start().Add(-interval)
 		p.Older = "/market?zone=" + url.QueryEscape(p.Zone.Zone) + "&from=" + before.Format(time.RFC3339)
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Market", Page: "market", Data: p})
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Market", Page: "market", Topic: topicInterval, Data: p})
 }
 
 func (d *Dashboard) serveInterval(w http.ResponseWriter, r *http.Request) {
@@ -243,7 +243,7 @@ func (d *Dashboard) serveInterval(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, err)
 		return
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Interval " + item.Interval, Page: "market-interval", Data: intervalRow{*item}})
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Interval " + item.Interval, Page: "market-interval", Topic: topicInterval, Data: intervalRow{*item}})
 }
 
 // queries returns what the pages of market and carbon read, or answers that there is nothing.

@@ -21,6 +21,7 @@ const dayOf = unit.Interval(24 * time.Hour / time.Second)
 // memberPage is what a member sees of the own home.
 type memberPage struct {
 	*export.Statement
+	Power     powerNow
 	Chart     template.HTML
 	Rows      []memberRow // the newest first
 	Before    string      // days, empty for none
@@ -51,6 +52,18 @@ func (p memberPage) Sum(m unit.Money) string {
 		sign, c = minus, -c
 	}
 	return sign + c.String() + " " + p.Currency
+}
+
+// PreliminaryText says how much of the sum is not invoiced.
+func (p memberPage) PreliminaryText() string {
+	switch n := p.Preliminary(); n {
+	case 0:
+		return ""
+	case 1:
+		return "one quarter hour is preliminary"
+	default:
+		return count(uint64(n)) + " quarter hours are preliminary"
+	}
 }
 
 // Sense says which way an amount goes.
@@ -165,7 +178,14 @@ func (d *Dashboard) serveMember(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, err)
 		return
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Member " + member, Page: "member", Script: "member.js", Data: d.memberPage(a, s)})
+	p := d.memberPage(a, s)
+	readings, err := a.Power(member)
+	if err != nil {
+		d.problem(w, err)
+		return
+	}
+	p.Power = powerOf(readings)
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Member " + member, Page: "member", Topic: topicInterval + "," + topicMe, Script: "member.js", Data: p})
 }
 
 func (d *Dashboard) memberPage(a *api.API, s *export.Statement) memberPage {

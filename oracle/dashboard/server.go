@@ -103,7 +103,7 @@ type frame struct {
 	*now
 	Title string
 	Page  string // name of the template of main's content
-	Topic string // of the stream that keeps the page fresh; empty for none
+	Topic string // of the stream that keeps the page fresh, with commas; empty for none
 	// Script is what the page has besides, empty for none.
 	Script string
 	Data   any
@@ -118,7 +118,7 @@ func (f frame) Here(page string) template.HTMLAttr {
 }
 
 func (d *Dashboard) serveNow(w http.ResponseWriter, r *http.Request) {
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Now", Page: "now", Topic: strings.Join(topics, ",")})
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Now", Page: "now", Topic: strings.Join(streetTopics, ",")})
 }
 
 // write draws a page completely before it sends the first byte.

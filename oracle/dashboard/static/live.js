@@ -4,18 +4,21 @@
 "use strict";
 
 (() => {
-  const silentAfter = 10_000; // ms without an event until the figures count as old
+  const main = document.getElementById("main");
+  const silentAfter = main.dataset.topics.split(",").includes("power") ? 10_000 : 35_000; // ms without an event until the figures count as old
   const hideAfter = 30_000; // ms hidden until the stream is closed
   const sayEvery = 30_000; // ms between two things read aloud
   const attributes = new Set(["d", "x", "width"]);
 
-  const main = document.getElementById("main");
   const age = document.getElementById("age");
   const ageText = document.getElementById("age-text");
   const said = document.getElementById("said");
-  const topics = main.dataset.topics.split(",");
+  const changes = new Set(["ledger", "interval", "gateway", "me"]); // topics that carry no figures
+  let topics = main.dataset.topics; // with commas; empty for a page that changes no more
   let last = main.dataset.event; // id of the newest event that the page has in it
   let heard = Date.now();
+  let opened = false;
+  let renewing = 0;
   let saidAt = 0;
   let source = null;
   let events = 0;
@@ -66,27 +69,61 @@
     while (list.dataset.max && list.children.length > Number(list.dataset.max)) list.lastElementChild.remove();
   }
 
+  // renew fetches the page and takes from it the parts that are kept fresh, or where the page
+  // names none all of main.
+  async function renew() {
+    const answer = await fetch(location.href, { cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.statusText);
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
+    const parts = [...main.querySelectorAll("[data-part]")];
+    const next = (part) => fresh.querySelector('[data-part="' + part.dataset.part + '"]');
+    if (parts.length > 0 && !parts.some(next)) { // it is another page: the session has ended
+      location.reload();
+      return;
+    }
+    const open = [...main.querySelectorAll("details")].map((d) => d.open);
+    const known = new Set([...main.querySelectorAll("tr[id]")].map((e) => e.id));
+    if (parts.length === 0) main.replaceChildren(...fresh.childNodes);
+    for (const part of parts) part.replaceChildren(...(next(part)?.childNodes || []));
+    if (known.size > 0) {
+      for (const e of main.querySelectorAll("tr[id]")) e.classList.toggle("new", !known.has(e.id));
+    }
+    main.querySelectorAll("details").forEach((d, i) => { d.open = Boolean(open[i]); });
+    last = fresh.dataset.event;
+    topics = fresh.dataset.topics;
+  }
+
   // refetch is for a page that missed too much. It takes nothing more from the
   // stream until the fresh page is in.
   async function refetch() {
     close();
     try {
-      const answer = await fetch(location.href, { cache: "no-store" });
-      if (!answer.ok) throw new Error(answer.statusText);
-      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
-      const open = [...main.querySelectorAll("details")].map((d) => d.open);
-      main.replaceChildren(...fresh.childNodes);
-      main.querySelectorAll("details").forEach((d, i) => { d.open = Boolean(open[i]); });
-      last = fresh.dataset.event;
+      await renew();
       listen();
     } catch {
       setTimeout(refetch, 5_000);
     }
   }
 
+  // soon renews a page of which something has changed: not all pages at once, and one as
+  // often as somebody can read.
+  function soon() {
+    if (renewing) return;
+    const stream = source;
+    renewing = setTimeout(async () => {
+      try {
+        await renew();
+      } catch {
+        setTimeout(soon, 5_000);
+      }
+      renewing = 0;
+      if (topics === "" && stream === source) close(); // it changes no more
+    }, 200 + 800 * Math.random());
+  }
+
   function listen() {
-    if (source) return;
-    source = new EventSource("/events?topics=" + topics.join(",") + "&after=" + last);
+    if (source || topics === "") return;
+    source = new EventSource("/events?topics=" + topics + "&after=" + last);
     const stream = source;
     const take = (run) => (e) => {
       if (stream !== source) return;
@@ -96,7 +133,16 @@
       events += 1;
       document.documentElement.dataset.events = String(events);
     };
-    for (const topic of topics) source.addEventListener(topic, take((e) => apply(JSON.parse(e.data))));
+    for (const topic of topics.split(",")) {
+      source.addEventListener(topic, take(changes.has(topic) ? soon : (e) => apply(JSON.parse(e.data))));
+    }
+    source.addEventListener("open", () => {
+      if (stream !== source) return;
+      heard = Date.now();
+      if (opened && topics.split(",").includes("me")) soon(); // what is for one member alone is not kept for who comes back
+      opened = true;
+    });
+    source.addEventListener("beat", take(() => {}));
     source.addEventListener("reset", take(refetch));
     source.addEventListener("error", () => {
       // A browser comes back by itself, except after an answer that is no stream.
@@ -113,6 +159,11 @@
   }
 
   function showAge() {
+    if (topics === "") {
+      ageText.textContent = "Changes no more";
+      age.classList.remove("live", "old");
+      return;
+    }
     const silence = Date.now() - heard;
     const old = silence > silentAfter;
     const text = old
@@ -130,6 +181,6 @@
     else listen();
   });
 
-  listen();
+  if (!document.hidden) listen(); // a browser has few connections to one host for all of its tabs
   setInterval(showAge, 1_000);
 })();

@@ -331,17 +331,18 @@
     const which = document.getElementById("which");
     const fill = () => {
       const o = which.selectedOptions[0];
+      if (!o) return;
       document.getElementById("should-import").value = o.dataset.import;
       document.getElementById("should-export").value = o.dataset.export;
     };
     which.onchange = fill;
     fill();
-    for (const a of document.querySelectorAll("a[data-dispute]")) {
-      a.addEventListener("click", () => {
-        which.value = a.dataset.dispute;
-        fill();
-      });
-    }
+    document.addEventListener("click", (e) => { // rows come and go
+      const a = e.target.closest("a[data-dispute]");
+      if (!a) return;
+      which.value = a.dataset.dispute;
+      fill();
+    });
     const about = document.getElementById("dispute-said");
     signs(form, about, () => dispute(pair, about));
   }
