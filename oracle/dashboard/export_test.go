@@ -1,6 +1,7 @@
 package dashboard
 
 import (
+	"strings"
 	"time"
 
 	"wattmark/ledger/audit"
@@ -47,6 +48,26 @@ func Describe(index uint64, leaf []byte) (summary string, facts map[string]strin
 		facts[f.Name] = f.Value
 	}
 	return d.Summary, facts, d.Records
+}
+
+// Part is a stretch of a leaf and its name.
+type Part = part
+
+// PartsOf finds them.
+var PartsOf = partsOf
+
+// Marked returns the bytes of a leaf as its page has them.
+func Marked(leaf []byte) string {
+	_, lines := taken(audit.Describe(0, leaf), leaf)
+	var out []string
+	for _, l := range lines {
+		for _, eight := range l.Runs {
+			for _, r := range eight {
+				out = append(out, r.Text)
+			}
+		}
+	}
+	return strings.Join(out, " ")
 }
 
 // The stream.

@@ -238,7 +238,9 @@ type leafPage struct {
 	*audit.Description
 	Height uint64
 	State  stateWord
-	Raw    []hexLine
+	Raw    []rawLine
+	Facts  []fact
+	Cited  []citation // what on the ledger is about it
 	Last   uint64
 	Prove  string // the command
 	Files  bool   // that the leaf's evidence can be had here
@@ -271,10 +273,16 @@ func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
 		d.unreadable(w, err)
 		return
 	}
+	about, cited, err := cites(l, index, leaf, height)
+	if err != nil {
+		d.unreadable(w, err)
+		return
+	}
 	note, final, any := l.Final()
+	facts, raw := taken(about, leaf)
 	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Topic: untilFinal(any && height <= final), Data: leafPage{
-		Description: audit.Describe(index, leaf), Height: height, State: finality(any && height <= final),
-		Raw: hexDump(leaf), Last: last.Size - 1, Files: d.options.API != nil && any && height <= final, Way: wayOf(l, note, index, leaf),
+		Description: about, Height: height, State: finality(any && height <= final), Facts: facts, Cited: cited,
+		Raw: raw, Last: last.Size - 1, Files: d.options.API != nil && any && height <= final, Way: wayOf(l, note, index, leaf),
 		Prove: fmt.Sprintf("wattmark ledger prove %s \\\n  --leaf %d --out leaf-%d.evidence", quoted(d.options.Dir), index, index),
 	}})
 }

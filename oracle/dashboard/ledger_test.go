@@ -17,6 +17,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/oracle/dashboard"
+	"wattmark/signer"
 )
 
 // earlier is a ledger whose newest final block is not its last.
@@ -275,6 +276,16 @@ func FuzzDescribe(f *testing.F) {
 		if got := strings.Join(bytes, " "); got != fmt.Sprintf("% x", leaf) {
 			t.Errorf("%x is dumped as %s", leaf, got)
 		}
+		at := 0
+		for _, p := range dashboard.PartsOf(leaf) {
+			if p.From < at || p.To <= p.From || p.To > len(leaf) {
+				t.Errorf("%x has the part %+v behind byte %d", leaf, p, at)
+			}
+			at = p.To
+		}
+		if got := dashboard.Marked(leaf); got != fmt.Sprintf("% x", leaf) {
+			t.Errorf("%x with its parts marked is %s", leaf, got)
+		}
 	})
 }
 
@@ -313,4 +324,48 @@ func TestWay(t *testing.T) {
 			t.Errorf("leaf %d leads to %x over %d to %d, want %x over all %d", i, at, first, end, root, size)
 		}
 	}
+}
+
+// TestParts: each fact of a statement is found in its bytes, which are those that were signed.
+func TestParts(t *testing.T) {
+	c, _ := drawn(t)
+	_, d := asked(t, c)
+	var readings []uint64
+	for i, leaf := range c.All() {
+		parts := make(map[string]string)
+		for _, p := range dashboard.PartsOf(leaf) {
+			parts[p.Name] += string(leaf[p.From:p.To])
+		}
+		page := get(d, fmt.Sprintf("/ledger/leaf/%d", i))
+		switch entry.KindOf(leaf) {
+		case entry.LeafStatement:
+			m, err := signer.Parse(leaf)
+			if err != nil {
+				t.Fatal(err)
+			}
+			claims, err := entry.ParseClaims(m.Claims)
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := m.KeyID
+			for name, holds := range map[string]string{"signed by": claims.Issuer, "ledger": claims.Audience, "key": string(id[:]), "payload": string(m.Payload), "signature": string(leaf[len(leaf)-64:]), "statement": m.Type} {
+				if !strings.Contains(parts[name], holds) {
+					t.Errorf("leaf %d: %q is not in the part %q, %x", i, holds, name, parts[name])
+				}
+				if n := strings.Count(page.body, ">"+name+"</dt>"); n < 1 || n > 2 {
+					t.Errorf("leaf %d: %d facts are called %q", i, n, name)
+				}
+			}
+			if strings.HasPrefix(claims.Issuer, "urn:wattmark:gateway:home1") {
+				readings = append(readings, uint64(i))
+			}
+		case entry.LeafHeader:
+			if h := c.Blocks[0].Header; i == 1 && !strings.Contains(parts["root before it"], string(h.Root[:])) {
+				t.Errorf("leaf %d: %x", i, parts)
+			}
+		}
+	}
+	// A reading's page leads to the next of the same signer, and back.
+	get(d, fmt.Sprintf("/ledger/leaf/%d", readings[0])).has(t, "next statement, which has its hash", fmt.Sprintf("/ledger/leaf/%d\"", readings[1]))
+	get(d, fmt.Sprintf("/ledger/leaf/%d", readings[1])).has(t, "statement before it", fmt.Sprintf("/ledger/leaf/%d\"", readings[0]))
 }
