@@ -25,7 +25,11 @@ type fault struct {
 	Message  string `json:"message"`
 }
 
-// The problems. Their types are words that programs compare.
+// DocsPath is the page for people that tells of the API; the type of a problem is its place
+// there (RFC 9457, 3.1.1), relative to the oracle that has answered.
+const DocsPath = "/docs"
+
+// The problems. Programs compare them as the last part of a type.
 const (
 	problemPath     = "no-such-path"
 	problemForm     = "bad-request"
@@ -41,8 +45,29 @@ const (
 	problemInside   = "not-readable"
 )
 
+// ProblemAbout says what a problem is, for people.
+type ProblemAbout struct{ Kind, Title, About string }
+
+// Problems are all that an answer may have.
+func Problems() []ProblemAbout {
+	return []ProblemAbout{
+		{problemPath, "There is nothing here", "No answer is at this path. Those that there are stand above."},
+		{problemForm, "Not understood", "A parameter or the body has a form that is not taken; errors says which, and where."},
+		{problemMethod, "Not this way", "The path is there, and is asked in another way: the header Allow names it."},
+		{problemLeaf, "No such leaf", "The ledger has no leaf of this index or hash. Leaves are added all the time and never go."},
+		{problemThing, "No such thing", "Nothing of this name, time or zone is on the ledger. What was never signed, or is not yet ordered, is not there."},
+		{problemTile, "Not published", "The tile is not written yet, or the log is not that long. The checkpoint says how long it is."},
+		{problemPending, "Not final", "A quorum has not signed it yet. Ask again when Retry-After says so: mostly within seconds."},
+		{problemKind, "No statement", "The leaf is a header or an outcome, which nobody has signed alone; its evidence can be had all the same."},
+		{problemSign, "Not signed in", "It is a member’s own. Sign the request with the member’s key (RFC 9421), or open a session."},
+		{problemBusy, "Too many requests", "This client, or all together, ask more than is answered. Ask again after Retry-After."},
+		{problemNotFound, "Not found in time", "The search was ended before it had seen the whole ledger. Ask for an index or a sequence number instead of a hash."},
+		{problemInside, "Not readable", "The oracle could not read its own ledger. Another oracle has the same; the operator finds the cause in the log."},
+	}
+}
+
 func newProblem(kind string, status int, title, detail, hint string) *problem {
-	return &problem{Type: "urn:wattmark:problem:" + kind, Title: title, Status: status, Detail: detail, Hint: hint}
+	return &problem{Type: DocsPath + "#" + kind, Title: title, Status: status, Detail: detail, Hint: hint}
 }
 
 // after lets the client ask again.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -158,7 +160,7 @@ func TestProblems(t *testing.T) {
 		{"/api/v1/key/12/1-1.cose", "bad-request", 400},
 	} {
 		resp, b := s.get(t, s.url+tt.path)
-		if p := problemOf(t, resp, b); p.Type != "urn:wattmark:problem:"+tt.kind || p.Status != tt.status {
+		if p := problemOf(t, resp, b); p.Type != api.DocsPath+"#"+tt.kind || p.Status != tt.status {
 			t.Errorf("%s: %+v, want %s and %d", tt.path, p, tt.kind, tt.status)
 		}
 	}
@@ -205,7 +207,7 @@ func TestClientsAreLimited(t *testing.T) {
 	ask := func(client, path string) int {
 		resp, b := s.get(t, s.url+path, "Client", client)
 		if resp.StatusCode == http.StatusTooManyRequests {
-			if problemOf(t, resp, b).Type != "urn:wattmark:problem:too-many-requests" || resp.Header.Get("Retry-After") != "1" {
+			if problemOf(t, resp, b).Type != api.DocsPath+"#too-many-requests" || resp.Header.Get("Retry-After") != "1" {
 				t.Errorf("%v: %s", resp.Header, b)
 			}
 		}
@@ -253,5 +255,29 @@ func TestWithoutFinalOfThisRun(t *testing.T) {
 		if resp, b := s.get(t, fmt.Sprintf("%s/api/v1/leaf/%d.%s", s.url, index, kind)); resp.StatusCode != want {
 			t.Errorf("%s: %s: %s", kind, resp.Status, b)
 		}
+	}
+}
+
+// TestProblemsAreExplained: what every problem in the sources is has a place where people read of it.
+func TestProblemsAreExplained(t *testing.T) {
+	source, err := os.ReadFile("problem.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := make(map[string]bool)
+	for _, p := range api.Problems() {
+		if known[p.Kind] || p.Title == "" || p.About == "" {
+			t.Errorf("%+v", p)
+		}
+		known[p.Kind] = true
+	}
+	kinds := regexp.MustCompile(`(?m)^\tproblem\w+ += "([a-z-]+)"$`).FindAllSubmatch(source, -1)
+	for _, k := range kinds {
+		if !known[string(k[1])] {
+			t.Errorf("nobody says what %s is", k[1])
+		}
+	}
+	if len(kinds) != len(known) || len(kinds) < 10 {
+		t.Errorf("%d kinds, %d explained", len(kinds), len(known))
 	}
 }

@@ -175,6 +175,9 @@ func TestDocs(t *testing.T) {
 	a, d := asked(t, c)
 	page := get(d, "/docs")
 	checkHTML(t, "/docs", page.body)
+	for _, p := range api.Problems() {
+		page.has(t, `<div id="`+p.Kind+`">`, p.Title)
+	}
 	if len(a.Routes()) < 20 {
 		t.Errorf("only %d routes", len(a.Routes()))
 	}

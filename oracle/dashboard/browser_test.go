@@ -430,7 +430,7 @@ func testPages(t *testing.T, browser context.Context) {
 	s.morning(d.Ticks())
 	pages := []struct{ name, path string }{{"now", "/"}, {"ledger", "/ledger"}, {"miss", "/ledger?q=nobody"}, {"block", "/ledger/block/3"}, {"leaf", "/ledger/leaf/22"},
 		{"market", "/market"}, {"interval", "/market/street/" + spots[4].Interval.String()}, {"carbon", "/carbon"}, {"found", "/ledger?q=home2"},
-		{"sign-in", "/member"}, {"join", "/join"}, {"docs", "/docs"}, {"enter", "/member/enter?code=x"}, {"member", "/member?day=2026-01-01"},
+		{"sign-in", "/member"}, {"join", "/join"}, {"docs", "/docs"}, {"enter", "/member/enter?code=x"}, {"member", "/member?day=2026-01-01"}, {"statements", "/member/statements"},
 		{"gateways", "/gateways"}, {"gateway", "/gateways/home-03"}, {"verify", "/verify"}}
 	for _, page := range pages {
 		p := open(t, browser)

@@ -13,8 +13,9 @@ func (d *Dashboard) serveDocs(w http.ResponseWriter, _ *http.Request) {
 		return
 	}
 	d.write(w, http.StatusOK, frame{now: d.page(), Title: "For programs", Page: "docs", Data: struct {
-		Routes  []api.Route
-		Version string
-		Path    string
-	}{a.Routes(), api.Version, api.OpenAPIPath}})
+		Routes   []api.Route
+		Version  string
+		Path     string
+		Problems []api.ProblemAbout
+	}{a.Routes(), api.Version, api.OpenAPIPath, api.Problems()}})
 }

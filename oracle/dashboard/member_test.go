@@ -76,6 +76,17 @@ func TestMemberPages(t *testing.T) {
 	get(d, "/member?day=today", "Cookie", cookie).has(t, "There is no day &#34;today&#34;")
 	get(d, "/member?day=0000-01-01", "Cookie", cookie).has(t, "There is no day")
 
+	month, err := export.Of(h.State, "home1", from, from+31*24*3600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := get(d, "/member/statements", "Cookie", cookie)
+	checkHTML(t, "/member/statements", list.body)
+	list.has(t, "1 month of what", "January 2026", month.Headline(), month.Digest(), "/api/v1/member/statement.xlsx?from=2026-01-01T00%3A00%3A00Z&amp;to=2026-02-01T00%3A00%3A00Z")
+	if page := get(d, "/member/statements"); strings.Contains(page.body, "home1") {
+		t.Error("statements are shown to who is not signed in")
+	}
+
 	if r, _ := post(d, "/member/leave", nil, "Cookie", cookie); r.StatusCode != http.StatusSeeOther {
 		t.Errorf("leaving: %d", r.StatusCode)
 	}

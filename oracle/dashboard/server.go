@@ -74,6 +74,7 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /docs", d.serveDocs)
 		m.HandleFunc("GET /member", d.serveMember)
 		m.HandleFunc("GET /join", d.serveJoin)
+		m.HandleFunc("GET /member/statements", d.serveStatements)
 		m.HandleFunc("GET /member/enter", d.serveEnter)
 		m.HandleFunc("POST /member/enter", d.takeCode)
 		m.HandleFunc("POST /member/leave", d.serveLeave)
