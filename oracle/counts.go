@@ -1,10 +1,14 @@
 package oracle
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"wattmark/ledger/entry"
+	"wattmark/oracle/api"
 )
 
 // counts are what a node has seen since it was opened, for metrics and readiness.
@@ -15,9 +19,10 @@ type counts struct {
 	blocks       uint64
 	statements   uint64 // accepted by the rules
 	receipts     uint64
-	refused      map[string]uint64 // answers to gateways, by reason
-	equivocated  uint64            // conflicts within one oracle
-	differed     uint64            // conflicts between oracles
+	refused      map[string]uint64            // answers to gateways, by reason
+	lastRefused  map[string][]api.RefusedLast // of each, the oldest first
+	equivocated  uint64                       // conflicts within one oracle
+	differed     uint64                       // conflicts between oracles
 	durable      map[uint64]time.Time
 	finalHeight  uint64
 	finalAny     bool
@@ -33,7 +38,7 @@ func (c *counts) init() {
 		Name: "wattmark_final_seconds", Help: "Time from a block's being durable here to its being final.",
 		Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 	})
-	c.refused, c.durable = make(map[string]uint64), make(map[uint64]time.Time)
+	c.refused, c.lastRefused, c.durable = make(map[string]uint64), make(map[string][]api.RefusedLast), make(map[uint64]time.Time)
 }
 
 // note counts an event at the time now.
@@ -53,7 +58,10 @@ func (c *counts) note(e *Event, now time.Time) {
 	case e.Final != nil:
 		c.final(e.Final.Height, now)
 	case e.Refusal != nil:
-		c.refused[string(e.Refusal.Reason)]++
+		reason := string(e.Refusal.Reason)
+		c.refused[reason]++
+		last := append(c.lastRefused[reason], api.RefusedLast{Gateway: e.Gateway, Boot: e.Refusal.Boot, Count: e.Refusal.Count, At: now.UnixMilli()})
+		c.lastRefused[reason] = last[max(len(last)-api.LastRefused, 0):]
 	case e.Answered > 0:
 		c.receipts += uint64(e.Answered)
 	case e.Conflict != nil && e.Conflict.Equivocation():
@@ -61,6 +69,18 @@ func (c *counts) note(e *Event, now time.Time) {
 	case e.Conflict != nil:
 		c.differed++
 	}
+}
+
+// refusals returns what was refused, by reason.
+func (c *counts) refusals() (out []api.Refused) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for reason, n := range c.refused {
+		last := slices.Clone(c.lastRefused[reason])
+		slices.Reverse(last)
+		out = append(out, api.Refused{Reason: reason, Count: n, Remedy: entry.Reason(reason).Remedy(), Last: last})
+	}
+	return out
 }
 
 func (c *counts) final(height uint64, now time.Time) {

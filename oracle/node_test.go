@@ -14,6 +14,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/oracle"
+	"wattmark/oracle/api"
 	"wattmark/oracle/ingest"
 	"wattmark/oracle/orderer/jetstream"
 	"wattmark/oracle/wire"
@@ -299,6 +300,19 @@ func TestRefusalsAreSigned(t *testing.T) {
 	}
 	if counted != 2 {
 		t.Errorf("%d refusals are counted, want 2", counted)
+	}
+	told := make(map[string]api.RefusedLast)
+	for _, n := range s.nodes {
+		for _, r := range n.API().Refused() {
+			if r.Count != 1 || r.Remedy == "" || len(r.Last) != 1 {
+				t.Errorf("an oracle tells its operator %+v", r)
+				continue
+			}
+			told[r.Reason] = r.Last[0]
+		}
+	}
+	if f := told[string(entry.ReasonFuture)]; len(told) != 2 || f.Gateway != "home-1" || f.Boot != 1 || f.Count != 1 || f.At == 0 {
+		t.Errorf("operators are told of %+v", told)
 	}
 	if got := s.nodes[0].Final().Height; got != before {
 		t.Errorf("refusals made blocks %d to %d", before+1, got)

@@ -36,6 +36,8 @@ type Config struct {
 	Joins string
 	// Births returns what gateways have announced last, by name.
 	Births func() map[string]Announced
+	// Refused returns what this oracle has refused since it started.
+	Refused func() []Refused
 	// Metrics serves the figures of the oracle.
 	Metrics http.Handler
 	Rates   Rates
@@ -126,6 +128,7 @@ func New(cfg Config) *API {
 	m.HandleFunc("GET /livez", a.serveHealth)
 	m.HandleFunc("GET /readyz", a.serveReady)
 	m.HandleFunc("GET /api/v1/gateways", a.serveFleet)
+	m.HandleFunc("GET /api/v1/refusals", a.serveRefused)
 	if cfg.Metrics != nil {
 		m.Handle("GET /metrics", cfg.Metrics)
 	}

@@ -35,6 +35,8 @@ type Options struct {
 	Fleet func() ([]api.FleetGateway, error)
 	// Trouble says why this oracle should get no requests; for operators, beside Fleet.
 	Trouble func() []api.Reason
+	// Refused says what this oracle has refused; for operators, beside Fleet.
+	Refused func() []api.Refused
 	// Dir is the ledger's directory, for the commands that pages name.
 	Dir string
 	// Window is how much of the street's time the chart shows; 0 is 10 minutes.

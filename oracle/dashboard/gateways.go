@@ -69,6 +69,70 @@ type gatewaysPage struct {
 	Rows     []gatewayRow
 	Well     int
 	Sum      string
+	Refused  []refusedRow
+	Balances []balanceRow // of the last intervals, the newest first
+	Changes  []api.ChangeItem
+	Newest   uint64 // block
+}
+
+// refusedRow is a reason as the page shows it.
+type refusedRow struct{ api.Refused }
+
+// Senders are the last that were refused, the newest first.
+func (r refusedRow) Senders() (list []string) {
+	for _, l := range r.Last {
+		text := shorten(l.Gateway, 64)
+		if l.Count > 0 {
+			text += fmt.Sprintf(" %d-%d", l.Boot, l.Count)
+		}
+		list = append(list, text+", "+clock(time.UnixMilli(l.At)))
+	}
+	return list
+}
+
+// balanceRow compares a feeder's meter with the members' over an interval.
+type balanceRow struct{ intervalRow }
+
+// Share is what is unaccounted for of all that members took and gave.
+func (b balanceRow) Share() string {
+	if b.Totals == nil || b.Unaccounted == nil {
+		return ""
+	}
+	through := b.Totals.LocalWh + b.Totals.GridImportWh + b.Totals.GridExportWh
+	if through <= 0 {
+		return ""
+	}
+	return fixed(rounded(abs(*b.Unaccounted)*1000, through), 1) + thinSpace + "%"
+}
+
+// listedBalances is how many intervals the operator's page compares.
+const listedBalances = 8
+
+// operate adds what an operator wants to know besides the gateways.
+func (p *gatewaysPage) operate(o *Options) error {
+	if o.Refused != nil {
+		for _, r := range o.Refused() {
+			p.Refused = append(p.Refused, refusedRow{r})
+		}
+	}
+	if o.API == nil {
+		return nil
+	}
+	p.Changes, p.Newest = o.API.Changes()
+	for _, z := range o.API.Zones() {
+		list, _, err := o.API.Intervals(z.Zone, 0, 0, chartedIntervals)
+		if err != nil {
+			return err
+		}
+		n := 0
+		for _, i := range list {
+			if i.State == "settled" && n < listedBalances {
+				p.Balances = append(p.Balances, balanceRow{intervalRow{i}})
+				n++
+			}
+		}
+	}
+	return nil
 }
 
 // releaseRow is how many gateways run a firmware.
@@ -120,6 +184,10 @@ func (d *Dashboard) serveGateways(w http.ResponseWriter, _ *http.Request) {
 	p.Releases = releases(p.Rows)
 	if d.options.Trouble != nil {
 		p.Told, p.Trouble = true, d.options.Trouble()
+	}
+	if err := p.operate(&d.options); err != nil {
+		d.problem(w, err)
+		return
 	}
 	verb := "are"
 	if p.Well == 1 {

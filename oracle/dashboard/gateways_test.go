@@ -75,3 +75,25 @@ func TestGateways(t *testing.T) {
 	broken := dashboard.New(lively(), dashboard.Options{Fleet: func() ([]api.FleetGateway, error) { return nil, errors.New("a disk is gone") }})
 	get(broken, "/gateways", http.StatusInternalServerError)
 }
+
+// TestOperator: beside the gateways the operator sees whom this oracle has refused, and what the
+// feeder says of the members' meters.
+func TestOperator(t *testing.T) {
+	h := traded(t, 6, 40)
+	a, _ := asked(t, h.Chain)
+	var last []api.RefusedLast
+	for i := range uint64(api.LastRefused) {
+		last = append(last, api.RefusedLast{Gateway: "home-0<4>", Boot: 2, Count: 20 - i, At: noon.UnixMilli()})
+	}
+	d := dashboard.New(nil, dashboard.Options{API: a, Fleet: fleet, Trouble: func() []api.Reason { return nil }, Log: logged(t), Refused: func() []api.Refused {
+		return []api.Refused{{Reason: "sequence_used", Count: 17, Remedy: "nothing: it is on the ledger already", Last: last}}
+	}})
+	page := get(d, "/gateways")
+	checkHTML(t, "/gateways", page.body)
+	page.has(t, "17</td>", "nothing: it is on the ledger already", "home-0&lt;4&gt; 2-20, 11:42:07", "home-0&lt;4&gt; 2-16", "no feeder meter, or it was not heard", "None is put forward")
+	if n := strings.Count(page.body, "/market/street/"); n < 4 || n > 8 {
+		t.Errorf("%d intervals are compared", n)
+	}
+	quiet := dashboard.New(nil, dashboard.Options{API: a, Fleet: fleet, Trouble: func() []api.Reason { return nil }, Log: logged(t), Refused: a.Refused})
+	get(quiet, "/gateways").has(t, "Nothing was refused.")
+}
