@@ -57,6 +57,9 @@ hour; a reading that comes late corrects an interval, and the bill is proved.
 A bakery's stack is accounted for and certificates of a roof stand for its load;
 a tonne is issued, retired and proved, and a second claim is refused.
 
+The ribbon of its pages has a button that cuts a home's link, one that restores
+it, and one that forges a reading, which the oracles refuse.
+
 With --dir the same directory can be stopped, also by kill -9, and started
 again, and goes on. In it are policy, keys.jwks, receipts/, oracles/ and tiles/
 for whoever wants to check; nothing else in it is meant for other programs.
@@ -116,6 +119,9 @@ type demo struct {
 	screen  *screen
 	tally   tally
 	news    news
+	links   links
+	// forgeries wait for their refusal.
+	forgeries forgeries
 	// corrected is told of the first interval that came out otherwise when it was settled
 	// again.
 	corrected chan unit.Interval
@@ -136,6 +142,7 @@ type demoResult struct {
 
 func runDemo(ctx context.Context, o *demoOptions, stdout io.Writer) (err error) {
 	d := &demo{demoOptions: o, begin: time.Now(), screen: newScreen(stdout, o.asJSON), corrected: make(chan unit.Interval, 1)}
+	d.links.d = d
 	defer d.screen.close()
 	release, err := d.openDir()
 	if err != nil {
@@ -221,7 +228,7 @@ func (d *demo) open(ctx context.Context) error {
 	d.api = d.cluster.nodes[0].API()
 	d.page = dashboard.New(d, dashboard.Options{
 		Origin: d.cluster.charter.Origin, Simulated: true, Quorum: int(d.cluster.charter.Quorum),
-		Ledger: first.Store(), API: d.api, OpenMembers: true, Fleet: d.api.Fleet, Trouble: d.api.Trouble, Refused: d.api.Refused, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
+		Ledger: first.Store(), API: d.api, OpenMembers: true, Controls: d.controls(), Fleet: d.api.Fleet, Trouble: d.api.Trouble, Refused: d.api.Refused, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
 	})
 	return nil
 }
@@ -289,9 +296,11 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	}
 	upper.Go(func() { d.screen.run(running, d) })
 	upper.Go(func() { fail(d.tour(running)) })
+	upper.Go(func() { d.links.run(running) })
 	upper.Go(func() { fail(d.trade(running, members)) })
 	upper.Go(func() { fail(books.account(running)) })
 	d.waitEnd(ctx)
+	d.links.end(ctx)
 	stopped := time.Now()
 	stop()
 	upper.Wait()
@@ -344,6 +353,7 @@ func (d *demo) observe(i int, e oracle.Event) {
 	case e.Conflict != nil:
 		d.screen.event(d, fmt.Sprintf("oracle %d has proof that oracles disagree: %v", i+1, e.Conflict))
 	case e.Refusal != nil:
+		d.forgeries.refused(e.Refusal)
 		d.screen.event(d, fmt.Sprintf("refused a statement in the name of %s: %s (%s)", e.Gateway, e.Refusal.Reason, e.Refusal.Reason.Remedy()))
 	}
 	if i == 0 && e.Block != nil {

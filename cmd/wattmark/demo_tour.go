@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
-
 	"wattmark/gateway"
 	"wattmark/ledger/audit"
-	"wattmark/ledger/entry"
 	"wattmark/oracle/dashboard"
-	"wattmark/oracle/wire"
-	"wattmark/signer"
 )
 
 // The tour's stations, in hundredths of its length: the first minute, or the
@@ -138,68 +133,30 @@ func (d *demo) verifyOne(ctx context.Context) error {
 func (d *demo) wanderer() *demoGateway { return d.fleet[min(2, d.gateways-1)] }
 
 func (d *demo) pullOne(context.Context) error {
-	g := d.wanderer()
-	g.cable.pull()
-	d.screen.event(d, g.Name+" has lost its network; it goes on reading, signing and keeping")
-	d.notice(dashboard.Warn, g.Name+" has lost its network. It goes on reading, signing and keeping.", nil)
+	d.links.cut(d.wanderer())
 	return nil
 }
 
+// plugOne restores the link, unless somebody has, and waits until all is sent, or somebody
+// has cut it again.
 func (d *demo) plugOne(ctx context.Context) error {
 	g := d.wanderer()
-	kept := g.gateway.Stats().Outbox.Pending
-	g.cable.plug()
-	back := time.Now()
-	d.screen.event(d, fmt.Sprintf("%s has its network back, with %d statements kept", g.Name, kept))
-	if err := poll(ctx, func() bool { return g.gateway.Stats().Outbox.Pending == 0 }); err != nil {
-		return err
-	}
-	text := fmt.Sprintf("%s has caught up: every statement kept has a receipt, %.1f s after the network came back", g.Name, time.Since(back).Seconds())
-	d.screen.event(d, text)
-	d.notice(dashboard.Good, text+".", nil)
-	return nil
+	d.links.restore(g)
+	return poll(ctx, func() bool { return !d.links.behind(g) })
 }
 
-// tamperOne plays somebody who got hold of the feeder's TLS key, but not of the key
-// it signs with: one byte of its newest reading is changed and sent in its name.
+// tamperOne has somebody send the feeder's newest reading with another register.
 func (d *demo) tamperOne(ctx context.Context) error {
 	g := d.named("feeder-01")
-	var tampered []byte
-	err := poll(ctx, func() (ok bool) {
-		tampered, ok = tamper(g.newest().Statement)
-		return ok
-	})
-	if err != nil {
-		return err
+	f, what, err := forged(ctx, g)
+	if err == nil {
+		err = d.sendAs(ctx, g, f, what)
 	}
-	cfg, err := d.cluster.clientTLS(g.Name)
-	if err != nil {
-		return err
-	}
-	conn, err := nats.Connect(d.cluster.broker.NATSURL(), nats.Secure(cfg), nats.Timeout(5*time.Second))
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	d.screen.event(d, fmt.Sprintf("somebody sends a statement of %s with one byte of its reading changed", g.Name))
-	before := d.tally.now().refused[string(entry.ReasonBadSignature)]
-	frame := wire.Frame{Statement: tampered}
-	if err := conn.Publish(wire.For(d.cluster.charter.Origin).Up(g.Name), frame.Encode()); err != nil {
-		return err
-	}
-	if err := conn.FlushTimeout(5 * time.Second); err != nil {
-		return err
-	}
-	limited, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	if err := poll(limited, func() bool { return d.tally.now().refused[string(entry.ReasonBadSignature)] > before }); err != nil {
-		if ctx.Err() == nil {
-			d.screen.event(d, "no oracle has answered it within 10 s; it is not on the ledger either")
-		}
+	if errors.Is(err, errNoAnswer) {
+		d.screen.event(d, "no oracle has answered it within 10 s; it is not on the ledger either")
 		return nil
 	}
-	d.notice(dashboard.Bad, "A statement in the name of "+g.Name+" with one byte changed was refused: "+string(entry.ReasonBadSignature)+". Nothing of it is on the ledger.", nil)
-	return nil
+	return err
 }
 
 // newest returns the newest statement that the gateway signed in this run.
@@ -207,30 +164,4 @@ func (g *demoGateway) newest() gateway.Signed {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.last
-}
-
-// tamper changes the last bit of a reading, so that the form stays what it was. It
-// is false for what is no statement or holds no number.
-func tamper(statement []byte) (changed []byte, ok bool) {
-	m, err := signer.Parse(statement)
-	if err != nil {
-		return nil, false
-	}
-	at := bytes.Index(statement, m.Payload)
-	pack, err := entry.ParsePack(m.Payload)
-	if err != nil || at < 0 {
-		return nil, false
-	}
-	for i := range pack.Records {
-		r := &pack.Records[i]
-		if r.Text != "" {
-			continue
-		}
-		r.Value.Mantissa ^= 1
-		if payload, err := pack.Encode(); err == nil && len(payload) == len(m.Payload) {
-			return bytes.Join([][]byte{statement[:at], payload, statement[at+len(payload):]}, nil), true
-		}
-		r.Value.Mantissa ^= 1
-	}
-	return nil, false
 }

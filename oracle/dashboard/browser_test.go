@@ -34,7 +34,8 @@ func chromium(t *testing.T) context.Context {
 		t.Skip("chromium is not installed: the pages are not tested in a browser")
 	}
 	alloc, stop := chromedp.NewExecAllocator(context.Background(),
-		append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)...)
+		append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox,
+			chromedp.Flag("host-resolver-rules", "MAP wattmark.test 127.0.0.1"))...) // this machine, and no secure context
 	t.Cleanup(stop)
 	browser, stop := chromedp.NewContext(alloc)
 	t.Cleanup(stop)
@@ -169,6 +170,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("join without Ed25519", func(t *testing.T) { testJoin(t, browser, signer.ES256) })
 	t.Run("dispute", func(t *testing.T) { testDispute(t, browser) })
 	t.Run("not invited", func(t *testing.T) { testNotInvited(t, browser) })
+	t.Run("controls", func(t *testing.T) { testControls(t, browser) })
 	t.Run("policy", func(t *testing.T) { testPolicy(t, browser) })
 }
 
@@ -425,7 +427,8 @@ func testPages(t *testing.T, browser context.Context) {
 	h := traded(t, 6, 40)
 	a, _ := asked(t, h.Chain)
 	spots := h.State.Spots(ledgertest.Zone, 0, 1<<40)
-	d, server := served(t, s, dashboard.Options{Origin: "ledgertest.example/street", Simulated: true, Quorum: 3, Ledger: l, API: a, OpenMembers: true, Dir: "demo-data/oracle-1", Fleet: fleet})
+	d, server := served(t, s, dashboard.Options{Origin: "ledgertest.example/street", Simulated: true, Quorum: 3, Ledger: l, API: a, OpenMembers: true, Dir: "demo-data/oracle-1", Fleet: fleet,
+		Controls: (&plugs{pulled: []string{"home-2"}}).controls()})
 	tell(d)
 	s.morning(d.Ticks())
 	pages := []struct{ name, path string }{{"now", "/"}, {"ledger", "/ledger"}, {"miss", "/ledger?q=nobody"}, {"block", "/ledger/block/3"}, {"leaf", "/ledger/leaf/22"},

@@ -39,6 +39,9 @@ type Options struct {
 	Refused func() []api.Refused
 	// Dir is the ledger's directory, for the commands that pages name.
 	Dir string
+	// Controls are what whoever looks may do, by forms in the ribbon of every page; none in
+	// earnest.
+	Controls []Control
 	// Window is how much of the street's time the chart shows; 0 is 10 minutes.
 	Window time.Duration
 	// Now is the wall clock that age is counted by; nil is time.Now.
@@ -68,6 +71,8 @@ type Dashboard struct {
 	once    sync.Once // guards handler
 	handler http.Handler
 
+	pressing chan struct{} // holds what runs of a control, one at a time
+
 	mu      sync.Mutex // guards current
 	current *now       // the page that goes with the newest event; nil before Run
 }
@@ -96,9 +101,10 @@ func New(src Source, o Options) *Dashboard {
 	if o.Dir == "" {
 		o.Dir = "DIR"
 	}
+	checkControls(o.Controls)
 	// Ids go on from the time in milliseconds: above any of an earlier run, which
 	// cannot have had a thousand events each second.
-	return &Dashboard{source: src, options: o, hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
+	return &Dashboard{source: src, options: o, pressing: make(chan struct{}, 1), hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
 }
 
 // Block tells of a block that was made durable. Several oracles may tell of the

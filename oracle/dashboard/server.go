@@ -82,7 +82,12 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /gateways/{name}", d.serveGateway)
 		m.HandleFunc("GET /static/{name}", d.serveStatic)
 		m.HandleFunc("GET /", d.nowhere)
-		d.handler = headers(http.NewCrossOriginProtection().Handler(m)) // what changes something is asked for by our own pages
+		h := http.NewCrossOriginProtection().Handler(m) // what changes something is asked for by our own pages
+		if len(d.options.Controls) > 0 {
+			m.HandleFunc("POST "+controlPath+"{control}", d.takeControl)
+			h = sayWhence(h)
+		}
+		d.handler = headers(h)
 	})
 	return d.handler
 }
