@@ -34,7 +34,6 @@ var examples = map[string]string{
 	"ledger prove":             "wattmark ledger prove DIR --leaf 42 --out leaf-42.evidence",
 	"ledger renew-order":       "wattmark ledger renew-order --dir DIR",
 	"ledger report":            "wattmark ledger report DIR",
-	"ledger show":              "wattmark ledger show DIR --leaf 42",
 	"ledger vote":              "wattmark ledger vote 3f9a0c1d --dir DIR",
 	"market clear":             "wattmark market clear orders.json",
 	"market disputes":          "wattmark market disputes --dir DIR",

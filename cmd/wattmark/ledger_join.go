@@ -67,7 +67,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage,
 			case errors.Is(err, ledger.ErrNoSnapshot):
 				return failed(fmt.Errorf("%w: found the oracle's ledger from the charter while the order has its first message, or have the oracles vote: wattmark ledger propose parameter snapshot_blocks 1000", err))
 			case err != nil:
-				return checkedFalse(err)
+				return checkedFalse(askInstead(err))
 			}
 			out := newPage(cmd.OutOrStdout())
 			out.line(2, "%s holds the ledger up to block %d. The oracle takes the rest from the order when it runs.", args[0], height)

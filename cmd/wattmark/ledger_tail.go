@@ -44,10 +44,10 @@ Exit status: 0 done, 1 it could not be read, 2 wrong usage, 3 it is damaged.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dirs, err := storesOf(args[0])
 			if err != nil {
-				return failed(err)
+				return failed(askInstead(err))
 			}
 			t := tail{dir: dirs[0], next: from, newest: !cmd.Flags().Changed("from"), left: count, endless: count == 0, leaves: leaves, asJSON: asJSON}
-			return checkedFalse(t.run(cmd.Context(), cmd.OutOrStdout()))
+			return checkedFalse(askInstead(t.run(cmd.Context(), cmd.OutOrStdout())))
 		},
 	}
 	c.Flags().Uint64Var(&from, "from", 0, "begin with the block at height `H`")

@@ -56,7 +56,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			base, err := oracleURL(address)
+			base, err := oracleURL("url", address)
 			if err != nil {
 				return err
 			}

@@ -2,12 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -45,7 +42,7 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 			if key == "" || address == "" {
 				return errors.New("give --key FILE and --url URL")
 			}
-			base, err := oracleURL(address)
+			base, err := oracleURL("url", address)
 			if err != nil {
 				return err
 			}
@@ -69,34 +66,16 @@ Exit status: 0 done, 1 failed or refused, 2 wrong usage.`,
 	return c
 }
 
-// oracleURL reads the address of an oracle's pages.
-func oracleURL(text string) (*url.URL, error) {
-	u, err := url.Parse(strings.TrimSuffix(text, "/"))
-	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || u.Path != "" {
-		return nil, fmt.Errorf("--url %q, want the address of an oracle, as https://oracle.example", text)
-	}
-	return u, nil
-}
-
 func openMember(ctx context.Context, base *url.URL, keyFile, ca string) (*opened, error) {
 	key, err := keyfile.Load(keyFile)
 	if err != nil {
 		return nil, err
 	}
-	t := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS13}}
-	if ca != "" {
-		pem, err := readLimited(ca, 1<<20)
-		if err != nil {
-			return nil, err
-		}
-		t.TLSClientConfig.RootCAs = x509.NewCertPool()
-		if !t.TLSClientConfig.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate in PEM", ca)
-		}
+	o, err := newOracleClient(base, ca)
+	if err != nil {
+		return nil, err
 	}
-	defer t.CloseIdleConnections()
-	// A redirect would have another address than what is signed.
-	client := &http.Client{Transport: t, Timeout: 20 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer o.client.CloseIdleConnections()
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, base.String()+"/api/v1/session", http.NoBody)
 	if err != nil {
 		return nil, err
@@ -104,21 +83,9 @@ func openMember(ctx context.Context, base *url.URL, keyFile, ca string) (*opened
 	if err := api.SignRequest(r, key, time.Now()); err != nil {
 		return nil, err
 	}
-	answer, err := client.Do(r)
-	if err != nil {
-		return nil, fmt.Errorf("%w\nhint: see that the oracle runs, and that http.listen of its configuration is this address", err)
-	}
-	defer answer.Body.Close()
-	b, err := io.ReadAll(io.LimitReader(answer.Body, 1<<16))
+	b, err := o.do(r, 1<<16)
 	if err != nil {
 		return nil, err
-	}
-	if answer.StatusCode != http.StatusOK {
-		var problem struct{ Detail, Hint string }
-		if json.Unmarshal(b, &problem) != nil || problem.Detail == "" {
-			return nil, fmt.Errorf("%s answers %s: is that an oracle's address?", base, answer.Status)
-		}
-		return nil, fmt.Errorf("%s: %s\nhint: %s", base, strings.TrimSuffix(problem.Detail, "."), problem.Hint)
 	}
 	var s api.SessionItem
 	if err := json.Unmarshal(b, &s); err != nil {

@@ -25,13 +25,18 @@ import (
 )
 
 // TestScripts runs the command as a person types it: testdata/*.txt. Each script
-// begins in a directory of its own with a copy of what holds makes.
+// begins in a directory of its own with a copy of what holds makes, and $ORACLE answers with
+// the ledger of its street.
 func TestScripts(t *testing.T) {
 	ours := t.TempDir()
 	holds(t, ours)
+	oracle := answering(t, ledgertest.New(t, 4).Draw(drawn))
 	testscript.Run(t, testscript.Params{
-		Dir:   "testdata",
-		Setup: func(e *testscript.Env) error { return os.CopyFS(e.WorkDir, os.DirFS(ours)) },
+		Dir: "testdata",
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("ORACLE", oracle)
+			return os.CopyFS(e.WorkDir, os.DirFS(ours))
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "flip": flip, "replace": replace, "size": size, "edges": edges,
 		},

@@ -46,22 +46,32 @@ type BlockItem struct {
 
 // LeafItem is a leaf in words.
 type LeafItem struct {
-	Index    uint64      `json:"index"`
-	Height   uint64      `json:"height" doc:"The block that holds it"`
-	Final    bool        `json:"final"`
-	Type     string      `json:"type" doc:"charter, statement, outcome or header"`
-	Hash     string      `json:"leaf_sha256"`
-	Bytes    int         `json:"bytes"`
-	Summary  string      `json:"summary" doc:"What it says, in one line for people"`
-	Fields   []LeafField `json:"fields"`
-	Hidden   string      `json:"hidden_sha256,omitempty" doc:"The digest that stands for a committed pack"`
-	Evidence string      `json:"evidence,omitempty" doc:"Where a file that proves it is"`
+	Index   uint64      `json:"index"`
+	Height  uint64      `json:"height" doc:"The block that holds it"`
+	Final   bool        `json:"final"`
+	Type    string      `json:"type" doc:"charter, statement, outcome or header"`
+	Hash    string      `json:"leaf_sha256"`
+	Bytes   int         `json:"bytes"`
+	Summary string      `json:"summary" doc:"What it says, in one line for people"`
+	Fields  []LeafField `json:"fields"`
+	Hidden  string      `json:"hidden_sha256,omitempty" doc:"The digest that stands for a committed pack"`
+	// Readings are left out of lists, which would pass what may be sent at once.
+	Readings []LeafReading `json:"readings,omitempty" doc:"Of an open pack, where its leaf alone was asked for"`
+	Evidence string        `json:"evidence,omitempty" doc:"Where a file that proves it is"`
 }
 
 // LeafField is one thing that a leaf says.
 type LeafField struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+}
+
+// LeafReading is a reading of an open pack.
+type LeafReading struct {
+	Name  string `json:"name" doc:"The channel"`
+	Time  string `json:"time" format:"date-time"`
+	Value string `json:"value" doc:"Plain digits, or a remark instead of a number"`
+	Unit  string `json:"unit,omitempty"`
 }
 
 // Found is what a search has found.
@@ -265,6 +275,7 @@ func (a *API) leavesOf(height uint64, in *ListInput) (*output[Page[LeafItem]], e
 		if err != nil {
 			return nil, err
 		}
+		l.Readings = nil
 		out.Body.Items = append(out.Body.Items, *l)
 	}
 	return out, nil
@@ -298,16 +309,31 @@ func (a *API) describe(index, height uint64, final bool) (*LeafItem, error) {
 	if err != nil {
 		return nil, a.unreadable("a leaf", err)
 	}
-	d := audit.Describe(index, leaf)
-	l := &LeafItem{Index: index, Height: height, Final: final, Type: d.Kind.String(), Hash: hex.EncodeToString(d.Hash[:]), Bytes: d.Bytes, Summary: d.Summary,
-		Fields: []LeafField{}, Hidden: hex.EncodeToString(d.Hidden)}
-	for _, f := range d.Fields {
-		l.Fields = append(l.Fields, LeafField{f.Name, f.Value})
-	}
+	l := Describe(index, leaf)
+	l.Height, l.Final = height, final
 	if final {
 		l.Evidence = fmt.Sprintf("/api/v1/leaf/%d.evidence", index)
 	}
 	return l, nil
+}
+
+// Describe puts a leaf into words as the API answers with it, but for the block that holds
+// it, which the leaf does not say.
+func Describe(index uint64, leaf []byte) *LeafItem {
+	d := audit.Describe(index, leaf)
+	l := &LeafItem{Index: index, Type: d.Kind.String(), Hash: hex.EncodeToString(d.Hash[:]), Bytes: d.Bytes, Summary: d.Summary,
+		Fields: []LeafField{}, Hidden: hex.EncodeToString(d.Hidden)}
+	for _, f := range d.Fields {
+		l.Fields = append(l.Fields, LeafField{f.Name, f.Value})
+	}
+	for _, r := range d.Records {
+		reading := LeafReading{Name: r.Name, Time: instant(r.Time), Value: r.Text}
+		if r.Text == "" {
+			reading.Value, reading.Unit = r.Value.String(), r.Unit
+		}
+		l.Readings = append(l.Readings, reading)
+	}
+	return l
 }
 
 // Search looks for everything that a text may name. Its errors are problems.

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"wattmark/ledger"
 	"wattmark/ledger/block"
@@ -125,8 +126,13 @@ func TestBlocks(t *testing.T) {
 		t.Errorf("Link %q, want %q", r.Header.Get("Link"), want)
 	}
 	one := ask[api.LeafItem](t, fmt.Sprintf("%s/api/v1/leaves/%d", s.url, leaves[0].Index), http.StatusOK)
-	if diff := cmp.Diff(leaves[0], one); diff != "" {
+	if diff := cmp.Diff(leaves[0], one, cmpopts.IgnoreFields(api.LeafItem{}, "Readings")); diff != "" {
 		t.Errorf("the same leaf (-listed +alone):\n%s", diff)
+	}
+	open := slices.IndexFunc(leaves, func(l api.LeafItem) bool { return strings.HasPrefix(l.Summary, "reading by") && l.Hidden == "" })
+	one = ask[api.LeafItem](t, fmt.Sprintf("%s/api/v1/leaves/%d", s.url, leaves[open].Index), http.StatusOK)
+	if len(one.Readings) != 1 || one.Readings[0].Name != "energy" || one.Readings[0].Unit != "Wh" || one.Readings[0].Value == "" || leaves[open].Readings != nil {
+		t.Errorf("an open pack has the readings %+v alone, and %+v in a list", one.Readings, leaves[open].Readings)
 	}
 	if r, _ := s.get(t, s.url+one.Evidence); r.StatusCode == http.StatusNotFound {
 		t.Errorf("there is no %s", one.Evidence)

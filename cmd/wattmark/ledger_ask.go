@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/url"
+	"slices"
+
+	"wattmark/ledger/block"
+	"wattmark/oracle/api"
+)
+
+// askedLedger shows a ledger as a running oracle tells it.
+type askedLedger struct {
+	*oracleClient
+	w      io.Writer
+	asJSON bool
+}
+
+// shownBlocks is how many of the newest blocks show has.
+const shownBlocks = 10
+
+func (a *askedLedger) show(ctx context.Context) error {
+	const path = "/api/v1/ledger"
+	var head api.Head
+	if err := a.ask(ctx, path, &head); err != nil {
+		return err
+	}
+	if head.Kind != "ledger" || head.Ledger == "" || head.Size == 0 {
+		return a.stranger(path, "it tells of no ledger")
+	}
+	// The ledger grows between two questions: how far it has got is told by one of them.
+	newest, err := a.newest(ctx)
+	if err != nil {
+		return err
+	}
+	last := newest[len(newest)-1]
+	s := shownLedger{From: a.base.String(), Origin: head.Ledger, Simulated: head.Simulated, Oracles: head.Oracles, Quorum: uint64(max(head.Quorum, 0)), Height: last.Height, Leaves: last.LastLeaf + 1}
+	if head.FinalHeight != nil {
+		b, err := a.block(ctx, *head.FinalHeight)
+		if err != nil {
+			return err
+		}
+		s.Final = b.LastLeaf + 1
+	}
+	if err := a.checkpoint(ctx, &s); err != nil {
+		return err
+	}
+	for _, b := range newest {
+		header := shownLeaf{Index: b.LastLeaf}
+		if a.asJSON { // which says more of a header than people are shown
+			l, err := a.leaf(ctx, b.LastLeaf)
+			if err != nil {
+				return err
+			}
+			header = inWords(l)
+		}
+		header.Summary = blockLine(b.Height, b.Time, b.FirstLeaf, b.LastLeaf)
+		s.LastBlocks = append(s.LastBlocks, header)
+	}
+	return printLedger(a.w, &s, a.asJSON)
+}
+
+// checkpoint adds the root of the final leaves, where the oracle has published one. It is of
+// a moment later than the rest, and left out where it is of leaves that the rest has not.
+func (a *askedLedger) checkpoint(ctx context.Context, s *shownLedger) error {
+	if s.Final == 0 {
+		return nil
+	}
+	const path = "/checkpoint"
+	note, err := a.get(ctx, path)
+	if _, ok := err.(*refusal); ok {
+		return nil // not published yet
+	}
+	if err != nil {
+		return err
+	}
+	c, err := block.CheckpointOf(note)
+	if err != nil || c.Origin != s.Origin {
+		return a.stranger(path, "it is no checkpoint of "+fmt.Sprintf("%q", s.Origin))
+	}
+	root := hex.EncodeToString(c.Root[:])
+	if c.Size == s.Final {
+		s.FinalRoot = root
+	}
+	if c.Size == s.Leaves {
+		s.Root = root
+	}
+	return nil
+}
+
+// newest returns the newest blocks, the last one last.
+func (a *askedLedger) newest(ctx context.Context) ([]api.BlockItem, error) {
+	path := fmt.Sprintf("/api/v1/blocks?limit=%d", shownBlocks)
+	var list api.Page[api.BlockItem]
+	if err := a.ask(ctx, path, &list); err != nil {
+		return nil, err
+	}
+	if n := len(list.Items); n == 0 || n > shownBlocks {
+		return nil, a.stranger(path, fmt.Sprintf("%d blocks", n))
+	}
+	slices.Reverse(list.Items)
+	for i, b := range list.Items {
+		if b.Height != list.Items[0].Height+uint64(i) || b.Time == "" || b.FirstLeaf > b.LastLeaf {
+			return nil, a.stranger(path, "its blocks do not follow one another")
+		}
+	}
+	return list.Items, nil
+}
+
+// block returns the block at a height.
+func (a *askedLedger) block(ctx context.Context, height uint64) (*api.BlockItem, error) {
+	path := fmt.Sprintf("/api/v1/blocks/%d", height)
+	var b api.BlockItem
+	if err := a.ask(ctx, path, &b); err != nil {
+		return nil, err
+	}
+	if b.Height != height || b.Time == "" || b.FirstLeaf > b.LastLeaf {
+		return nil, a.stranger(path, "it is not that block")
+	}
+	return &b, nil
+}
+
+// leaf returns the leaf with an index.
+func (a *askedLedger) leaf(ctx context.Context, index uint64) (*api.LeafItem, error) {
+	path := fmt.Sprintf("/api/v1/leaves/%d", index)
+	var l api.LeafItem
+	if err := a.ask(ctx, path, &l); err != nil {
+		return nil, err
+	}
+	if !isLeaf(&l, index) {
+		return nil, a.stranger(path, "it is not that leaf")
+	}
+	return &l, nil
+}
+
+func isLeaf(l *api.LeafItem, index uint64) bool {
+	hash, err := hex.DecodeString(l.Hash)
+	return err == nil && len(hash) == len(block.Hash{}) && l.Index == index && slices.Contains([]string{"charter", "statement", "outcome", "header", "unknown"}, l.Type)
+}
+
+func (a *askedLedger) showLeaf(ctx context.Context, index uint64) error {
+	l, err := a.leaf(ctx, index)
+	if err != nil {
+		return err
+	}
+	return printLeaf(a.w, inWords(l), a.asJSON)
+}
+
+// askedLeaves is how many leaves one question is for.
+const askedLeaves = 200
+
+// showBlock shows the leaves of a block as they come, in their order and no more than the
+// block says that it has, whatever cursor the oracle gives.
+func (a *askedLedger) showBlock(ctx context.Context, height uint64) error {
+	b, err := a.block(ctx, height)
+	if err != nil {
+		return err
+	}
+	next, cursor := b.FirstLeaf, ""
+	for {
+		path := fmt.Sprintf("/api/v1/blocks/%d/leaves?limit=%d&cursor=%s", height, askedLeaves, url.QueryEscape(cursor))
+		var part api.Page[api.LeafItem]
+		if err := a.ask(ctx, path, &part); err != nil {
+			return err
+		}
+		for i := range part.Items {
+			if next > b.LastLeaf || !isLeaf(&part.Items[i], next) {
+				return a.stranger(path, fmt.Sprintf("leaf %d does not come next", part.Items[i].Index))
+			}
+			if err := printLeaf(a.w, inWords(&part.Items[i]), a.asJSON); err != nil {
+				return err
+			}
+			next++
+		}
+		switch cursor = part.Next; {
+		case next > b.LastLeaf:
+			return nil
+		case cursor == "" || len(part.Items) == 0:
+			return a.stranger(path, fmt.Sprintf("leaf %d of the block is missing", next))
+		}
+	}
+}
