@@ -82,7 +82,10 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /gateways/{name}", d.serveGateway)
 		m.HandleFunc("GET /static/{name}", d.serveStatic)
 		m.HandleFunc("GET /", d.nowhere)
-		h := http.NewCrossOriginProtection().Handler(m) // what changes something is asked for by our own pages
+		m.HandleFunc("POST "+themePath, d.takeTheme)
+		protection := http.NewCrossOriginProtection() // what changes something is asked for by our own pages
+		protection.AddInsecureBypassPattern("POST " + themePath)
+		h := protection.Handler(m)
 		if len(d.options.Controls) > 0 {
 			m.HandleFunc("POST "+controlPath+"{control}", d.takeControl)
 			h = sayWhence(h)
@@ -100,7 +103,8 @@ func headers(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		next.ServeHTTP(w, r)
+		h.Set("Vary", "Cookie")
+		next.ServeHTTP(&answering{w, r}, r)
 	})
 }
 
@@ -113,6 +117,8 @@ type frame struct {
 	// Script is what the page has besides, empty for none.
 	Script string
 	Data   any
+	// Theme is the one that was chosen, and Path where the page is; write sets both.
+	Theme, Path string
 }
 
 // Here marks the page in the navigation.
@@ -129,6 +135,13 @@ func (d *Dashboard) serveNow(w http.ResponseWriter, r *http.Request) {
 
 // write draws a page completely before it sends the first byte.
 func (d *Dashboard) write(w http.ResponseWriter, status int, f frame) {
+	f.Theme = "auto"
+	if a, ok := w.(*answering); ok {
+		f.Theme = theme(a.r)
+		if a.r.Method == http.MethodGet || a.r.Method == http.MethodHead {
+			f.Path = a.r.URL.RequestURI()
+		}
+	}
 	var b bytes.Buffer
 	if err := pages.ExecuteTemplate(&b, "page", f); err != nil {
 		d.options.Log.Error("did not draw a page", "page", f.Page, "error", err)
