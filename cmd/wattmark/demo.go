@@ -34,6 +34,8 @@ type demoOptions struct {
 	seed     uint64
 	asJSON   bool
 
+	lan, noBrowser bool
+
 	given func(flag string) bool // whether a person typed it
 }
 
@@ -67,10 +69,10 @@ for whoever wants to check; nothing else in it is meant for other programs.
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			o.given = cmd.Flags().Changed
 			if err := o.check(); err != nil {
 				return err
 			}
-			o.given = cmd.Flags().Changed
 			return failed(runDemo(cmd.Context(), &o, cmd.OutOrStdout()))
 		},
 	}
@@ -78,6 +80,8 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	c.Flags().IntVar(&o.speed, "speed", 60, "how many times as fast as the wall the street's time goes")
 	c.Flags().StringVar(&o.dir, "dir", "", "`DIR` to keep everything in; default is a new temporary one")
 	c.Flags().StringVar(&o.http, "http", defaultHTTP, "`ADDRESS` of the page, or off")
+	c.Flags().BoolVar(&o.lan, "lan", false, "show the page to the network too, with a code for phones")
+	c.Flags().BoolVar(&o.noBrowser, "no-browser", false, "do not open the page in a browser, as is done on a terminal of a desktop")
 	c.Flags().IntVar(&o.gateways, "gateways", 12, "homes, each with a gateway; the stack's and the feeder's come besides")
 	c.Flags().IntVar(&o.oracles, "oracles", 4, "oracles, each with its own keys and store")
 	c.Flags().Uint64Var(&o.seed, "seed", 1, "from what everything invented is drawn")
@@ -102,7 +106,7 @@ func (o *demoOptions) check() error {
 	case o.oracles < 1 || o.oracles > maxDemoOracles:
 		return fmt.Errorf("--oracles %d is not between 1 and %d", o.oracles, maxDemoOracles)
 	}
-	return nil
+	return o.checkLAN()
 }
 
 // demo is a running demonstration.

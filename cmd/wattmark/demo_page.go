@@ -21,24 +21,28 @@ import (
 	"wattmark/oracle/dashboard"
 )
 
-// openPage starts the page, unless it is off. Where nobody chose the port and it is
-// taken, another one does.
+// openPage starts the page, unless it is off.
 func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
 	wg.Go(func() { d.page.Run(ctx) })
 	if d.http == "off" || d.http == "" {
 		return nil
 	}
-	l, err := net.Listen("tcp", d.http)
-	if err != nil && !d.given("http") {
-		l, err = net.Listen("tcp", "127.0.0.1:0")
-	}
+	l, err := d.listenPage()
 	if err != nil {
 		return fmt.Errorf("the page: %w: give another --http ADDRESS, or --http off", err)
 	}
 	name, _, _ := net.SplitHostPort(d.http)
-	d.pageURL = "http://" + l.Addr().String() + "/"
+	at := l.Addr()
+	if a, ok := at.(*net.TCPAddr); ok && a.IP.IsUnspecified() {
+		at = &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: a.Port}
+	}
+	d.pageURL = "http://" + at.String() + "/"
+	d.screen.say("page       " + d.pageURL)
+	if d.lan {
+		at = d.showLAN(l.Addr().(*net.TCPAddr).Port)
+	}
 	server := &http.Server{
-		Handler: byAddress(l.Addr(), name, d.served()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
+		Handler: byAddress(at, name, d.served()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,
 		WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 32 << 10,
 		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
 	}
@@ -55,7 +59,7 @@ func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
 			server.Close()
 		}
 	})
-	d.screen.say("page       " + d.pageURL)
+	d.openBrowser()
 	return nil
 }
 
