@@ -232,7 +232,7 @@ func (d *demo) open(ctx context.Context) error {
 	d.api = d.cluster.nodes[0].API()
 	d.page = dashboard.New(d, dashboard.Options{
 		Origin: d.cluster.charter.Origin, Simulated: true, Quorum: int(d.cluster.charter.Quorum),
-		Ledger: first.Store(), API: d.api, OpenMembers: true, Controls: d.controls(), Fleet: d.api.Fleet, Trouble: d.api.Trouble, Refused: d.api.Refused, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
+		Ledger: first.Store(), API: d.api, OpenMembers: true, Controls: d.controls(), Cross: compileCross, Fleet: d.api.Fleet, Trouble: d.api.Trouble, Refused: d.api.Refused, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
 	})
 	return nil
 }

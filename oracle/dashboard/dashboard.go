@@ -42,6 +42,10 @@ type Options struct {
 	// Controls are what whoever looks may do, by forms in the ribbon of every page; none in
 	// earnest.
 	Controls []Control
+	// Cross compiles the page with the cross-check and its Content-Security-Policy, where this
+	// build has none inside; without it the page says that there is none. It is called when
+	// somebody first asks for the page, once, and ends with ctx. Its error is shown.
+	Cross func(ctx context.Context) (page []byte, policy string, err error)
 	// Window is how much of the street's time the chart shows; 0 is 10 minutes.
 	Window time.Duration
 	// Now is the wall clock that age is counted by; nil is time.Now.
@@ -72,6 +76,7 @@ type Dashboard struct {
 	handler http.Handler
 
 	pressing chan struct{} // holds what runs of a control, one at a time
+	crossing crossing
 
 	mu      sync.Mutex // guards current
 	current *now       // the page that goes with the newest event; nil before Run
@@ -104,7 +109,7 @@ func New(src Source, o Options) *Dashboard {
 	checkControls(o.Controls)
 	// Ids go on from the time in milliseconds: above any of an earlier run, which
 	// cannot have had a thousand events each second.
-	return &Dashboard{source: src, options: o, pressing: make(chan struct{}, 1), hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
+	return &Dashboard{source: src, options: o, pressing: make(chan struct{}, 1), crossing: crossing{asked: make(chan struct{})}, hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
 }
 
 // Block tells of a block that was made durable. Several oracles may tell of the
@@ -134,6 +139,7 @@ func (d *Dashboard) Stats() Stats { return d.hub.stats() }
 // Run sends events until ctx ends, and then ends every stream, so that a server
 // can shut down. It is called once.
 func (d *Dashboard) Run(ctx context.Context) {
+	defer d.crossOnRequest(ctx)()
 	defer d.hub.close()
 	p := publisher{Dashboard: d, history: history{window: d.options.Window}}
 	tick := time.NewTicker(tickEvery)

@@ -116,7 +116,7 @@ func TestClasses(t *testing.T) {
 	}
 	// Tones come from Go, and what says how old a page is from the script.
 	used := map[string]bool{"good": true, "warn": true, "bad": true, "muted": true, "live": true, "old": true, "stale": true, "new": true}
-	for _, name := range []string{"templates/now.html", "templates/ledger.html", "templates/page.html", "templates/market.html", "templates/carbon.html", "templates/member.html", "templates/docs.html", "templates/gateways.html", "templates/control.html", "chart/markup.go", "chart/energy.go"} {
+	for _, name := range []string{"templates/now.html", "templates/ledger.html", "templates/page.html", "templates/market.html", "templates/carbon.html", "templates/member.html", "templates/docs.html", "templates/gateways.html", "templates/control.html", "templates/cross.html", "chart/markup.go", "chart/energy.go"} {
 		b, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)

@@ -26,6 +26,10 @@ var crossPage = sync.OnceValues(func() ([]byte, string) {
 // serveCross serves the verifier with the cross-check inside, where this build has it.
 func (d *Dashboard) serveCross(w http.ResponseWriter, r *http.Request) {
 	page, policy := crossPage()
+	if page == nil && d.options.Cross != nil {
+		d.serveCompiled(w)
+		return
+	}
 	if page == nil {
 		d.missing(w, http.StatusNotFound, "This oracle was built without the cross-check.",
 			"Write it yourself with: wattmark verify page --cross > verify-cross.html. The page at /verify answers all but what rules compute.")
