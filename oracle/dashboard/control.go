@@ -45,7 +45,7 @@ const (
 	// pressWait is how long a form waits for the one before it.
 	pressWait = 5 * time.Second
 	// showWait is how long an answer waits for figures that have in them what was done.
-	showWait = 2 * tickEvery
+	showWait = 6 * tickEvery
 )
 
 // controlForm is a control as a page shows it.
