@@ -4,7 +4,8 @@
 // [Statement], which is made from the rules' state at a final checkpoint: figures are the
 // ledger's integers, and no format rounds what another does not.
 //
-// A [Table] is a list of the ledger's accounts as comma-separated values or a workbook.
+// A [Table] is a list of the ledger's accounts as comma-separated values or a workbook;
+// [Rows] write one of any length, as comma-separated values or JSON lines.
 //
 // The same statement gives the same bytes: nothing of the day on which a file is made is
 // in it. Each file names the ledger, the height that it rests on and the version of the

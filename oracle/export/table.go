@@ -2,7 +2,6 @@ package export
 
 import (
 	"bytes"
-	"encoding/csv"
 	"fmt"
 	"strconv"
 	"strings"
@@ -21,27 +20,22 @@ type Table struct {
 	Rows [][]any
 }
 
-// CSV returns the table as comma-separated values (RFC 4180), with the ledger and the height
-// in two columns of their own. Text that a spreadsheet would take for a formula has an
-// apostrophe before it.
+// CSV returns the table as comma-separated values, as [NewCSV] writes them.
 func (t *Table) CSV() ([]byte, error) {
 	var b bytes.Buffer
-	w := csv.NewWriter(&b)
-	w.UseCRLF = true
-	if err := w.Write(append(append([]string{}, t.Columns...), "ledger", "height")); err != nil {
+	w, err := NewCSV(&b, t.Columns, t.Ledger, t.Height)
+	if err != nil {
 		return nil, err
 	}
 	for _, row := range t.Rows {
-		cells := make([]string, 0, len(row)+2)
-		for _, c := range row {
-			cells = append(cells, cell(c))
-		}
-		if err := w.Write(append(cells, cell(t.Ledger), strconv.FormatUint(t.Height, 10))); err != nil {
+		if err := w.Row(row); err != nil {
 			return nil, err
 		}
 	}
-	w.Flush()
-	return b.Bytes(), w.Error()
+	if err := w.Flush(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 func cell(c any) string {

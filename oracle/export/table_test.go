@@ -3,6 +3,7 @@ package export_test
 import (
 	"bytes"
 	"encoding/csv"
+	"errors"
 	"strings"
 	"testing"
 
@@ -51,6 +52,44 @@ func TestTable(t *testing.T) {
 		t.Errorf("the workbook is of ledger %q: %v", v, err)
 	}
 }
+
+// TestLines reads JSON lines back: numbers as they are, text as it is, and no key without
+// a value.
+func TestLines(t *testing.T) {
+	var b bytes.Buffer
+	w, err := export.NewLines(&b, []string{"block", "units", "ok", "note"}, `ledger "x"`, 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range [][]any{{"B-1", uint64(1<<63 + 1), true, "=1+1\n\x00"}, {nil, int64(-5), nil, nil}, {nil, nil, nil, nil}} {
+		if err := w.Row(row); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const tail = `"ledger":"ledger \"x\"","height":7}` + "\n"
+	want := `{"block":"B-1","units":9223372036854775809,"ok":true,"note":"=1+1\n\u0000",` + tail + `{"units":-5,` + tail + `{` + tail
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Errorf("JSON lines (-want +got)\n%s", diff)
+	}
+	broken, err := export.NewLines(failing{}, []string{"note"}, "l", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(broken.Row([]any{"x"}), broken.Flush()); err == nil {
+		t.Error("a writer that fails is not noticed by JSON lines")
+	}
+	values, err := export.NewCSV(failing{}, []string{"note"}, "l", 1)
+	if err := errors.Join(err, values.Row([]any{"x"}), values.Flush()); err == nil {
+		t.Error("a writer that fails is not noticed by CSV")
+	}
+}
+
+type failing struct{}
+
+func (failing) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
 // TestNoFormulas: whatever a text is, it comes back, and no spreadsheet takes it for a formula.
 func TestNoFormulas(t *testing.T) {
