@@ -22,6 +22,13 @@ type Description struct {
 	Bytes   int
 	Summary string // one line
 	Fields  []Field
+	// Type is the word for a statement's type or an outcome's kind, else empty.
+	Type string
+	// Of a statement: who signed it, what it is about, and its number, where it has them.
+	Issuer, Subject string
+	Sequence        entry.Sequence
+	// Code says why, in a word that programs compare, of an outcome that has one.
+	Code string
 	// Records are the readings of an open pack, without their base name.
 	Records []entry.Record
 	// Hidden is the digest that stands for a committed pack, else nil.
@@ -101,6 +108,7 @@ func (d *Description) outcome(leaf []byte) error {
 	if err != nil {
 		return err
 	}
+	d.Type, d.Code = o.Kind, o.Code
 	if o.Body != nil {
 		body, err := o.ParseBody()
 		switch b := body.(type) {
@@ -145,8 +153,9 @@ func (d *Description) statement(leaf []byte) error {
 	if err != nil {
 		return err
 	}
-	d.Summary = shortType(m.Type) + " by " + c.Issuer
-	d.add("statement", shortType(m.Type))
+	d.Type, d.Issuer, d.Subject, d.Sequence = shortType(m.Type), c.Issuer, c.Subject, c.Sequence
+	d.Summary = d.Type + " by " + c.Issuer
+	d.add("statement", d.Type)
 	d.add("signed by", c.Issuer)
 	d.add("key", m.KeyID)
 	d.add("algorithm", m.Algorithm)
