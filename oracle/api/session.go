@@ -181,9 +181,12 @@ func (a *API) Enter(r *http.Request, code string) (*http.Cookie, error) {
 	return a.begin(r, s.member, s.key)
 }
 
+// SessionsOver reports whether a session may be opened over a request's connection.
+func SessionsOver(r *http.Request) bool { return overHTTPS(r) || onLoopback(r) }
+
 // begin opens a session.
 func (a *API) begin(r *http.Request, member string, key signer.KeyID) (*http.Cookie, error) {
-	if !overHTTPS(r) && !onLoopback(r) {
+	if !SessionsOver(r) {
 		return nil, newProblem(problemSign, http.StatusForbidden, "Not over HTTPS", "A session over plain HTTP could be read and used by whoever is on the way.", "Ask for the address of this oracle that begins with https://.")
 	}
 	text, hash := secret()

@@ -3,17 +3,20 @@
 //
 //   - / is now: one sentence, figures, the power of the last minutes, what just
 //     happened, homes, blocks, receipts, refusals, oracles;
-//   - /member is a member's own home, for who has signed in; /market and
-//     /market/{zone}/{start} are what is published of the market, /carbon of the
-//     carbon accounts, by the functions behind the JSON of package api;
+//   - /member is a member's own home, and /member/statements the months of it, for
+//     who has signed in; /market and /market/{zone}/{start} are what is published
+//     of the market, /carbon of the carbon accounts, by the functions behind the
+//     JSON of package api;
 //   - /ledger, /ledger/block/{h} and /ledger/leaf/{i} show what is written, in
 //     words and in bytes;
+//   - /gateways is the operator's: gateways, refusals, the feeder's balance;
 //   - /events is the stream (WHATWG HTML, section 9.2, server-sent events) that
 //     keeps a page fresh, and /power.csv the chart's figures.
 //
 // Every page is complete as HTML. The script only keeps it fresh: it writes values
 // into elements that carry a data-live name, and rows that the page's own template
-// made. Nothing is asked of another host, and the content security policy forbids
+// made; where an event says only that something has changed it fetches the page
+// again, and takes the elements with a data-part from it. Nothing is asked of another host, and the content security policy forbids
 // it.
 //
 // The package knows neither street nor node. What stands still between two looks

@@ -144,6 +144,7 @@ func flow(a unit.Energy, first string, b unit.Energy, second string) string {
 // signIn is what who is not signed in sees.
 type signIn struct {
 	Members []string // whose page a demonstration shows
+	Far     bool     // that who asks sits at another machine than the demonstration, which shows them nothing
 	Refused string   // why a code was not taken
 	Remedy  string
 	URL     string // of this server
@@ -223,7 +224,9 @@ func (d *Dashboard) askSignIn(w http.ResponseWriter, r *http.Request, status int
 	}
 	p := signIn{URL: scheme + "://" + r.Host}
 	if d.options.OpenMembers {
-		p.Members = d.options.API.Members()
+		if p.Far = !api.SessionsOver(r); !p.Far {
+			p.Members = d.options.API.Members()
+		}
 	}
 	if refused != nil {
 		_, p.Refused, p.Remedy = api.Explain(refused)

@@ -102,9 +102,17 @@ func TestAnybodyInADemonstration(t *testing.T) {
 	h := traded(t, 3, 3)
 	a, _ := asked(t, h.Chain)
 	d := dashboard.New(nil, dashboard.Options{API: a, OpenMembers: true, Simulated: true, Log: logged(t)})
-	page := get(d, "/member")
-	checkHTML(t, "/member", page.body)
-	page.has(t, `<button name="as" value="home2">home2</button>`)
+	for address, near := range map[string]bool{"127.0.0.1:4711": true, "192.0.2.7:4711": false} {
+		r := httptest.NewRequest(http.MethodGet, "/member", nil)
+		r.RemoteAddr = address
+		w := httptest.NewRecorder()
+		d.ServeHTTP(w, r)
+		body := w.Body.String()
+		checkHTML(t, "/member", body)
+		if strings.Contains(body, `<button name="as" value="home2">home2</button>`) != near || strings.Contains(body, "on the machine that it runs on alone") == near {
+			t.Errorf("from %s the page offers a session, or does not: %v", address, !near)
+		}
+	}
 	r, _ := post(d, "/member/enter", url.Values{"as": {"home2"}})
 	if r.StatusCode != http.StatusSeeOther || len(r.Cookies()) != 1 {
 		t.Fatalf("as home2: %d", r.StatusCode)
