@@ -3,6 +3,7 @@ package state
 import (
 	"bytes"
 	"encoding/binary"
+	"maps"
 	"slices"
 
 	"wattmark/ledger/entry"
@@ -99,8 +100,8 @@ func (s *State) Used(id signer.KeyID, q entry.Sequence) bool {
 
 // LastSequence returns the highest sequence number of a key's newest boot.
 func (s *State) LastSequence(id signer.KeyID) (last entry.Sequence, ok bool) {
-	for sid, r := range s.seen { // the highest, in whatever order they come
-		if sid.key == id && len(r.Used) > 0 && (!ok || sid.boot > last.Boot) {
+	for _, sid := range slices.SortedFunc(maps.Keys(s.seen), compareSeenIDs) { // boots ascend
+		if r := s.seen[sid]; sid.key == id && len(r.Used) > 0 {
 			last, ok = entry.Sequence{Boot: sid.boot, Count: r.Used[len(r.Used)-1].Last}, true
 		}
 	}

@@ -21,6 +21,7 @@ const changed = "{}"
 // changes are what those topics went by when they were looked at last. Run's goroutine owns
 // it. A topic that nobody wants is not looked at.
 type changes struct {
+	ledger  string // its mark
 	marks   map[string]string
 	members map[string]string
 }
@@ -28,22 +29,33 @@ type changes struct {
 // look publishes what has changed. Where nobody wanted to know before, it is not known what
 // changed since the first page was drawn, and that counts as a change.
 func (c *changes) look(d *Dashboard) {
+	ledger := d.ledgerMark()
+	still := ledger != "" && ledger == c.ledger // then nothing that is read from it has changed
+	c.ledger = ledger
 	was := c.marks
 	c.marks = make(map[string]string)
-	for topic, mark := range map[string]func() string{topicLedger: d.ledgerMark, topicInterval: d.marketMark, topicGateway: d.fleetMark} {
+	for topic, mark := range map[string]func() string{topicLedger: func() string { return ledger }, topicInterval: d.marketMark, topicGateway: d.fleetMark} {
 		if !d.hub.wanted(topic) {
 			continue
 		}
+		old, known := was[topic]
+		if c.marks[topic] = old; known && still && topic != topicGateway { // whose silence grows by itself
+			continue
+		}
 		c.marks[topic] = mark()
-		if old, known := was[topic]; !known || old != c.marks[topic] {
+		if !known || old != c.marks[topic] {
 			d.hub.publish(topic, []byte(changed))
 		}
 	}
 	before := c.members
 	c.members = make(map[string]string)
 	for _, member := range d.hub.members() {
+		old, known := before[member]
+		if c.members[member] = old; known && still {
+			continue
+		}
 		c.members[member] = d.memberMark(member)
-		if old, known := before[member]; !known || old != c.members[member] {
+		if !known || old != c.members[member] {
 			d.hub.tell(member, topicMe, changed)
 		}
 	}
