@@ -24,6 +24,7 @@ var examples = map[string]string{
 	"gateway show":             "wattmark gateway show DIR home-03",
 	"ledger audit":             "wattmark ledger audit DIR",
 	"ledger check":             "wattmark ledger check DIR",
+	"ledger export":            "wattmark ledger export DIR --out leaves.csv --blocks 100:200",
 	"ledger forget":            "wattmark ledger forget mp-2f8680147e22a789 --reason \"left in May\" --dir DIR",
 	"ledger join":              "wattmark ledger join DIR --from https://oracle.example --policy policy",
 	"ledger policy":            "wattmark ledger policy DIR --policy policy",

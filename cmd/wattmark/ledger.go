@@ -21,7 +21,7 @@ import (
 
 func newLedger() *cobra.Command {
 	return noun("ledger", "Look into a ledger, check it, prove from it",
-		newLedgerAudit(), newLedgerCheck(), newLedgerShow(), newLedgerTail(), newLedgerProve(), newLedgerPolicy(),
+		newLedgerAudit(), newLedgerCheck(), newLedgerShow(), newLedgerTail(), newLedgerExport(), newLedgerProve(), newLedgerPolicy(),
 		newLedgerPropose(), newLedgerVote(), newLedgerProposals(), newLedgerForget(),
 		newLedgerJoin(), newLedgerReport(), newLedgerRenewOrder())
 }
