@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -31,22 +32,32 @@ func (a *askedLedger) show(ctx context.Context) error {
 	if head.Kind != "ledger" || head.Ledger == "" || head.Size == 0 {
 		return a.stranger(path, "it tells of no ledger")
 	}
-	// The ledger grows between two questions: how far it has got is told by one of them.
+	// The ledger grows between two questions. The checkpoint comes first, so that the blocks
+	// that are told of then have all of its leaves.
+	final, root, err := a.checkpoint(ctx, head.Ledger)
+	if err != nil {
+		return err
+	}
 	newest, err := a.newest(ctx)
 	if err != nil {
 		return err
 	}
 	last := newest[len(newest)-1]
 	s := shownLedger{From: a.base.String(), Origin: head.Ledger, Simulated: head.Simulated, Oracles: head.Oracles, Quorum: uint64(max(head.Quorum, 0)), Height: last.Height, Leaves: last.LastLeaf + 1}
-	if head.FinalHeight != nil {
+	switch {
+	case final > s.Leaves:
+		return a.stranger(path, fmt.Sprintf("a checkpoint of %d leaves, where it has %d", final, s.Leaves))
+	case final > 0:
+		s.Final, s.FinalRoot = final, root
+		if final == s.Leaves {
+			s.Root = root
+		}
+	case head.FinalHeight != nil: // and not published yet
 		b, err := a.block(ctx, *head.FinalHeight)
 		if err != nil {
 			return err
 		}
 		s.Final = b.LastLeaf + 1
-	}
-	if err := a.checkpoint(ctx, &s); err != nil {
-		return err
 	}
 	for _, b := range newest {
 		header := shownLeaf{Index: b.LastLeaf}
@@ -63,32 +74,22 @@ func (a *askedLedger) show(ctx context.Context) error {
 	return printLedger(a.w, &s, a.asJSON)
 }
 
-// checkpoint adds the root of the final leaves, where the oracle has published one. It is of
-// a moment later than the rest, and left out where it is of leaves that the rest has not.
-func (a *askedLedger) checkpoint(ctx context.Context, s *shownLedger) error {
-	if s.Final == 0 {
-		return nil
-	}
+// checkpoint returns how many leaves are final and their root, as the oracle has published
+// them; 0 where it has published none.
+func (a *askedLedger) checkpoint(ctx context.Context, origin string) (size uint64, root string, err error) {
 	const path = "/checkpoint"
 	note, err := a.get(ctx, path)
-	if _, ok := err.(*refusal); ok {
-		return nil // not published yet
+	if _, ok := errors.AsType[*refusal](err); ok {
+		return 0, "", nil
 	}
 	if err != nil {
-		return err
+		return 0, "", err
 	}
 	c, err := block.CheckpointOf(note)
-	if err != nil || c.Origin != s.Origin {
-		return a.stranger(path, "it is no checkpoint of "+fmt.Sprintf("%q", s.Origin))
+	if err != nil || c.Origin != origin {
+		return 0, "", a.stranger(path, fmt.Sprintf("it is no checkpoint of %q", origin))
 	}
-	root := hex.EncodeToString(c.Root[:])
-	if c.Size == s.Final {
-		s.FinalRoot = root
-	}
-	if c.Size == s.Leaves {
-		s.Root = root
-	}
-	return nil
+	return c.Size, hex.EncodeToString(c.Root[:]), nil
 }
 
 // newest returns the newest blocks, the last one last.

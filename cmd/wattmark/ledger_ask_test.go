@@ -60,7 +60,7 @@ func TestALongBlock(t *testing.T) {
 // TestNoOracle asks what is no oracle, or one that lies: it says so, whatever comes, and
 // nothing that came moves a terminal's cursor.
 func TestNoOracle(t *testing.T) {
-	hash := strings.Repeat("0", 64)
+	hash, root := strings.Repeat("0", 64), strings.Repeat("A", 43)+"="
 	leaf := func(index int, more string) string {
 		return fmt.Sprintf(`{"index":%d,"type":"statement","leaf_sha256":"%s","summary":"s","fields":[]%s}`, index, hash, more)
 	}
@@ -84,7 +84,8 @@ func TestNoOracle(t *testing.T) {
 		"nothing there":   {"", http.NotFound, `answers "404 Not Found": is that an oracle's address?`},
 		"a redirect":      {"", http.RedirectHandler("https://elsewhere.example/", http.StatusMovedPermanently).ServeHTTP, `give the address that it leads to, "https://elsewhere.example/"`},
 		"too much":        {"", text("application/json", `{"kind":"`+strings.Repeat("x", maxAnswer)+`"}`), "more than 8388608 bytes"},
-		"no blocks":       {"", paths(map[string]string{"/api/v1/ledger": `{"kind":"ledger","ledger":"l","size":9}`, "/api/v1/blocks": `{"items":[]}`}), "limit=10 answers what no oracle does: 0 blocks"},
+		"no blocks":       {"", paths(map[string]string{"/api/v1/ledger": `{"kind":"ledger","ledger":"l","size":9}`, "/checkpoint": "l\n9\n" + root + "\n\n— l AAAAAAAA\n", "/api/v1/blocks": `{"items":[]}`}), "limit=10 answers what no oracle does: 0 blocks"},
+		"another ledger":  {"", paths(map[string]string{"/api/v1/ledger": `{"kind":"ledger","ledger":"l","size":9}`, "/checkpoint": "other\n9\n" + root + "\n\n— other AAAAAAAA\n"}), `/checkpoint answers what no oracle does: it is no checkpoint of "l"`},
 		"another leaf":    {"--leaf=4", paths(map[string]string{"/api/v1/leaves/4": leaf(5, "")}), "it is not that leaf"},
 		"another block":   {"--block=8", paths(map[string]string{"/api/v1/blocks/8": blockSeven}), "it is not that block"},
 		"a leaf too few":  {"--block=7", paths(map[string]string{"/api/v1/blocks/7": blockSeven, "/api/v1/blocks/7/leaves": `{"items":[` + leaf(3, "") + `]}`}), "leaf 4 of the block is missing"},
@@ -155,9 +156,11 @@ func TestAskInstead(t *testing.T) {
 	if got := askInstead(os.ErrNotExist); got != os.ErrNotExist {
 		t.Errorf("of a ledger that is not there: %v", got)
 	}
-	if os.Getuid() == 0 {
-		err = &os.PathError{Op: "stat", Path: dir, Err: os.ErrPermission} // root may read everything
-	} else if err = os.Chmod(dir, 0); err == nil {
+	err = &os.PathError{Op: "stat", Path: dir, Err: os.ErrPermission} // root may read everything
+	if os.Getuid() != 0 {
+		if err := os.Chmod(dir, 0); err != nil {
+			t.Fatal(err)
+		}
 		_, err = storesOf(dir)
 		os.Chmod(dir, 0o700)
 	}
