@@ -76,6 +76,11 @@ func build(t *testing.T, instance string, version uint64, perm string) built {
 // images.
 func efi(t *testing.T) string {
 	t.Helper()
+	get := exec.Command("go", "mod", "download", "github.com/gokrazy/tools") // go list has no folder for what is not in the cache yet
+	get.Dir = "../tools"
+	if out, err := get.CombinedOutput(); err != nil {
+		t.Fatalf("getting the firmware for QEMU: %v: %s", err, out)
+	}
 	cmd := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/gokrazy/tools")
 	cmd.Dir = "../tools"
 	dir, err := cmd.Output()

@@ -19,6 +19,10 @@ const tools = "github.com/gokrazy/tools"
 // certificates and the time zone from the machine that it runs on. The changes are made to a copy of the module's pinned
 // source that lives as long as the build; a version where they do not fit is an error.
 func buildGok(ctx context.Context, dir string, at time.Time) (gok string, err error) {
+	// go list has no folder for a module that is not in the cache yet.
+	if out, err := exec.CommandContext(ctx, "go", "mod", "download", tools).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("getting %s: %w: %q", tools, err, out)
+	}
 	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", tools).Output()
 	if err != nil {
 		return "", fmt.Errorf("looking for %s: %w", tools, err)
