@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -140,16 +141,13 @@ func TestBestAddress(t *testing.T) {
 // TestShowLAN: with a terminal there is a code in colours of its own, with a border, and in
 // any case the address and who can see it.
 func TestShowLAN(t *testing.T) {
-	if _, ok := lanAddress(); !ok {
-		t.Skip("this machine is on no network")
-	}
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "")
 	for _, width := range []int{0, 20, 80} {
 		var b bytes.Buffer
 		d := &demo{demoOptions: &demoOptions{lan: true}, screen: newScreen(&b, false)}
 		d.screen.width = width
-		at := d.showLAN(8080)
+		at := d.showLAN(netip.MustParseAddr("192.168.1.7"), 8080)
 		lines := bytes.Split(b.Bytes(), []byte("\n"))
 		if !bytes.Contains(b.Bytes(), []byte("network    http://"+at.String()+"/\n")) || !bytes.Contains(b.Bytes(), []byte("anyone on this network can look there")) {
 			t.Errorf("at %d columns the screen says\n%s", width, b.Bytes())
@@ -161,6 +159,11 @@ func TestShowLAN(t *testing.T) {
 		if width == 80 && (!slices.Contains([]rune(string(lines[0])), '█') || !bytes.HasSuffix(lines[0], []byte("\x1b[0m"))) {
 			t.Errorf("the code begins with %q", lines[0])
 		}
+	}
+	var b bytes.Buffer
+	alone := &demo{demoOptions: &demoOptions{lan: true}, screen: newScreen(&b, false)}
+	if at := alone.showLAN(netip.Addr{}, 8080); at.String() != "127.0.0.1:8080" || !bytes.Contains(b.Bytes(), []byte("this machine has no address on one")) {
+		t.Errorf("without a network it is at %v:\n%s", at, b.Bytes())
 	}
 	if got := coloured([]string{"█"}, func(name string) string { return map[string]string{"NO_COLOR": "1"}[name] }); got[0] != "█" {
 		t.Errorf("without colours a line is %q", got[0])

@@ -46,10 +46,9 @@ func (d *demo) listenPage() (net.Listener, error) {
 }
 
 // showLAN says where others on the network see the page, for a phone as a code. It returns
-// this machine's address there.
-func (d *demo) showLAN(port int) net.Addr {
-	at, ok := lanAddress()
-	if !ok {
+// this machine's address there, which is at; an invalid one says that it has none.
+func (d *demo) showLAN(at netip.Addr, port int) net.Addr {
+	if !at.IsValid() {
 		d.screen.say("network    this machine has no address on one: connect it, and start again")
 		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port}
 	}
@@ -83,20 +82,21 @@ func coloured(lines []string, getenv func(string) string) []string {
 }
 
 // lanAddress is this machine's address for others on its network: the one that it would send
-// from, else the best of its interfaces.
-func lanAddress() (netip.Addr, bool) {
+// from, else the best of its interfaces. It is invalid where there is none.
+func lanAddress() netip.Addr {
 	// Nothing is sent: the system looks up the way to an address that is nobody's (RFC 5737).
 	if c, err := net.Dial("udp4", "192.0.2.1:9"); err == nil {
 		defer c.Close()
 		if a, ok := c.LocalAddr().(*net.UDPAddr); ok && rank(a.AddrPort().Addr().Unmap()) > 0 {
-			return a.AddrPort().Addr().Unmap(), true
+			return a.AddrPort().Addr().Unmap()
 		}
 	}
 	interfaces, err := net.InterfaceAddrs()
 	if err != nil {
-		return netip.Addr{}, false
+		return netip.Addr{}
 	}
-	return bestAddress(interfaces)
+	best, _ := bestAddress(interfaces)
+	return best
 }
 
 func bestAddress(interfaces []net.Addr) (best netip.Addr, ok bool) {

@@ -39,7 +39,7 @@ func (d *demo) openPage(ctx context.Context, wg *sync.WaitGroup) error {
 	d.pageURL = "http://" + at.String() + "/"
 	d.screen.say("page       " + d.pageURL)
 	if d.lan {
-		at = d.showLAN(l.Addr().(*net.TCPAddr).Port)
+		at = d.showLAN(lanAddress(), l.Addr().(*net.TCPAddr).Port)
 	}
 	server := &http.Server{
 		Handler: byAddress(at, name, d.served()), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second,

@@ -9,21 +9,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"wattmark/ledger/audit/browser"
 	"wattmark/oracle/dashboard"
 )
-
-func withoutCross(t *testing.T) {
-	t.Helper()
-	if _, _, err := browser.CrossPage(); err == nil {
-		t.Skip("this build has the cross-check inside, and compiles none")
-	}
-}
 
 // TestCrossOnRequest: the cross-check is compiled once, when it is first asked for; meanwhile
 // the page says so and asks again.
 func TestCrossOnRequest(t *testing.T) {
-	withoutCross(t)
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
 		compiled := make(chan struct{})
@@ -31,7 +22,7 @@ func TestCrossOnRequest(t *testing.T) {
 			calls++
 			<-compiled
 			return []byte("<!doctype html><title>cross</title>"), "default-src 'none'; connect-src 'none'", nil
-		}})
+		}}).WithoutCross()
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { d.Run(ctx) })
@@ -68,11 +59,10 @@ func TestCrossOnRequest(t *testing.T) {
 // TestCrossNotCompiled: where it cannot be compiled the page says why and what to do, and
 // where nobody compiles, as in an oracle, that there is none.
 func TestCrossNotCompiled(t *testing.T) {
-	withoutCross(t)
 	synctest.Test(t, func(t *testing.T) {
 		d := dashboard.New(lively(), dashboard.Options{Log: logged(t), Cross: func(context.Context) ([]byte, string, error) {
 			return nil, "", errors.New("there is no source tree <here>")
-		}})
+		}}).WithoutCross()
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { d.Run(ctx) })
@@ -87,7 +77,7 @@ func TestCrossNotCompiled(t *testing.T) {
 		cancel()
 		running.Wait()
 	})
-	page := get(dashboard.New(lively(), dashboard.Options{Log: logged(t)}), "/verify-cross.html")
+	page := get(dashboard.New(lively(), dashboard.Options{Log: logged(t)}).WithoutCross(), "/verify-cross.html")
 	page.has(t, "built without the cross-check")
 	if page.status != http.StatusNotFound {
 		t.Errorf("an oracle's page: %d", page.status)
@@ -96,7 +86,6 @@ func TestCrossNotCompiled(t *testing.T) {
 
 // TestCrossEnds: what compiles ends with the dashboard, which waits for it.
 func TestCrossEnds(t *testing.T) {
-	withoutCross(t)
 	synctest.Test(t, func(t *testing.T) {
 		ended := false
 		d := dashboard.New(lively(), dashboard.Options{Log: logged(t), Cross: func(ctx context.Context) ([]byte, string, error) {
@@ -104,7 +93,7 @@ func TestCrossEnds(t *testing.T) {
 			time.Sleep(time.Second) // a compiler that is told to stop takes its time
 			ended = true
 			return nil, "", ctx.Err()
-		}})
+		}}).WithoutCross()
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup
 		running.Go(func() { d.Run(ctx) })

@@ -72,6 +72,9 @@ type Dashboard struct {
 	hub     *hub
 	told    told
 
+	// cross is the page with the cross-check that this build has inside, nil for none.
+	cross func() (page []byte, policy string)
+
 	once    sync.Once // guards handler
 	handler http.Handler
 
@@ -109,7 +112,7 @@ func New(src Source, o Options) *Dashboard {
 	checkControls(o.Controls)
 	// Ids go on from the time in milliseconds: above any of an earlier run, which
 	// cannot have had a thousand events each second.
-	return &Dashboard{source: src, options: o, pressing: make(chan struct{}, 1), crossing: crossing{asked: make(chan struct{})}, hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
+	return &Dashboard{source: src, options: o, cross: crossPage, pressing: make(chan struct{}, 1), crossing: crossing{asked: make(chan struct{})}, hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
 }
 
 // Block tells of a block that was made durable. Several oracles may tell of the

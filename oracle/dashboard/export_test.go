@@ -70,6 +70,12 @@ func Marked(leaf []byte) string {
 	return strings.Join(out, " ")
 }
 
+// WithoutCross has a dashboard do as a build that has no cross-check inside.
+func (d *Dashboard) WithoutCross() *Dashboard {
+	d.cross = func() ([]byte, string) { return nil, "" }
+	return d
+}
+
 // The stream.
 const (
 	KeptEvents  = keptEvents

@@ -25,7 +25,7 @@ var crossPage = sync.OnceValues(func() ([]byte, string) {
 
 // serveCross serves the verifier with the cross-check inside, where this build has it.
 func (d *Dashboard) serveCross(w http.ResponseWriter, r *http.Request) {
-	page, policy := crossPage()
+	page, policy := d.cross()
 	if page == nil && d.options.Cross != nil {
 		d.serveCompiled(w)
 		return
