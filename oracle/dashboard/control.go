@@ -151,14 +151,19 @@ func whence(r *http.Request) string {
 		return "/"
 	}
 	path := from.RequestURI()
-	// Two slashes would begin the name of another host, and browsers take \ for /.
-	if !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//") || strings.ContainsRune(path, '\\') {
+	if !local(path) {
 		return "/"
 	}
 	if strings.HasPrefix(path, controlPath) { // the page that says why a button did nothing
 		return "/"
 	}
 	return path
+}
+
+// local reports whether a path leads to a page of this server and nowhere else: two slashes
+// would begin the name of another host, and browsers take \ for /.
+func local(path string) bool {
+	return strings.HasPrefix(path, "/") && !strings.HasPrefix(path, "//") && !strings.ContainsAny(path, "\\\r\n")
 }
 
 // checkControls panics where two controls have one address, or one has none.

@@ -2,7 +2,6 @@ package dashboard
 
 import (
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -56,8 +55,7 @@ func (d *Dashboard) takeTheme(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, c)
 	back := r.PostFormValue("back")
-	// Two slashes would begin the name of another host, and browsers take \ for /.
-	if !strings.HasPrefix(back, "/") || strings.HasPrefix(back, "//") || strings.ContainsAny(back, "\\\r\n") {
+	if !local(back) {
 		back = "/ledger"
 	}
 	http.Redirect(w, r, back, http.StatusSeeOther)
