@@ -293,7 +293,7 @@ func (m *member) place(ctx context.Context, statement []byte, hash string) (*sho
 	defer l.conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, finalWithin)
 	defer cancel()
-	from, err := m.size()
+	from, err := m.newFrom(statement)
 	if err != nil {
 		return nil, err
 	}

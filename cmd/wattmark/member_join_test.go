@@ -80,6 +80,7 @@ func TestAMemberJoins(t *testing.T) {
 		t.Errorf("agreed twice: %s", said)
 	}
 	s.pass(s.hashOf("tariff"))
+	s.stateTwice(t)
 	var zones []state.ZoneInfo
 	s.cluster.nodes[0].Ledger().View(func(st *state.State) { zones = st.Zones() })
 	if len(zones) != 1 || zones[0].Tariffs[0].Retail != 300_000 {
@@ -88,6 +89,42 @@ func TestAMemberJoins(t *testing.T) {
 	write(`{"zone":"street","from":"2026-06-01T00:00:00Z","retail":"much"}`)
 	if said := s.exec(2, "market", "tariff", tariff, "--dir", s.dir, "--height", "9"); !strings.Contains(said, "retail") {
 		t.Errorf("a price that is none: %s", said)
+	}
+}
+
+// stateTwice puts a statement onto the ledger and the same bytes again, as the same command
+// within one second makes them: the broker keeps one, and nobody waits for the other.
+func (s *site) stateTwice(t *testing.T) {
+	t.Helper()
+	flags := memberFlags{dir: s.dir, oracle: 4}
+	m, err := flags.open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tariff := entry.Tariff{Zone: "street", From: 1_811_808_000, Currency: "EUR", Retail: 310_000, Auction: entry.AuctionUniform, Pool: entry.PoolMid}
+	body, err := tariff.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	motion := entry.Motion{Kind: entry.MotionTariff, Height: s.height() + 1000, Body: body}
+	payload, err := motion.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement, err := m.sign(entry.TypeMotion, payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, _, err := m.put(t.Context(), statement)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := m.put(t.Context(), statement); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("as leaf %d: already_known", leaf)) {
+		t.Errorf("stated twice: %v", err)
+	}
+	hash := motion.Hash()
+	if _, err := m.place(t.Context(), statement, fmt.Sprintf("%x", hash)); err == nil || !strings.Contains(err.Error(), "already_known") {
+		t.Errorf("put to the vote twice: %v", err)
 	}
 }
 

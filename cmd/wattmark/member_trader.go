@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -136,7 +137,7 @@ func (m *member) putAll(ctx context.Context, statements [][]byte, final func(i i
 	defer l.conn.Close()
 	ctx, cancel := context.WithTimeout(ctx, finalWithin)
 	defer cancel()
-	from, err := m.size()
+	from, err := m.newFrom(statements...)
 	if err != nil {
 		return err
 	}
@@ -169,6 +170,31 @@ func (m *member) putAll(ctx context.Context, statements [][]byte, final func(i i
 		}
 	}
 	return nil
+}
+
+// lately is how many leaves the ledger is taken to grow by in a second at most, in which
+// the same words have the same bytes.
+const lately = 1 << 14
+
+// newFrom is the leaf from which on statements are to be looked for that are not on the
+// ledger yet, and an error where one of them is, byte for byte: the broker keeps one of
+// two equal messages, so that the second would be waited for in vain.
+func (m *member) newFrom(statements ...[]byte) (uint64, error) {
+	r, _, err := store.OpenReader(m.dir)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	size := r.Size()
+	err = r.Leaves(size-min(size, lately), size, func(i uint64, leaf []byte) error {
+		for _, statement := range statements {
+			if bytes.Equal(leaf, statement) {
+				return fmt.Errorf("it is on the ledger already, as leaf %d: %s: %s", i, entry.ReasonAlreadyKnown, entry.ReasonAlreadyKnown.Remedy())
+			}
+		}
+		return nil
+	})
+	return size, err
 }
 
 // finalAt looks for a statement in the final blocks behind a leaf.
