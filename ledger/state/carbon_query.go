@@ -2,10 +2,12 @@ package state
 
 import (
 	"maps"
+	"math/big"
 	"slices"
 
 	"wattmark/ledger/carbon"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/unit"
 )
 
 // CarbonSourceInfo is a source as registered.
@@ -21,6 +23,76 @@ func (s *State) CarbonSources() []CarbonSourceInfo {
 	for _, id := range slices.Sorted(maps.Keys(s.carbon.sources)) {
 		k := s.carbon.sources[id]
 		out = append(out, CarbonSourceInfo{k.Source, k.Registry, k.Leaf})
+	}
+	return out
+}
+
+// GridInfo is what a kWh from the grid emits.
+type GridInfo struct {
+	entry.Edition           // of the factor pack
+	Gas           string    // CO2e, or one gas
+	PerKWh        unit.Mass // rounded half up
+	Leaf          uint64    // of the pack
+}
+
+// Grid returns the grid's factor of the pack that was put in force last, false where none
+// has one.
+func (s *State) Grid() (info GridInfo, ok bool) {
+	for _, id := range slices.SortedFunc(maps.Keys(s.carbon.packs), compareEditions) {
+		k := s.carbon.packs[id]
+		if ok && k.Leaf < info.Leaf {
+			continue
+		}
+		factor, gas := s.perJoule([]entry.Edition{id}, entry.FactorGrid, "", k.Pack.Set)
+		if factor == nil {
+			continue
+		}
+		// From kg a J to mg a kWh.
+		factor.Mul(factor, big.NewRat(3_600_000*1_000_000, 1))
+		if mg, err := unit.Half.Quo(factor.Num(), factor.Denom()); err == nil && mg.IsInt64() {
+			info, ok = GridInfo{id, gas, unit.Mass(mg.Int64()), k.Leaf}, true
+		}
+	}
+	return info, ok
+}
+
+// RateInfo is what a stack gave off in the last quarter hour that was measured.
+type RateInfo struct {
+	Source, Site, Gas string
+	At                int64     // start of the interval in Unix seconds
+	Mass              unit.Mass // of the interval
+	// HalfWidth is of its 95 % interval, rounded up, by the uncertainty that the source was
+	// registered with.
+	HalfWidth unit.Mass
+	Leaf      uint64 // of the reading that ended it
+}
+
+// Rates returns the newest rate of each stack that has one, by source.
+func (s *State) Rates() []RateInfo {
+	newest := make(map[string]int64) // day by source
+	for _, id := range slices.SortedFunc(maps.Keys(s.carbon.days), compareCarbonDays) {
+		newest[id.source] = max(newest[id.source], id.day)
+	}
+	var out []RateInfo
+	for _, id := range slices.Sorted(maps.Keys(s.carbon.sources)) {
+		src := s.carbon.sources[id]
+		day, ok := newest[id]
+		if !ok || src.Source.Kind != entry.SourceMass {
+			continue
+		}
+		// The newest mark may be the first of its day: then the interval began the day before.
+		for at := (day+1)*secondsOfDay - unit.IntervalSeconds; at >= (day-1)*secondsOfDay; at -= unit.IntervalSeconds {
+			b, ok := s.booked(src, 0, at)
+			if !ok {
+				continue
+			}
+			d := carbon.SumDoubt([]carbon.Term{{X: big.NewRat(b.amount, 1), Percent: ratOf(src.Source.Random), Bias: id, BiasPercent: ratOf(src.Source.Bias)}})
+			half, err := unit.Up.Quo(d.HalfWidth.Num(), d.HalfWidth.Denom())
+			if err == nil && half.IsInt64() {
+				out = append(out, RateInfo{id, src.Source.Site, src.Source.Gas, at, unit.Mass(b.amount), unit.Mass(half.Int64()), b.to})
+			}
+			break
+		}
 	}
 	return out
 }

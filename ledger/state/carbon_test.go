@@ -43,6 +43,13 @@ func detail(tb testing.TB, b *ledgertest.Block) string {
 func TestCarbonStory(t *testing.T) {
 	p := newPlant(t)
 	p.Measure(t, 4, 100, 300, 500)
+	rates, grid := p.State.Rates(), state.GridInfo{}
+	if len(rates) != 1 || rates[0].Source != "stack" || rates[0].Gas != "CO2" || rates[0].At != p.From+2700 || rates[0].Mass != 100_000_000 || rates[0].HalfWidth <= 0 || rates[0].HalfWidth > 100_000_000 {
+		t.Errorf("rates: %+v", rates)
+	}
+	if grid, _ = p.State.Grid(); grid.Gas != "CO2e" || grid.PerKWh != 400_000 || grid.Pack != "grid" { // 480 g for 1200 Wh, below
+		t.Errorf("the grid: %+v", grid)
+	}
 	issue := &entry.GCIssue{Source: "roof", From: p.From, To: p.From + 900}
 
 	p.Expect(t, p.Say("home1", issue), "", entry.ReasonNotAuthorised)

@@ -129,6 +129,25 @@ type AdjustmentItem struct {
 	Tonnes  int64  `json:"adjustment_t" doc:"To be added to what it reports: of the host more than 0, of who acquired less"`
 }
 
+// RateItem is what a stack gave off in the last quarter hour that was measured.
+type RateItem struct {
+	Source    string `json:"source"`
+	Site      string `json:"site"`
+	Interval  string `json:"interval" format:"date-time" doc:"Its start; it is 900 s long"`
+	Gas       string `json:"gas"`
+	Mass      string `json:"mass_t" doc:"Of the interval; four times it is the rate an hour"`
+	HalfWidth string `json:"half_width_t" doc:"Of the 95 % interval of the mass"`
+	Leaf      uint64 `json:"leaf" doc:"Of the reading that ended it"`
+}
+
+// GridItem is what a kWh from the grid emits.
+type GridItem struct {
+	Pack   string `json:"factor_pack"`
+	Gas    string `json:"gas"`
+	PerKWh string `json:"mass_t_per_kwh"`
+	Leaf   uint64 `json:"leaf" doc:"Of the factor pack, the last one put in force"`
+}
+
 // periodNames are the words for where a period stands.
 var periodNames = map[carbon.PeriodStatus]string{carbon.PeriodOpen: "open", carbon.PeriodClosed: "closed", carbon.PeriodVerified: "verified"}
 
@@ -194,12 +213,14 @@ type Accounts struct {
 	Projects     []ProjectItem
 	Records      []RecordItem
 	Adjustments  []AdjustmentItem
+	Rates        []RateItem
+	Grid         []GridItem // none or one
 }
 
 // Accounts tells of the carbon accounts.
 func (a *API) Accounts() (out Accounts) {
 	a.cfg.Ledger.View(func(s *state.State) {
-		out = Accounts{listPeriods(s), listCertificates(s), listUnits(s), listProjects(s), listRecords(s), listAdjustments(s)}
+		out = Accounts{listPeriods(s), listCertificates(s), listUnits(s), listProjects(s), listRecords(s), listAdjustments(s), listRates(s), listGrid(s)}
 	})
 	return out
 }
@@ -233,6 +254,20 @@ func listAdjustments(s *state.State) []AdjustmentItem {
 	return each(s.Adjustments(), func(c *state.CountryBalance) AdjustmentItem { return AdjustmentItem{c.Country, c.Tonnes} })
 }
 
+func listRates(s *state.State) []RateItem {
+	return each(s.Rates(), func(r *state.RateInfo) RateItem {
+		return RateItem{r.Source, r.Site, second(r.At), r.Gas, r.Mass.String(), r.HalfWidth.String(), r.Leaf}
+	})
+}
+
+func listGrid(s *state.State) []GridItem {
+	g, ok := s.Grid()
+	if !ok {
+		return []GridItem{}
+	}
+	return []GridItem{{g.Pack + " " + g.Edition.Edition, g.Gas, g.PerKWh.String(), g.Leaf}}
+}
+
 func (a *API) queryCarbon(h huma.API, m *http.ServeMux) {
 	list(a, h, m, "periods", "Periods of sites, with their inventories", listPeriods, func(k *PeriodItem) string { return k.Period })
 	list(a, h, m, "certificates", "Granular certificates, in bundles", listCertificates, func(b *CertificateItem) string { return b.Bundle })
@@ -240,6 +275,8 @@ func (a *API) queryCarbon(h huma.API, m *http.ServeMux) {
 	list(a, h, m, "projects", "Projects that units are issued for", listProjects, func(p *ProjectItem) string { return p.Project })
 	list(a, h, m, "records", "Records of CAD Trust, as they stand", listRecords, func(r *RecordItem) string { return r.Table + "\x00" + r.Key })
 	list(a, h, m, "adjustments", "Corresponding adjustments, by country", listAdjustments, func(c *AdjustmentItem) string { return c.Country })
+	list(a, h, m, "rates", "What stacks gave off in the last quarter hour that was measured", listRates, func(r *RateItem) string { return r.Source })
+	list(a, h, m, "grid", "What a kWh from the grid emits", listGrid, func(g *GridItem) string { return g.Pack })
 }
 
 // list registers a list of the carbon accounts, whose items are in the order of their keys.

@@ -359,7 +359,10 @@ func TestCarbonLists(t *testing.T) {
 			t.Errorf("projects as %s: %d %.200s", kind, r.StatusCode, b)
 		}
 	}
-	for _, name := range []string{"certificates", "units", "records", "adjustments"} {
+	if grid := all[api.GridItem](t, url+"/api/v1/carbon/grid", 1); len(grid) != 1 || grid[0].Pack != "grid 2026" || grid[0].Gas != "CO2e" || grid[0].PerKWh != "0.000400000" {
+		t.Errorf("grid %+v", grid)
+	}
+	for _, name := range []string{"rates", "certificates", "units", "records", "adjustments"} {
 		if items := all[any](t, url+"/api/v1/carbon/"+name, 1); len(items) != 0 {
 			t.Errorf("%s %+v", name, items)
 		}

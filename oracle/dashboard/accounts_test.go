@@ -12,6 +12,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/store"
+	"wattmark/ledger/unit"
 	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard"
 )
@@ -82,6 +83,57 @@ func TestMarketPages(t *testing.T) {
 	}
 }
 
+// TestToday: the first page shows the newest day of the market, with the figures that the
+// market's own page has, and nothing where there is none.
+func TestToday(t *testing.T) {
+	a, d := asked(t, traded(t, 6, 40).Chain)
+	page := get(d, "/")
+	checkHTML(t, "/", page.body)
+	newest, _, err := a.Intervals(ledgertest.Zone, 0, 0, 1)
+	if err != nil || len(newest) != 1 {
+		t.Fatal(newest, err)
+	}
+	at, err := unit.ParseInterval(newest[0].Interval)
+	if err != nil {
+		t.Fatal(err)
+	}
+	day, _, err := a.Intervals(ledgertest.Zone, at-at%86_400, 0, 96)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var shared, fromGrid int64
+	price := ""
+	for _, i := range day {
+		if k := i.Totals; k != nil {
+			shared, fromGrid = shared+k.LocalWh, fromGrid+k.GridImportWh
+			if price == "" {
+				price = k.LocalPrice
+			}
+		}
+	}
+	if price == "" {
+		t.Fatal("no interval of the day has a price")
+	}
+	page.has(t, `data-part="today"`, "neighbours shared "+dashboard.Energy(shared)+"; "+dashboard.Energy(fromGrid)+" came from the grid",
+		"Price among neighbours", "<dd>"+strings.TrimRight(price, "0")+" EUR</dd>", "<dd>0.30 EUR</dd>", `>00:00</text>`, `data-topics="power,block,receipt,notice,state,interval"`)
+	if strings.Contains(page.body, "e of a kWh taken") {
+		t.Error("a kWh has emissions where no factor is in force")
+	}
+
+	_, d = asked(t, ledgertest.NewPlant(t).Chain)
+	if page := get(d, "/"); strings.Contains(page.body, "Price among neighbours") {
+		t.Error("prices of a market that is not there")
+	}
+	for _, test := range []struct {
+		fromGrid, taken int64
+		want            string
+	}{{500, 1000, "200 g"}, {0, 1000, "0.00 g"}, {1500, 1000, "400 g"}, {1, 3, "133 g"}, {1, 0, ""}} {
+		if got := strings.ReplaceAll(dashboard.Emitted(test.fromGrid, test.taken, "0.000400000"), "\u202f", " "); got != test.want {
+			t.Errorf("%d of %d Wh from a grid of 400 g: %q, want %q", test.fromGrid, test.taken, got, test.want)
+		}
+	}
+}
+
 // TestNoMarket: what is not there says so, with what to do.
 func TestNoMarket(t *testing.T) {
 	c, _ := drawn(t)
@@ -142,6 +194,10 @@ func TestCarbonPage(t *testing.T) {
 	p.At(900)
 	p.Expect(t, p.Say("home1", &entry.PeriodClose{Period: "hour"}), "", "")
 	all, d := asked(t, p.Chain)
+	rates := all.Accounts().Rates
+	if len(rates) != 1 || rates[0].Mass != "0.600000000" {
+		t.Fatalf("rates %+v", rates)
+	}
 	a = get(d, "/carbon")
 	checkHTML(t, "/carbon", a.body)
 	lines := all.Accounts().Periods[0].Lines
@@ -149,7 +205,8 @@ func TestCarbonPage(t *testing.T) {
 		t.Fatalf("lines %+v", lines)
 	}
 	a.has(t, "Site bakery emitted 2.40\u202ft CO₂e itself in period hour", "All of it was measured.", "4 quarter hours measured, 0 missing",
-		"by location "+dashboard.Mass(lines[0].Scope2.Location), "2.40\u202ft CO2", "factors grid 2026")
+		"by location "+dashboard.Mass(lines[0].Scope2.Location), "2.40\u202ft CO2", "factors grid 2026",
+		"2.40\u202ft/h CO2", "(95 %), from ")
 }
 
 // TestMass: a mass is written in the unit that suits it.

@@ -15,6 +15,7 @@ import (
 const listedAccounts = 100
 
 type carbonPage struct {
+	Rates                  []rateRow
 	Periods                []periodRow
 	Sources                []sourceRow // certificates by the source of their energy
 	Units                  []unitsRow
@@ -24,6 +25,27 @@ type carbonPage struct {
 	MorePeriods, MoreUnits int // that are not listed
 
 	held, retired, wh, claimed int64
+}
+
+// rateRow is what a stack gives off, as the page shows it.
+type rateRow struct{ api.RateItem }
+
+// Span is the quarter hour in which it was measured.
+func (r rateRow) Span() string {
+	at, err := time.Parse(time.RFC3339, r.Interval)
+	if err != nil {
+		return r.Interval
+	}
+	return at.UTC().Format("2 Jan 15:04") + " to " + at.Add(interval).UTC().Format("15:04")
+}
+
+// Hourly is a mass of the quarter hour as a rate.
+func (rateRow) Hourly(t string) string {
+	m, err := unit.ParseMass(t)
+	if err != nil || m > 1<<60 {
+		return mass(t)
+	}
+	return mass((4*m).String()) + "/h"
 }
 
 // Sentence says what stands.
@@ -168,6 +190,9 @@ func (d *Dashboard) serveCarbon(w http.ResponseWriter, r *http.Request) {
 	}
 	all := a.Accounts()
 	p := carbonPage{Projects: all.Projects, Balances: all.Adjustments, Records: len(all.Records)}
+	for _, r := range all.Rates {
+		p.Rates = append(p.Rates, rateRow{r})
+	}
 	slices.SortStableFunc(all.Periods, func(a, b api.PeriodItem) int { return strings.Compare(b.From, a.From) })
 	for _, k := range all.Periods {
 		p.Periods = append(p.Periods, periodRow{k})

@@ -80,6 +80,7 @@ type Dashboard struct {
 
 	pressing chan struct{} // holds what runs of a control, one at a time
 	crossing crossing
+	todays   todayCache
 
 	mu      sync.Mutex // guards current
 	current *now       // the page that goes with the newest event; nil before Run

@@ -6,6 +6,7 @@ import (
 
 	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
+	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard/chart"
 )
 
@@ -188,4 +189,11 @@ func numbers(receipts []receiptRow, notices []noticeRow) (r, n []uint64) {
 		n = append(n, x.N)
 	}
 	return r, n
+}
+
+// Emitted is what a kWh caused of which so many Wh of a quarter hour came from a grid.
+func Emitted(fromGrid, taken int64, factor string) string {
+	t := today{Price: &api.IntervalItem{Totals: &api.TotalsItem{GridImportWh: fromGrid, DeficitWh: taken}}}
+	t.emitted([]api.GridItem{{PerKWh: factor}})
+	return t.CO2e
 }

@@ -25,7 +25,7 @@ const (
 
 var topics = []string{topicPower, topicBlock, topicReceipt, topicNotice, topicState, topicLedger, topicInterval, topicGateway, topicMe}
 
-// streetTopics are those of the page / alone.
+// streetTopics are those of what the page / shows of the street.
 var streetTopics = topics[:5]
 
 // topicReset tells a page that it missed too much: it fetches itself.

@@ -9,6 +9,7 @@ import (
 	"html/template"
 	"io/fs"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -130,7 +131,16 @@ func (f frame) Here(page string) template.HTMLAttr {
 }
 
 func (d *Dashboard) serveNow(w http.ResponseWriter, r *http.Request) {
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Now", Page: "now", Topic: strings.Join(streetTopics, ",")})
+	topics := streetTopics
+	t, err := d.today()
+	if err != nil {
+		d.problem(w, err)
+		return
+	}
+	if t != nil {
+		topics = append(slices.Clip(topics), topicInterval)
+	}
+	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Now", Page: "now", Topic: strings.Join(topics, ","), Data: t})
 }
 
 // write draws a page completely before it sends the first byte.

@@ -69,13 +69,13 @@
     while (list.dataset.max && list.children.length > Number(list.dataset.max)) list.lastElementChild.remove();
   }
 
-  // renew fetches the page and takes from it the parts that are kept fresh, or where the page
-  // names none all of main.
-  async function renew() {
+  // renew fetches the page and takes from it the parts that are kept fresh, or all of main:
+  // where the page names none, and where it missed too much.
+  async function renew(all) {
     const answer = await fetch(location.href, { cache: "no-store" });
     if (!answer.ok) throw new Error(answer.statusText);
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
-    const parts = [...main.querySelectorAll("[data-part]")];
+    const parts = all ? [] : [...main.querySelectorAll("[data-part]")];
     const next = (part) => fresh.querySelector('[data-part="' + part.dataset.part + '"]');
     if (parts.length > 0 && !parts.some(next)) { // it is another page: the session has ended
       location.reload();
@@ -89,7 +89,7 @@
       for (const e of main.querySelectorAll("tr[id]")) e.classList.toggle("new", !known.has(e.id));
     }
     main.querySelectorAll("details").forEach((d, i) => { d.open = Boolean(open[i]); });
-    last = fresh.dataset.event;
+    if (parts.length === 0) last = fresh.dataset.event; // else the stream has more that is not in yet
     topics = fresh.dataset.topics;
   }
 
@@ -98,7 +98,7 @@
   async function refetch() {
     close();
     try {
-      await renew();
+      await renew(true);
       listen();
     } catch {
       setTimeout(refetch, 5_000);
