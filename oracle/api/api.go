@@ -67,6 +67,7 @@ type API struct {
 	routes   []Route
 	sessions sessions
 	nonces   nonces
+	pins     pins
 	joining  sync.Mutex // guards what is in cfg.Joins
 
 	mu     sync.Mutex // guards faults

@@ -42,6 +42,7 @@ const (
 	problemSign     = "not-signed-in"
 	problemBusy     = "too-many-requests"
 	problemNotFound = "not-found-in-time"
+	problemGone     = "no-more-of-this-list"
 	problemInside   = "not-readable"
 )
 
@@ -62,6 +63,7 @@ func Problems() []ProblemAbout {
 		{problemSign, "Not signed in", "It is a member’s own. Sign the request with the member’s key (RFC 9421), or open a session."},
 		{problemBusy, "Too many requests", "This client, or all together, ask more than is answered. Ask again after Retry-After."},
 		{problemNotFound, "Not found in time", "The search was ended before it had seen the whole ledger. Ask for an index or a sequence number instead of a hash."},
+		{problemGone, "No more of this list", "The parts of a list are as of the block at which it was begun, and that one is not kept for ever. Begin again without a cursor."},
 		{problemInside, "Not readable", "The oracle could not read its own ledger. Another oracle has the same; the operator finds the cause in the log."},
 	}
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"wattmark/ledger/state"
 	"wattmark/ledger/store"
 )
 
@@ -34,7 +35,7 @@ const maxAnswer = 8 << 20
 type About struct {
 	Kind   string `json:"kind" doc:"What this answer is" example:"blocks"`
 	Ledger string `json:"ledger" doc:"The ledger's origin" example:"wattmark.example/street"`
-	Height uint64 `json:"height" doc:"The newest block when this was answered"`
+	Height uint64 `json:"height" doc:"The newest block when this was answered; of a list in parts, when it was begun"`
 }
 
 // Page is a part of a list.
@@ -115,10 +116,14 @@ func (a *API) queries() http.Handler {
 
 // get registers a question.
 func get[I, O any](h huma.API, id, path, summary, about string, answer func(context.Context, *I) (*output[O], error)) {
-	huma.Register(h, huma.Operation{
+	op := huma.Operation{
 		OperationID: id, Method: http.MethodGet, Path: path, Summary: summary, Description: about,
 		Errors: []int{http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity, http.StatusTooManyRequests, http.StatusInternalServerError},
-	}, answer)
+	}
+	if _, list := any(new(I)).(*ListInput); list {
+		op.Errors = append(op.Errors, http.StatusGone)
+	}
+	huma.Register(h, op, answer)
 }
 
 // describeFiles adds what is served as files to the description.
@@ -224,23 +229,35 @@ func parseCursor(list, text string) (c cursor, given bool, err error) {
 	return c, true, nil
 }
 
-// page gives a part of a list whose keys rise: what comes behind a cursor's.
-func page[T any](a *API, path, list string, in *ListInput, items []T, key func(*T) string) (*output[Page[T]], error) {
-	c, _, err := parseCursor(list, in.Cursor)
+// page gives a part of a list whose keys rise: what comes behind a cursor's. All parts of a
+// list are as of the height at which it was begun.
+func page[T any](a *API, path, list string, in *ListInput, items func(*state.State) []T, key func(*T) string) (*output[Page[T]], error) {
+	c, given, err := parseCursor(list, in.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	out := &output[Page[T]]{CacheControl: fresh, Body: Page[T]{About: a.about(list), Items: []T{}}}
-	for i := range items {
-		if c.After != "" && key(&items[i]) <= c.After {
+	var all []T
+	if given {
+		kept, ok := a.pins.find(pinID{list, c.Height}, a.cfg.Now()).([]T)
+		if !ok {
+			return nil, errUnpinned()
+		}
+		all = kept
+	} else {
+		a.cfg.Ledger.View(func(s *state.State) { all, c.Height = items(s), s.Height()-1 })
+	}
+	out := &output[Page[T]]{CacheControl: fresh, Body: Page[T]{About: About{list, a.origin, c.Height}, Items: []T{}}}
+	for i := range all {
+		if c.After != "" && key(&all[i]) <= c.After {
 			continue
 		}
 		if len(out.Body.Items) == in.Limit {
-			out.Body.Next = cursor{list, out.Body.Height, key(&out.Body.Items[in.Limit-1])}.String()
+			a.pins.keep(pinID{list, c.Height}, all, len(all), a.cfg.Now())
+			out.Body.Next = cursor{list, c.Height, key(&out.Body.Items[in.Limit-1])}.String()
 			out.Link = link(path, out.Body.Next, in.Limit)
 			break
 		}
-		out.Body.Items = append(out.Body.Items, items[i])
+		out.Body.Items = append(out.Body.Items, all[i])
 	}
 	return out, nil
 }

@@ -288,9 +288,7 @@ func list[T any](a *API, h huma.API, m *http.ServeMux, name, summary string, ite
 		return all, nil
 	})
 	get(h, "carbon-"+name, path, summary, "", func(_ context.Context, in *ListInput) (*output[Page[T]], error) {
-		var all []T
-		a.cfg.Ledger.View(func(s *state.State) { all = items(s) })
-		return page(a, path, "carbon-"+name, in, all, key)
+		return page(a, path, "carbon-"+name, in, items, key)
 	})
 }
 

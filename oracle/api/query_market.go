@@ -171,7 +171,7 @@ func (a *API) queryMarket(h huma.API, m *http.ServeMux) {
 		return items, err
 	})
 	get(h, "zones", "/api/v1/zones", "Zones, with their tariffs", "", func(_ context.Context, in *ListInput) (*output[Page[ZoneItem]], error) {
-		return page(a, "/api/v1/zones", "zones", in, a.Zones(), func(z *ZoneItem) string { return z.Zone })
+		return page(a, "/api/v1/zones", "zones", in, listZones, func(z *ZoneItem) string { return z.Zone })
 	})
 	get(h, "intervals", "/api/v1/zones/{zone}/intervals", "Intervals of a zone, the newest first", "Each as it was settled last, those that are not closed for good by their last run: outcomes of older ones stay in the ledger. An auditor computes every one of them again: wattmark ledger audit.",
 		func(_ context.Context, in *intervalsInput) (*output[Page[IntervalItem]], error) {
