@@ -45,7 +45,7 @@ func (rateRow) Hourly(t string) string {
 	if err != nil || m > 1<<60 {
 		return mass(t)
 	}
-	return mass((4*m).String()) + "/h"
+	return mass((4 * m).String()) + "/h"
 }
 
 // Sentence says what stands.
