@@ -36,6 +36,7 @@ var (
 	witnessSize     = figure("witness_leaves", "Leaves of the last checkpoint that a witness has cosigned for this oracle.", "witness")
 	witnessFailures = figure("witness_failures_total", "Requests to a witness that failed or were refused.", "witness")
 	diskFree        = figure("disk_free_bytes", "Space that is left where the ledger lies.")
+	backupTime      = figure("backup_timestamp_seconds", "When a copy was made of the ledger or the vault, or one was checked, as it was noted: Unix seconds.", "of")
 )
 
 func figure(name, help string, labels ...string) *prometheus.Desc {
@@ -94,6 +95,13 @@ func (n *Node) Collect(to chan<- prometheus.Metric) {
 		gauge(diskFree, float64(free))
 	}
 
+	if noted, err := ReadBackups(n.cfg.Dir); err == nil { // the operator's page says what is wrong with it
+		for _, kind := range BackupKinds() {
+			if at, ok := noted[kind]; ok {
+				gauge(backupTime, float64(at.Unix()), kind)
+			}
+		}
+	}
 	for _, o := range n.outside {
 		size, failed := o.state()
 		gauge(witnessSize, float64(size), o.client.Key().Name)

@@ -4,12 +4,16 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 
 	"wattmark/ledger/entry"
+	"wattmark/oracle"
 	"wattmark/oracle/api"
 )
 
@@ -108,6 +112,20 @@ func TestMetricsAndReadiness(t *testing.T) {
 			t.Errorf("oracle %d executed %v statements", i+1, f["wattmark_statements_total executed"])
 		}
 		accepted += f["wattmark_statements_total accepted"]
+	}
+	noted, err := oracle.Backups{oracle.BackupVault: time.Unix(1_800_000_000, 0)}.Encode()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(s.oracleDir(0), oracle.BackupsFile), noted, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := s.figures(0)
+	if _, ok := f["wattmark_backup_timestamp_seconds ledger"]; ok || f["wattmark_backup_timestamp_seconds vault"] != 1_800_000_000 {
+		t.Errorf("the noted backup is told as %v", f["wattmark_backup_timestamp_seconds vault"])
+	}
+	if list, err := s.nodes[0].API().Backups(); err != nil || len(list) != 3 || list[0].At != "" || list[1].At != "2027-01-15T08:00:00Z" {
+		t.Errorf("backups: %+v, %v", list, err)
 	}
 	if accepted != 20 {
 		t.Errorf("%v statements were taken in, want 20", accepted)

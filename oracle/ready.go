@@ -66,6 +66,6 @@ func (n *Node) API() *api.API {
 	return api.New(api.Config{
 		Ledger: n.ledger, Tiles: n.cfg.Tiles, Final: n.Final,
 		Policy: func() (*block.Policy, error) { return n.PolicyAt(n.height.Load()) },
-		Submit: n.Submit, Joins: filepath.Join(n.cfg.Dir, api.JoinsDir), Ready: n.Ready, Births: n.Births, Refused: n.counts.refusals, Metrics: n.Metrics(), Clock: n.cfg.Now, Log: n.cfg.Log,
+		Submit: n.Submit, Joins: filepath.Join(n.cfg.Dir, api.JoinsDir), Ready: n.Ready, Births: n.Births, Refused: n.counts.refusals, Backups: n.backups, Metrics: n.Metrics(), Clock: n.cfg.Now, Log: n.cfg.Log,
 	})
 }

@@ -203,7 +203,7 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 	origin, dir := d.agreed.charter.Origin, string(d.file.state())
 	show := dashboard.Options{Origin: origin, Simulated: d.agreed.charter.Simulated, Ledger: d.node.Ledger().Store(), API: a, Dir: dir, Log: d.log}
 	forAll := dashboard.New(nil, show)
-	show.Fleet, show.Trouble, show.Refused = a.Fleet, a.Trouble, a.Refused
+	show.Fleet, show.Trouble, show.Refused, show.Backups = a.Fleet, a.Trouble, a.Refused, a.Backups
 	forOperator := dashboard.New(nil, show)
 	public, admin := withPages(a.Handler(), forAll), withPages(a.Admin(), forOperator, "/gateways", "/gateways/")
 	https, err := d.file.httpsConfig(d.log)

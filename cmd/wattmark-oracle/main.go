@@ -89,7 +89,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(command.NearestFlag)
 	root.SetUsageFunc(command.Usage)
 	root.PersistentFlags().String("config", defaultFile, "the configuration `FILE`")
-	root.AddCommand(newInit(), newRun(), newStatus(), newPermissions(), newCertificate(), newWitness(), newServer(), newRekey(), newVersion())
+	root.AddCommand(newInit(), newRun(), newStatus(), newPermissions(), newCertificate(), newWitness(), newServer(), newRekey(), newBackup(), newVersion())
 	command.AddExamples(root, examples)
 	return root
 }

@@ -38,6 +38,8 @@ type Config struct {
 	Births func() map[string]Announced
 	// Refused returns what this oracle has refused since it started.
 	Refused func() []Refused
+	// Backups returns when copies of this oracle's were made.
+	Backups func() ([]Backup, error)
 	// Metrics serves the figures of the oracle.
 	Metrics http.Handler
 	Rates   Rates
@@ -130,6 +132,7 @@ func New(cfg Config) *API {
 	m.HandleFunc("GET /readyz", a.serveReady)
 	m.HandleFunc("GET /api/v1/gateways", a.serveFleet)
 	m.HandleFunc("GET /api/v1/refusals", a.serveRefused)
+	m.HandleFunc("GET /api/v1/backups", a.serveBackups)
 	if cfg.Metrics != nil {
 		m.Handle("GET /metrics", cfg.Metrics)
 	}

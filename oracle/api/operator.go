@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"slices"
+	"time"
 
 	"wattmark/ledger/state"
 )
@@ -46,6 +47,46 @@ func (a *API) serveRefused(w http.ResponseWriter, r *http.Request) {
 	}{"refusals", a.origin, a.Refused()})
 	if err != nil {
 		a.inside(w, "telling of refusals", err)
+		return
+	}
+	a.write(w, r, answer{kind: "application/json", cache: "no-store", body: b})
+}
+
+// Backup is when a copy was made or checked last, as the operator's program has noted.
+type Backup struct {
+	Of   string `json:"of"`              // ledger, vault, or check: that a copy was checked
+	At   string `json:"at,omitempty"`    // empty where none was ever noted
+	AgeS int64  `json:"age_s,omitempty"` // by this oracle's clock
+}
+
+// Backups returns what is noted of each.
+func (a *API) Backups() ([]Backup, error) {
+	if a.cfg.Backups == nil {
+		return []Backup{}, nil
+	}
+	list, err := a.cfg.Backups()
+	now := a.cfg.Now()
+	for i := range list {
+		if at, err := time.Parse(time.RFC3339, list[i].At); err == nil {
+			list[i].AgeS = max(int64(now.Sub(at)/time.Second), 0)
+		}
+	}
+	return list, err
+}
+
+func (a *API) serveBackups(w http.ResponseWriter, r *http.Request) {
+	list, err := a.Backups()
+	if err != nil {
+		a.inside(w, "telling of backups", err)
+		return
+	}
+	b, err := json.Marshal(struct {
+		Kind   string   `json:"kind"`
+		Ledger string   `json:"ledger"`
+		Items  []Backup `json:"items"`
+	}{"backups", a.origin, list})
+	if err != nil {
+		a.inside(w, "telling of backups", err)
 		return
 	}
 	a.write(w, r, answer{kind: "application/json", cache: "no-store", body: b})

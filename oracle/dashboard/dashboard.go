@@ -37,6 +37,8 @@ type Options struct {
 	Trouble func() []api.Reason
 	// Refused says what this oracle has refused; for operators, beside Fleet.
 	Refused func() []api.Refused
+	// Backups says when copies were made; for operators, beside Fleet.
+	Backups func() ([]api.Backup, error)
 	// Dir is the ledger's directory, for the commands that pages name.
 	Dir string
 	// Controls are what whoever looks may do, by forms in the ribbon of every page; none in

@@ -73,6 +73,38 @@ type gatewaysPage struct {
 	Balances []balanceRow // of the last intervals, the newest first
 	Changes  []api.ChangeItem
 	Newest   uint64 // block
+	Backups  []backupRow
+	// Unread says why what was noted of backups could not be read.
+	Unread string
+}
+
+// backupRow is a backup as the page shows it.
+type backupRow struct{ api.Backup }
+
+// What says what it is of.
+func (b backupRow) What() string {
+	switch b.Of {
+	case "ledger":
+		return "Copy of the ledger"
+	case "vault":
+		return "Copy of the vault"
+	}
+	return "A copy was checked"
+}
+
+// oldBackup is how old a copy may be, in seconds, before the page says so: a week and a day,
+// as the alarm does.
+const oldBackup = 8 * 24 * 60 * 60
+
+// Age says how long ago it was, and whether that is too long.
+func (b backupRow) Age() stateWord {
+	switch {
+	case b.At == "":
+		return stateWord{"!", "never noted", "warn"}
+	case b.AgeS > oldBackup:
+		return stateWord{"!", api.Age(b.AgeS) + " ago", "warn"}
+	}
+	return stateWord{"✓", api.Age(b.AgeS) + " ago", "good"}
 }
 
 // refusedRow is a reason as the page shows it.
@@ -113,6 +145,15 @@ func (p *gatewaysPage) operate(o *Options) error {
 	if o.Refused != nil {
 		for _, r := range o.Refused() {
 			p.Refused = append(p.Refused, refusedRow{r})
+		}
+	}
+	if o.Backups != nil {
+		list, err := o.Backups()
+		if err != nil {
+			p.Unread = err.Error()
+		}
+		for _, b := range list {
+			p.Backups = append(p.Backups, backupRow{b})
 		}
 	}
 	if o.API == nil {

@@ -85,12 +85,15 @@ func TestOperator(t *testing.T) {
 	for i := range uint64(api.LastRefused) {
 		last = append(last, api.RefusedLast{Gateway: "home-0<4>", Boot: 2, Count: 20 - i, At: noon.UnixMilli()})
 	}
-	d := dashboard.New(nil, dashboard.Options{API: a, Fleet: fleet, Trouble: func() []api.Reason { return nil }, Log: logged(t), Refused: func() []api.Refused {
+	d := dashboard.New(nil, dashboard.Options{API: a, Fleet: fleet, Trouble: func() []api.Reason { return nil }, Log: logged(t), Backups: func() ([]api.Backup, error) {
+		return []api.Backup{{Of: "ledger", At: "2026-06-16T11:42:07Z", AgeS: 86_400}, {Of: "vault", At: "2026-06-01T00:00:00Z", AgeS: 16 * 86_400}, {Of: "check"}}, errors.New("backups.json is torn")
+	}, Refused: func() []api.Refused {
 		return []api.Refused{{Reason: "sequence_used", Count: 17, Remedy: "nothing: it is on the ledger already", Last: last}}
 	}})
 	page := get(d, "/gateways")
 	checkHTML(t, "/gateways", page.body)
-	page.has(t, "17</td>", "nothing: it is on the ledger already", "home-0&lt;4&gt; 2-20, 11:42:07", "home-0&lt;4&gt; 2-16", "no feeder meter, or it was not heard", "None is put forward")
+	page.has(t, "17</td>", "nothing: it is on the ledger already", "home-0&lt;4&gt; 2-20, 11:42:07", "home-0&lt;4&gt; 2-16", "no feeder meter, or it was not heard", "None is put forward",
+		`✓</span> 24 h ago</span> <span class="note">2026-06-16T11:42:07Z`, "Copy of the vault", "16 days ago", "never noted", "backups.json is torn")
 	if n := strings.Count(page.body, "/market/street/"); n < 4 || n > 8 {
 		t.Errorf("%d intervals are compared", n)
 	}
