@@ -42,6 +42,7 @@ var plan = []room{
 	{path: "cmd/wattmark-gateway", may: anything},
 	{path: "cmd/wattmark-oracle", may: anything},
 	{path: "cmd/internal/command", may: []string{"gateway/settings"}},
+	{path: "cmd/internal/command/commandtest", may: nothing},
 	{path: "cmd/internal/service", may: nothing},
 	{path: "cmd/internal/street", may: []string{"hardware/emulated", "hardware", "ledger/unit", "ledger/entry", "signer"}},
 	{path: "deploy", testOnly: true},
