@@ -8,7 +8,8 @@ BIN := bin
 # Arguments of `make demo`, as in make demo WATTMARK_DEMO_ARGS="--duration 30s".
 WATTMARK_DEMO_ARGS ?=
 
-# RACE=1 adds the race detector, which needs cgo and a C compiler.
+# RACE=1 adds the race detector, which needs cgo and a C compiler, but for the packages of
+# PURE and ./cmd: in them nothing runs beside another, as a test of ./cmd makes sure.
 RACE ?=
 # TESTFLAGS are passed on to go test, as in make test TESTFLAGS="-run Outbox -v".
 TESTFLAGS ?=
@@ -47,7 +48,10 @@ build: ## the binaries for this machine, into bin/
 test: ## all tests (RACE=1 with the race detector, TESTFLAGS, PKGS)
 ifeq ($(RACE),1)
 	@command -v "$$($(GO) env CC)" >/dev/null || { echo "make test RACE=1 needs a C compiler: install gcc" >&2; exit 1; }
-	CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKGS)
+	@all=$$($(GO) list $(PKGS)) && calm=$$($(GO) list ./cmd $(call present,$(PURE))) && \
+	racing=$$(printf '%s\n' $$all | grep -vxF "$$calm"); calm=$$(printf '%s\n' $$all | grep -xF "$$calm"); set -x; \
+	if [ -n "$$calm" ]; then $(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$calm || exit 1; fi; \
+	if [ -n "$$racing" ]; then CGO_ENABLED=1 $(GO) test -race -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $$racing; fi
 else
 	$(GO) test -timeout $(TEST_TIMEOUT) $(TESTFLAGS) $(PKGS)
 endif
