@@ -90,7 +90,7 @@ func newRoot() *cobra.Command {
 			case len(args) > 0:
 				return command.UnknownVerb(cmd, args[0])
 			case version:
-				_, err := io.WriteString(cmd.OutOrStdout(), versionLine())
+				_, err := io.WriteString(cmd.OutOrStdout(), command.VersionLine("wattmark-gateway", gateway.Version()))
 				return failed(err)
 			}
 			return cmd.Help()

@@ -18,10 +18,10 @@ func newBackup() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "backup [ledger|vault|check]…",
 		Short: "Note that a copy was made or checked, or say when",
-		Long: `Backup notes in the state directory that a copy of the ledger or of the vault was just
-made, or that a copy was checked. It copies nothing: the program that does calls it when
-it has. The operator's page and the metrics show how old the copies are. Without words
-it says what was noted.
+		Long: `Backup notes in the state directory that a copy of the ledger or of the vault
+was just made, or that a copy was checked. It copies nothing: the program that
+does calls it when it has. The operator's page and the metrics show how old the
+copies are. Without words it says what was noted.
 
 Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Example: `  wattmark-oracle backup ledger vault

@@ -18,6 +18,7 @@ var examples = map[string]string{
 	"carbon prove":             "wattmark carbon prove W-OVEN-1 --dir DIR --out tonne.evidence",
 	"carbon retire":            "wattmark carbon retire W-OVEN-1 --dir DIR --key FILE --for \"The Bakery\" --reason \"bread of 2026\" --from 2026-01-01T00:00:00Z --to 2027-01-01T00:00:00Z",
 	"carbon units":             "wattmark carbon units --dir DIR",
+	"version":                  "wattmark version --sbom > wattmark.cdx.json",
 	"verify":                   "wattmark verify --policy policy leaf-42.evidence tonne.evidence",
 	"carbon units check":       "wattmark carbon units check units.json",
 	"demo":                     "wattmark demo --dir street --http 127.0.0.1:8080",

@@ -106,7 +106,7 @@ Start with:  wattmark demo`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", fmt.Sprintf(".FlagUsagesWrapped %d ", usageWidth)))
-	root.AddCommand(newDemo(), newVerify(), newLedger(), newGateway(), newMember(), newMarket(), newCarbon(), newBench(), newRelease(), newMan())
+	root.AddCommand(newDemo(), newVerify(), newLedger(), newGateway(), newMember(), newMarket(), newCarbon(), newBench(), newRelease(), newVersion(), newMan())
 	command.AddExamples(root, examples)
 	completeNames(root)
 	return root
