@@ -10,11 +10,11 @@ async function inflate(b, format, most) {
   try {
     for (let step = await reader.read(); !step.done; step = await reader.read()) {
       n += step.value.length;
-      if (n > most) throw new Error(`it unpacks to more than ${most} bytes`);
+      if (n > most) throw new Fault(tell`it unpacks to more than ${most} bytes`);
       out.push(step.value);
     }
   } catch (e) {
-    throw e instanceof TypeError ? new Error("it is truncated or damaged") : e;
+    throw e instanceof TypeError ? new Fault(tell`it is truncated or damaged`) : e;
   }
   return new Uint8Array(await new Blob(out).arrayBuffer());
 }
@@ -26,7 +26,7 @@ function untar(b) {
   let long = "";
   for (let at = 0; at + 512 <= b.length && b[at]; ) {
     const h = b.subarray(at, at + 512), size = parseInt(ascii(h.subarray(124, 136)).trim() || "0", 8), kind = String.fromCharCode(h[156] || 48);
-    if (!(size >= 0) || at + 512 + size > b.length) throw new Error("it is truncated or damaged");
+    if (!(size >= 0) || at + 512 + size > b.length) throw new Fault(tell`it is truncated or damaged`);
     const body = b.subarray(at + 512, at + 512 + size), prefix = ascii(h.subarray(257, 262)) === "ustar" ? ascii(h.subarray(345, 500)) : "";
     if (kind === "x") long = (/\d+ path=([^\n]*)\n/.exec(new TextDecoder().decode(body)) || ["", ""])[1];
     else if (kind === "L") long = ascii(body);
@@ -34,19 +34,19 @@ function untar(b) {
       if (kind === "0") files.push({ name: long || (prefix ? prefix + "/" : "") + ascii(h.subarray(0, 100)), bytes: body });
       long = "";
     }
-    if (files.length > MAX_FILES) throw new Error(`it has more than ${MAX_FILES} files`);
+    if (files.length > MAX_FILES) throw new Fault(tell`it has more than ${MAX_FILES} files`);
     at += 512 + Math.ceil(size / 512) * 512;
   }
   return files;
 }
 
 async function unzip(b) {
-  const v = new DataView(b.buffer, b.byteOffset, b.length), files = [], bad = () => new Error("it is truncated or damaged");
+  const v = new DataView(b.buffer, b.byteOffset, b.length), files = [], bad = () => new Fault(tell`it is truncated or damaged`);
   let end = b.length - 22, left = MAX_UNPACKED;
   while (end >= 0 && v.getUint32(end, true) !== 0x06054b50) end--;
   if (end < 0) throw bad();
   const n = v.getUint16(end + 10, true);
-  if (n > MAX_FILES) throw new Error(`it has more than ${MAX_FILES} files`);
+  if (n > MAX_FILES) throw new Fault(tell`it has more than ${MAX_FILES} files`);
   try {
     for (let i = 0, at = v.getUint32(end + 16, true); i < n; i++) {
       if (v.getUint32(at, true) !== 0x02014b50) throw bad();
@@ -55,10 +55,10 @@ async function unzip(b) {
       const from = local + 30 + v.getUint16(local + 26, true) + v.getUint16(local + 28, true), raw = b.subarray(from, from + size);
       at += 46 + nameLength + v.getUint16(at + 30, true) + v.getUint16(at + 32, true);
       if (name.endsWith("/")) continue;
-      if (method !== 0 && method !== 8) throw new Error(`${name} is compressed in a way that is not known here`);
+      if (method !== 0 && method !== 8) throw new Fault(tell`${name} is compressed in a way that is not known here`);
       const bytes = method === 8 ? await inflate(raw, "deflate-raw", left) : raw;
       left -= bytes.length;
-      if (raw.length < size || left < 0) throw left < 0 ? new Error(`it unpacks to more than ${MAX_UNPACKED} bytes`) : bad();
+      if (raw.length < size || left < 0) throw left < 0 ? new Fault(tell`it unpacks to more than ${MAX_UNPACKED} bytes`) : bad();
       files.push({ name, bytes });
     }
   } catch (e) {

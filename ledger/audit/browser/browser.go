@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-//go:embed curve.js form.js entry.js verify.js verdict.js archive.js page.js cross.js page.css page.html
+//go:embed curve.js form.js entry.js verify.js verdict.js language.js archive.js page.js cross.js de.json page.css page.html
 var files embed.FS
 
 // parts are the verifier's files, in the order in which they are read.
@@ -19,7 +19,7 @@ func Script() string {
 	for _, name := range parts {
 		b.WriteString(read(name))
 	}
-	b.WriteString("\nreturn { verify, parsePolicy, parseKeys, publicKey, verifyRaw, sha256, hex, Fault, VERSION };\n})();\n")
+	b.WriteString("\nreturn { verify, parsePolicy, parseKeys, publicKey, verifyRaw, sha256, hex, tell, Sentence, Fault, VERSION };\n})();\n")
 	return b.String()
 }
 

@@ -38,7 +38,7 @@ func chromium(t *testing.T) context.Context {
 		t.Skip("chromium is not installed: the verifier is not tested in a browser")
 	}
 	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("host-resolver-rules", "MAP wattmark.test 127.0.0.1"))...)
+		chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("lang", "en-US"), chromedp.Flag("host-resolver-rules", "MAP wattmark.test 127.0.0.1"))...)
 	t.Cleanup(stop)
 	b, stop := chromedp.NewContext(alloc)
 	t.Cleanup(stop)

@@ -39,9 +39,9 @@ func CrossPageFrom(dist fs.FS) ([]byte, string, error) {
 	if err != nil {
 		return nil, "", ErrNoCross
 	}
-	text := fmt.Sprintf(`The ledger’s own verifier is in this page too, compiled from Go, with the rules that compute bills and carbon claims. `+
+	text := fmt.Sprintf(`<p data-t>The ledger’s own verifier is in this page too, compiled from Go, with the rules that compute bills and carbon claims. `+
 		`It answers every question again; where the two do not agree, the page says so.</p>
-<p><button type="button" id="cross-run">Run the cross-check (%.1f MB, already in this page)</button>`, float64(len(program))/1e6)
+<p><button type="button" id="cross-run"><span data-t>Run the cross-check (<data value="%.1[1]f">%.1[1]f</data> MB, already in this page)</span></button></p>`, float64(len(program))/1e6)
 	b := build(text, read("cross.js"), " 'wasm-unsafe-eval'", program, glue)
 	return b.html, b.policy, nil
 }

@@ -21,33 +21,42 @@ function cross(x) {
     const o = own.verdicts[i];
     return !o || o.check !== v.check || (o.verdict !== v.verdict && !(x.report.cross && o.verdict === "unchecked"));
   });
-  if (differ.length > 0 || own.kind !== go.kind) return `the two verifiers differ on ${differ.map((v) => QUESTIONS[v.check]).join(", ") || "what the file is"}`;
-  if (x.report.cross) Object.assign(x.report, { verdicts: go.verdicts, subject: go.subject, tree: go.tree });
+  if (differ.length > 0 || own.kind !== go.kind) return tell`the two verifiers differ on ${differ.length ? differ.map((v) => QUESTIONS[v.check]) : tell`what the file is`}`;
+  if (x.report.cross) {
+    Object.assign(x.report, { verdicts: go.verdicts.map((v) => ({ ...v, detail: heard(v.detail) })), subject: heard(go.subject), tree: go.tree });
+  }
   x.report.crossed = true;
   return "";
 }
 
+// sayCross says how it went, and once more after another language.
+let crossed = ["", "note"];
+
+function sayCross(...said) {
+  crossed = said;
+  byId("cross-state").textContent = spoken(crossed[0]);
+  byId("cross-state").className = crossed[1];
+}
+
+redraw.push(() => sayCross(...crossed));
+
 async function crossAll() {
-  const state = byId("cross-state");
   try {
     if (!audit) {
-      state.textContent = "Starting…";
+      sayCross(tell`Starting…`, "note");
       await new Promise((done) => setTimeout(done, 20));
       audit = await load();
     }
     const bad = [];
     for (const x of reports) {
       const wrong = cross(x);
-      if (wrong) bad.push(`${x.report.file}: ${wrong}`);
+      if (wrong) bad.push(tell`${x.report.file}: ${wrong}`);
     }
     show();
-    state.className = bad.length ? "bad" : "good";
-    state.textContent = bad.length
-      ? `✕ ${bad.slice(0, 5).join("; ")}. Trust neither answer: ask wattmark verify, and tell who made this page.`
-      : `✓ ${plural(reports.length, "file", "files")}: both verifiers agree.`;
+    if (bad.length) sayCross(tell`✕ ${bad.slice(0, 5)}. Trust neither answer: ask wattmark verify, and tell who made this page.`, "bad");
+    else sayCross(tell`✓ ${files(reports.length)}: both verifiers agree.`, "good");
   } catch (e) {
-    state.className = "bad";
-    state.textContent = `✕ The cross-check did not start: ${e.message}. Use wattmark verify instead.`;
+    sayCross(tell`✕ The cross-check did not start: ${e.message}. Use wattmark verify instead.`, "bad");
   }
 }
 

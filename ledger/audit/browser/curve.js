@@ -173,12 +173,12 @@ const edIsZero = ([x, y, z]) => mod(x, P25519) === 0n && mod(y - z, P25519) === 
 
 // edKeyFault says why bytes are no Ed25519 public key that is taken, or "".
 function edKeyFault(raw) {
-  if (raw.length !== 32) return `an Ed25519 public key has 32 bytes, not ${raw.length}`;
+  if (raw.length !== 32) return tell`an Ed25519 public key has 32 bytes, not ${raw.length}`;
   const p = edPoint(raw);
-  if (!p) return "an Ed25519 public key that is no point of the curve";
+  if (!p) return tell`an Ed25519 public key that is no point of the curve`;
   const n = littleEndian(raw);
-  if ((n & ((1n << 255n) - 1n)) >= P25519 || (p[0] === 0n && n >> 255n)) return "an Ed25519 public key whose encoding is not the canonical one";
-  if (edIsZero(edTimes8(p))) return "an Ed25519 public key of small order, for which anybody can sign";
+  if ((n & ((1n << 255n) - 1n)) >= P25519 || (p[0] === 0n && n >> 255n)) return tell`an Ed25519 public key whose encoding is not the canonical one`;
+  if (edIsZero(edTimes8(p))) return tell`an Ed25519 public key of small order, for which anybody can sign`;
   return "";
 }
 

@@ -10,6 +10,9 @@
 // true is true, their false is decided again in plain arithmetic, which also serves where
 // a page has no WebCrypto.
 //
+// What it says of a file are sentences with what they are about. They are English as text;
+// the page says them in the visitor's language, English or German, by de.json.
+//
 // [Page] is the verifier as one file, verify.html, which connects to nothing: its own
 // policy has connect-src 'none', and its script and style are inside. [CrossPage] is the
 // same with ledger/audit inside, compiled to WebAssembly: it answers each question again,

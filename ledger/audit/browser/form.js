@@ -1,17 +1,34 @@
 // What bytes say: CBOR, statements, claims, packs and the leaves of a ledger. Each reader
 // takes exactly one encoding of each thing and throws a Fault for all others.
 
-// Fault is what is wrong with a file. Its kind tells a file that ends too early
+// A Sentence is something said, with what it is about. As text, and in reports, it is
+// English. Whoever shows it may say it in another language by its key, in which {0} stands
+// for the first of what it is about; these may be sentences too, or lists.
+class Sentence {
+  constructor(parts, about) { Object.assign(this, { parts, about }); }
+
+  get key() { return this.parts.reduce((s, part, i) => `${s}{${i - 1}}${part}`); }
+
+  toString() { return this.parts.reduce((s, part, i) => s + inEnglish(this.about[i - 1]) + part); }
+
+  toJSON() { return String(this); }
+}
+
+const tell = (parts, ...about) => new Sentence(parts, about);
+
+const inEnglish = (x) => (Array.isArray(x) ? x.join("; ") : x instanceof Date ? x.toISOString().slice(0, 10) : String(x));
+
+// Fault is what is wrong with a file: a Sentence. Its kind tells a file that ends too early
 // ("truncated") and one of a later format ("version") from all that is malformed.
 class Fault extends Error {
-  constructor(message, kind = "form") {
-    super(message);
-    this.kind = kind;
+  constructor(said, kind = "form") {
+    super(String(said));
+    Object.assign(this, { said, kind });
   }
 }
 
-const fail = (message, kind) => { throw new Fault(message, kind); };
-const need = (ok, message, kind) => { if (!ok) fail(message, kind); };
+const fail = (said, kind) => { throw new Fault(said, kind); };
+const need = (ok, said, kind) => { if (!ok) fail(said, kind); };
 
 // ---- Bytes and text ----
 
@@ -22,7 +39,7 @@ const utf8 = (b) => {
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(b);
   } catch {
-    return fail("text is not UTF-8");
+    return fail(tell`text is not UTF-8`);
   }
 };
 const joined = (...parts) => {
@@ -49,15 +66,15 @@ function base64(s, strict = true) {
 // checkText checks a string from outside: 1 to most bytes, no control character.
 function checkText(what, s, most) {
   const n = bytesOf(s).length;
-  need(n > 0 && n <= most, `${what} has ${n} bytes instead of 1 to ${most}`);
-  need(!/[\x00-\x1f\x7f]/.test(s), `${what} holds a control character`);
+  need(n > 0 && n <= most, tell`${what} has ${n} bytes instead of 1 to ${most}`);
+  need(!/[\x00-\x1f\x7f]/.test(s), tell`${what} holds a control character`);
 }
 
 // validName says whether s can name a key or a ledger (C2SP signed-note).
 const validName = (s) => s !== "" && bytesOf(s).length <= 255 && !/[+\p{White_Space}\p{Cc}]/u.test(s);
 
 function keyName(what, s) {
-  need(!/[+\p{White_Space}]/u.test(s), `${what} "${s}" holds a space or a plus sign`);
+  need(!/[+\p{White_Space}]/u.test(s), tell`${what} "${s}" holds a space or a plus sign`);
   checkText(what, s, 255);
 }
 
@@ -74,27 +91,27 @@ class Reader {
   get left() { return this.b.length - this.at; }
 
   head() {
-    need(this.left > 0, "truncated: the bytes end where an item should begin", "truncated");
+    need(this.left > 0, tell`truncated: the bytes end where an item should begin`, "truncated");
     const major = this.b[this.at] >> 5, info = this.b[this.at] & 31;
     if (info < 24) { this.at++; return [major, BigInt(info)]; }
-    need(info <= 27, "an indefinite length or a reserved head");
+    need(info <= 27, tell`an indefinite length or a reserved head`);
     const n = 1 << (info - 24);
-    need(this.left > n, "truncated: the bytes end within a number", "truncated");
+    need(this.left > n, tell`truncated: the bytes end within a number`, "truncated");
     const arg = bigEndian(this.b.subarray(this.at + 1, this.at + 1 + n));
-    need(arg >= [0n, 24n, 1n << 8n, 0n, 1n << 16n, 0n, 0n, 0n, 1n << 32n][n], "not the shortest encoding of a number");
+    need(arg >= [0n, 24n, 1n << 8n, 0n, 1n << 16n, 0n, 0n, 0n, 1n << 32n][n], tell`not the shortest encoding of a number`);
     this.at += 1 + n;
     return [major, arg];
   }
 
   expect(want, what) {
     const [major, arg] = this.head();
-    need(major === want, `${what}: CBOR type ${major} instead of ${want}`);
+    need(major === want, tell`${what}: CBOR type ${major} instead of ${want}`);
     return arg;
   }
 
   count(major, most, what) {
     const n = this.expect(major, what);
-    need(n <= BigInt(most), `${what}: ${n} items, over the limit of ${most}`);
+    need(n <= BigInt(most), tell`${what}: ${n} items, over the limit of ${most}`);
     return Number(n);
   }
 
@@ -102,13 +119,13 @@ class Reader {
 
   integer(what, limit = I63) {
     const [major, arg] = this.head();
-    need(major <= NINT && arg < limit, `${what}: not an integer in range`);
+    need(major <= NINT && arg < limit, tell`${what}: not an integer in range`);
     return major === NINT ? -1n - arg : arg;
   }
 
   string(major, what) {
     const n = this.expect(major, what);
-    need(n <= BigInt(this.left), `truncated: ${what} should have ${n} bytes, ${this.left} are left`, "truncated");
+    need(n <= BigInt(this.left), tell`truncated: ${what} should have ${n} bytes, ${this.left} are left`, "truncated");
     this.at += Number(n);
     return this.b.subarray(this.at - Number(n), this.at);
   }
@@ -140,46 +157,46 @@ class Reader {
     const out = {}, seen = new Set();
     let last = null;
     for (let n = this.count(MAP, 64, what); n > 0; n--) {
-      const key = this.integer(`${what}: key`);
-      need(last === null || keyBefore(last, key), `${what}: map keys repeated or out of order`);
+      const key = this.integer(tell`${what}: key`);
+      need(last === null || keyBefore(last, key), tell`${what}: map keys repeated or out of order`);
       const f = known.get(key);
-      need(f, `${what}: unknown map key ${key}`);
-      out[key] = f.read(this, `${what}, key ${key}`);
+      need(f, tell`${what}: unknown map key ${key}`);
+      out[key] = f.read(this, tell`${what}, key ${key}`);
       const v = out[key];
-      need(!f.optional || !(v === 0n || v === "" || (v && v.length === 0)), `${what}: key ${key} is there and empty`);
+      need(!f.optional || !(v === 0n || v === "" || (v && v.length === 0)), tell`${what}: key ${key} is there and empty`);
       seen.add(last = key);
     }
-    for (const [key, f] of known) need(f.optional || seen.has(key), `${what}: key ${key} is missing`);
+    for (const [key, f] of known) need(f.optional || seen.has(key), tell`${what}: key ${key} is missing`);
     return out;
   }
 
   // skip passes over one item of any kind and returns its bytes.
   skip(depth) {
-    need(depth > 0, "nested too deeply");
+    need(depth > 0, tell`nested too deeply`);
     const start = this.at, [major, arg] = this.head();
     if (major === BYTES || major === TEXT) {
-      need(arg <= BigInt(this.left), "truncated: the bytes end within a string", "truncated");
+      need(arg <= BigInt(this.left), tell`truncated: the bytes end within a string`, "truncated");
       this.at += Number(arg);
       if (major === TEXT) utf8(this.b.subarray(this.at - Number(arg), this.at));
     } else if (major === ARRAY || major === MAP) {
-      need(arg <= BigInt(this.left), "truncated: fewer bytes than items", "truncated");
+      need(arg <= BigInt(this.left), tell`truncated: fewer bytes than items`, "truncated");
       let last = null;
       for (let i = 0n; i < arg; i++) {
         const item = this.skip(depth - 1);
         if (major === ARRAY) continue;
-        need(last === null || comesBefore(last, item), "map keys out of order or repeated");
+        need(last === null || comesBefore(last, item), tell`map keys out of order or repeated`);
         last = item;
         this.skip(depth - 1);
       }
     } else if (major === TAG) {
       this.skip(depth - 1);
     } else if (major === 7) {
-      need(this.at - start === 1 && arg >= 20n && arg <= 22n, "floats and unusual simple values are not used");
+      need(this.at - start === 1 && arg >= 20n && arg <= 22n, tell`floats and unusual simple values are not used`);
     }
     return this.b.subarray(start, this.at);
   }
 
-  end(what) { need(this.left === 0, `${what}: ${this.left} bytes after the end`); }
+  end(what) { need(this.left === 0, tell`${what}: ${this.left} bytes after the end`); }
 }
 
 function keyBefore(a, b) {
@@ -206,12 +223,12 @@ const readText = (r, what) => r.text(what);
 const readBytes = (r, what) => r.bytes(what);
 const readBool = (r, what) => {
   const [major, arg] = r.head();
-  need(major === 7 && (arg === 20n || arg === 21n), `${what}: not true or false`);
+  need(major === 7 && (arg === 20n || arg === 21n), tell`${what}: not true or false`);
   return arg === 21n;
 };
 const readHash = (r, what) => {
   const b = r.bytes(what);
-  need(b.length === 32, `${what}: a hash of ${b.length} bytes instead of 32`);
+  need(b.length === 32, tell`${what}: a hash of ${b.length} bytes instead of 32`);
   return b;
 };
 
@@ -243,16 +260,16 @@ const sigStructure = (protectedBytes, payload) =>
   joined(Uint8Array.of(0x84, 0x6a), bytesOf("Signature1"), encodeBytes(protectedBytes), Uint8Array.of(0x40), encodeBytes(payload));
 
 function parseStatement(b) {
-  need(b.length <= MAX_MESSAGE, `${b.length} bytes, over the limit of ${MAX_MESSAGE}`);
+  need(b.length <= MAX_MESSAGE, tell`${b.length} bytes, over the limit of ${MAX_MESSAGE}`);
   const r = new Reader(b);
-  need(r.expect(TAG, "COSE_Sign1 tag") === 18n, "not tagged 18, COSE_Sign1");
-  need(r.expect(ARRAY, "COSE_Sign1 array") === 4n, "a COSE_Sign1 has 4 elements");
-  const m = { raw: b, protected: r.bytes("protected header") };
-  need(r.expect(MAP, "unprotected header") === 0n, "the unprotected header is not empty");
-  m.payload = r.bytes("payload");
-  m.signature = r.bytes("signature");
-  r.end("statement");
-  need(m.signature.length === 64, `a signature of ${m.signature.length} bytes instead of 64`);
+  need(r.expect(TAG, tell`COSE_Sign1 tag`) === 18n, tell`not tagged 18, COSE_Sign1`);
+  need(r.expect(ARRAY, tell`COSE_Sign1 array`) === 4n, tell`a COSE_Sign1 has 4 elements`);
+  const m = { raw: b, protected: r.bytes(tell`protected header`) };
+  need(r.expect(MAP, tell`unprotected header`) === 0n, tell`the unprotected header is not empty`);
+  m.payload = r.bytes(tell`payload`);
+  m.signature = r.bytes(tell`signature`);
+  r.end(tell`statement`);
+  need(m.signature.length === 64, tell`a signature of ${m.signature.length} bytes instead of 64`);
   parseProtected(m);
   m.hidden = m.preimageType !== undefined;
   m.signed = sigStructure(m.protected, m.payload);
@@ -262,42 +279,42 @@ function parseStatement(b) {
 function parseProtected(m) {
   const r = new Reader(m.protected), limit = (1n << 62n) + 1n;
   let last = -1n, alg = 0n, hash, kid = new Uint8Array();
-  for (let n = r.expect(MAP, "protected header"); n > 0n; n--) {
-    const label = r.integer("header label", limit);
-    need(label > last, `header label ${label} repeated or out of order`);
+  for (let n = r.expect(MAP, tell`protected header`); n > 0n; n--) {
+    const label = r.integer(tell`header label`, limit);
+    need(label > last, tell`header label ${label} repeated or out of order`);
     last = label;
     switch (label) {
-      case 1n: alg = r.integer("algorithm", limit); break;
-      case 3n: m.contentType = mediaType(r, "content type"); break;
-      case 4n: kid = r.bytes("key id"); break;
+      case 1n: alg = r.integer(tell`algorithm`, limit); break;
+      case 3n: m.contentType = mediaType(r, tell`content type`); break;
+      case 4n: kid = r.bytes(tell`key id`); break;
       case 15n:
-        need(r.left === 0 || r.b[r.at] >> 5 === MAP, "claims are not a map");
+        need(r.left === 0 || r.b[r.at] >> 5 === MAP, tell`claims are not a map`);
         m.claimBytes = r.skip(8);
         break;
-      case 16n: m.type = mediaType(r, "type"); break;
-      case 258n: hash = r.integer("hash algorithm", limit); break;
-      case 259n: m.preimageType = mediaType(r, "preimage content type"); break;
-      default: fail(`header label ${label} is not used by any statement`);
+      case 16n: m.type = mediaType(r, tell`type`); break;
+      case 258n: hash = r.integer(tell`hash algorithm`, limit); break;
+      case 259n: m.preimageType = mediaType(r, tell`preimage content type`); break;
+      default: fail(tell`header label ${label} is not used by any statement`);
     }
   }
-  r.end("protected header");
-  need(hash === undefined || hash === -16n, `hash algorithm ${hash} is not -16, SHA-256`);
+  r.end(tell`protected header`);
+  need(hash === undefined || hash === -16n, tell`hash algorithm ${hash} is not -16, SHA-256`);
   if (alg === -8n || alg === -19n) m.alg = EDDSA;
   else if (alg === -7n || alg === -9n) m.alg = ES256;
-  else fail(`algorithm ${alg} is not accepted`);
-  need(kid.length === 16, `a key id of ${kid.length} bytes instead of 16`);
+  else fail(tell`algorithm ${alg} is not accepted`);
+  need(kid.length === 16, tell`a key id of ${kid.length} bytes instead of 16`);
   m.kid = hex(kid);
-  need(m.type !== undefined, "the type (label 16) is missing");
+  need(m.type !== undefined, tell`the type (label 16) is missing`);
   const open = m.contentType !== undefined && m.preimageType === undefined && hash === undefined;
   const envelope = m.contentType === undefined && m.preimageType !== undefined && hash !== undefined;
-  need(open || envelope, "neither a content type (label 3) nor a SHA-256 hash envelope (labels 258 and 259)");
-  need(open || m.payload.length === 32, `a hash envelope with a payload of ${m.payload.length} bytes instead of 32`);
+  need(open || envelope, tell`neither a content type (label 3) nor a SHA-256 hash envelope (labels 258 and 259)`);
+  need(open || m.payload.length === 32, tell`a hash envelope with a payload of ${m.payload.length} bytes instead of 32`);
 }
 
 function mediaType(r, what) {
   const b = r.string(TEXT, what);
-  need(b.length > 0 && b.length <= 127, `${what}: a media type of ${b.length} bytes instead of 1 to 127`);
-  need(b.every((x) => x >= 0x20 && x <= 0x7e), `${what} is not printable ASCII`);
+  need(b.length > 0 && b.length <= 127, tell`${what}: a media type of ${b.length} bytes instead of 1 to 127`);
+  need(b.every((x) => x >= 0x20 && x <= 0x7e), tell`${what} is not printable ASCII`);
   return String.fromCharCode(...b);
 }
 
@@ -306,13 +323,13 @@ function mediaType(r, what) {
 const CLOCKS = ["unsynced", "rtc", "holdover", "ntp", "simulated"];
 
 function parseClaims(b) {
-  need(b && b.length > 0, "claims: truncated", "truncated");
-  const bytes32 = (r, what) => { const v = r.bytes(what); need(v.length === 32, `${what} has ${v.length} bytes instead of 32`); return v; };
-  const c = whole("claims", b, (r) => r.map("claims", {
+  need(b && b.length > 0, tell`claims: truncated`, "truncated");
+  const bytes32 = (r, what) => { const v = r.bytes(what); need(v.length === 32, tell`${what} has ${v.length} bytes instead of 32`); return v; };
+  const c = whole(tell`claims`, b, (r) => r.map(tell`claims`, {
     1: readText, "?2": readText, 3: readText, 6: readInt, "?261": readUint, "?267": readUint, "?-65537": readUint,
     "?-65538": bytes32, "?-65539": readTimeQuality, "?-65541": bytes32,
     "?-65540": (s, what) => {
-      need(s.count(ARRAY, 2, what) === 2, `${what}: not two numbers`);
+      need(s.count(ARRAY, 2, what) === 2, tell`${what}: not two numbers`);
       return { first: s.unsigned(what), last: s.unsigned(what) };
     },
   }));
@@ -320,41 +337,41 @@ function parseClaims(b) {
     issuer: c[1], subject: c[2] || "", audience: c[3], issuedAt: c[6], uptime: c[261] || 0n, boot: c[267] || 0n, count: c[-65537] || 0n,
     previous: c[-65538], time: c[-65539], skipped: c[-65540], firmware: c[-65541],
   };
-  checkText("issuer", out.issuer, 255);
-  checkText("ledger origin", out.audience, 255);
-  if (out.subject) checkText("subject", out.subject, 255);
-  need(out.issuedAt >= 0n && out.issuedAt <= 1n << 40n, `time of signing ${out.issuedAt} is out of range`);
-  need(out.boot <= 1n << 53n && out.count <= 1n << 53n, `sequence ${out.boot}-${out.count} is out of range`);
-  need((out.boot === 0n) === (out.count === 0n), "boot count and sequence number go together and start at 1");
+  checkText(tell`issuer`, out.issuer, 255);
+  checkText(tell`ledger origin`, out.audience, 255);
+  if (out.subject) checkText(tell`subject`, out.subject, 255);
+  need(out.issuedAt >= 0n && out.issuedAt <= 1n << 40n, tell`time of signing ${out.issuedAt} is out of range`);
+  need(out.boot <= 1n << 53n && out.count <= 1n << 53n, tell`sequence ${out.boot}-${out.count} is out of range`);
+  need((out.boot === 0n) === (out.count === 0n), tell`boot count and sequence number go together and start at 1`);
   const s = out.skipped;
-  need(!s || (s.first > 0n && s.last >= s.first && s.last < out.count), "skipped numbers do not lie before the statement's own");
+  need(!s || (s.first > 0n && s.last >= s.first && s.last < out.count), tell`skipped numbers do not lie before the statement's own`);
   return out;
 }
 
 // readTimeQuality reads {-7: {1: s, -9: ns}, "quality": text, "monotonic": ns} (RFC 9581).
 function readTimeQuality(r) {
-  const what = "time quality", n = r.count(MAP, 3, what), t = { uncertainty: 0n };
-  need(n >= 2, `${what}: a key is missing`);
+  const what = tell`time quality`, n = r.count(MAP, 3, what), t = { uncertainty: 0n };
+  need(n >= 2, tell`${what}: a key is missing`);
   if (n === 3) {
-    need(r.integer(what) === -7n, `${what}: unknown map key`);
+    need(r.integer(what) === -7n, tell`${what}: unknown map key`);
     const m = r.count(MAP, 2, what);
-    need(m > 0 && r.integer(what) === 1n, `${what}: a duration without seconds`);
+    need(m > 0 && r.integer(what) === 1n, tell`${what}: a duration without seconds`);
     const seconds = r.unsigned(what);
     let nanos = 0n;
     if (m === 2) {
-      need(r.integer(what) === -9n, `${what}: unknown map key`);
+      need(r.integer(what) === -9n, tell`${what}: unknown map key`);
       nanos = r.unsigned(what);
-      need(nanos > 0n, `${what}: nanoseconds that are there and 0`);
+      need(nanos > 0n, tell`${what}: nanoseconds that are there and 0`);
     }
-    need(seconds <= (1n << 62n) / 1000000000n && nanos < 1000000000n, `${what}: number out of range`);
+    need(seconds <= (1n << 62n) / 1000000000n && nanos < 1000000000n, tell`${what}: number out of range`);
     t.uncertainty = seconds * 1000000000n + nanos;
-    need(t.uncertainty > 0n && t.uncertainty <= 1n << 62n, `${what}: an uncertainty of ${t.uncertainty} ns`);
+    need(t.uncertainty > 0n && t.uncertainty <= 1n << 62n, tell`${what}: an uncertainty of ${t.uncertainty} ns`);
   }
-  need(r.text(what) === "quality", `${what}: unknown map key`);
+  need(r.text(what) === "quality", tell`${what}: unknown map key`);
   t.quality = r.text(what);
-  need(r.text(what) === "monotonic", `${what}: unknown map key`);
+  need(r.text(what) === "monotonic", tell`${what}: unknown map key`);
   t.monotonic = r.unsigned(what);
-  need(CLOCKS.includes(t.quality), `clock quality "${t.quality}" is not known`);
+  need(CLOCKS.includes(t.quality), tell`clock quality "${t.quality}" is not known`);
   return t;
 }
 
@@ -365,9 +382,9 @@ const MAX_TIME = 1n << 50n;
 function readDecimal(r, what) {
   if (r.left === 0 || r.b[r.at] !== 0xc4) return { mantissa: r.integer(what), exponent: 0 };
   r.at++;
-  need(r.count(ARRAY, 2, what) === 2, `${what}: a decimal fraction has two parts`);
+  need(r.count(ARRAY, 2, what) === 2, tell`${what}: a decimal fraction has two parts`);
   const exponent = r.integer(what), mantissa = r.integer(what);
-  need(exponent >= -18n && exponent < 0n, `${what}: exponent out of range`);
+  need(exponent >= -18n && exponent < 0n, tell`${what}: exponent out of range`);
   return { mantissa, exponent: Number(exponent) };
 }
 
@@ -375,11 +392,11 @@ function readDecimal(r, what) {
 function milli(d, what) {
   let { mantissa, exponent } = d;
   for (; exponent < -3; exponent++) {
-    need(mantissa % 10n === 0n, `${what} is no time in whole milliseconds`);
+    need(mantissa % 10n === 0n, tell`${what} is no time in whole milliseconds`);
     mantissa /= 10n;
   }
   const n = mantissa * 10n ** BigInt(exponent + 3);
-  need(n >= -I63 && n < I63, `${what} is out of range`);
+  need(n >= -I63 && n < I63, tell`${what} is out of range`);
   return n;
 }
 
@@ -392,56 +409,56 @@ const compare = (a, b) => {
 const readAscii = (r, what) => String.fromCharCode(...r.string(TEXT, what));
 
 function checkSenML(s, start) {
-  need(/^[A-Za-z0-9:./_-]*$/.test(s) && !(start && !/^[A-Za-z0-9]/.test(s)), `name "${s}" has a character that SenML does not allow`);
+  need(/^[A-Za-z0-9:./_-]*$/.test(s) && !(start && !/^[A-Za-z0-9]/.test(s)), tell`name "${s}" has a character that SenML does not allow`);
 }
 
 function parsePack(b) {
-  const r = new Reader(b), n = r.count(ARRAY, 1000, "pack");
-  need(n > 0 && n <= Math.floor(b.length / 3), `a pack of ${n} records in ${b.length} bytes`);
+  const r = new Reader(b), n = r.count(ARRAY, 1000, tell`pack`);
+  need(n > 0 && n <= Math.floor(b.length / 3), tell`a pack of ${n} records in ${b.length} bytes`);
   const pack = { base: "", records: [] };
   let time = 0n;
   for (let i = 0; i < n; i++) {
-    const what = `record ${i}`;
+    const what = tell`record ${i}`;
     const w = r.map(what, {
       "?0": readAscii, "?1": readAscii, "?2": readDecimal, "?3": readText, "?6": readDecimal, "?-2": readAscii, "?-3": readDecimal,
     });
     if (i === 0) {
-      need(w[-3], "a pack without base time");
-      time = milli(w[-3], "base time");
-      need(time >= 0n && time <= MAX_TIME, "base time is out of range");
+      need(w[-3], tell`a pack without base time`);
+      time = milli(w[-3], tell`base time`);
+      need(time >= 0n && time <= MAX_TIME, tell`base time is out of range`);
       pack.base = w[-2] || "";
-      need(pack.base.length <= 255, `a base name of ${pack.base.length} bytes, over the limit of 255`);
+      need(pack.base.length <= 255, tell`a base name of ${pack.base.length} bytes, over the limit of 255`);
       if (pack.base) checkSenML(pack.base, true);
     } else {
-      need(!w[-2] && !w[-3], `${what}: base fields stand in the first record alone`);
+      need(!w[-2] && !w[-3], tell`${what}: base fields stand in the first record alone`);
     }
-    need((w[2] !== undefined) !== (w[3] !== undefined), `${what} has either a value or a text`);
+    need((w[2] !== undefined) !== (w[3] !== undefined), tell`${what} has either a value or a text`);
     const own = w[0] || "", name = pack.base + own;
-    need(name.length > 0 && name.length <= 255, `${what}: a name has ${name.length} bytes instead of 1 to 255`);
+    need(name.length > 0 && name.length <= 255, tell`${what}: a name has ${name.length} bytes instead of 1 to 255`);
     checkSenML(own, pack.base === "");
     let at = time;
     if (w[6]) {
-      const dt = milli(w[6], `${what}: time`);
-      need(dt >= -MAX_TIME && dt <= MAX_TIME, `${what}: time is out of range`);
+      const dt = milli(w[6], tell`${what}: time`);
+      need(dt >= -MAX_TIME && dt <= MAX_TIME, tell`${what}: time is out of range`);
       at += dt;
     }
-    need(at >= 0n && at <= MAX_TIME, `${what}: time ${at} ms is out of range`);
+    need(at >= 0n && at <= MAX_TIME, tell`${what}: time ${at} ms is out of range`);
     const unit = w[1] ? utf8(Uint8Array.from(w[1], (c) => c.charCodeAt(0))) : "";
-    if (unit) checkText("unit", unit, 16);
-    if (w[3]) checkText("text", w[3], 255);
+    if (unit) checkText(tell`unit`, unit, 16);
+    if (w[3]) checkText(tell`text`, w[3], 255);
     pack.records.push({ name, unit, time: at, value: w[2], text: w[3] || "" });
   }
-  r.end("pack");
+  r.end(tell`pack`);
   return pack;
 }
 
 // parseCommitted reads the preimage [salt, records] of a committed pack.
 function parseCommitted(b) {
-  need(b.length <= 70000, `a committed pack of ${b.length} bytes, over the limit of 70000`);
-  return whole("committed pack", b, (r) => {
-    need(r.count(ARRAY, 2, "committed pack") === 2, "a committed pack is a salt and records");
-    const salt = r.bytes("salt");
-    need(salt.length >= 16 && salt.length <= 64, `a salt of ${salt.length} bytes instead of 16 to 64`);
+  need(b.length <= 70000, tell`a committed pack of ${b.length} bytes, over the limit of 70000`);
+  return whole(tell`committed pack`, b, (r) => {
+    need(r.count(ARRAY, 2, tell`committed pack`) === 2, tell`a committed pack is a salt and records`);
+    const salt = r.bytes(tell`salt`);
+    need(salt.length >= 16 && salt.length <= 64, tell`a salt of ${salt.length} bytes instead of 16 to 64`);
     return { salt, pack: r.skip(8) };
   });
 }
@@ -459,56 +476,56 @@ function kindOf(leaf) {
 }
 
 function parseHeader(b) {
-  return whole("header", b, (r) => {
-    need(r.count(ARRAY, 8, "header") === 8, "a header has 8 fields");
-    const version = r.unsigned("version");
-    need(version === 1n, `header version ${version} is not known`, "version");
+  return whole(tell`header`, b, (r) => {
+    need(r.count(ARRAY, 8, tell`header`) === 8, tell`a header has 8 fields`);
+    const version = r.unsigned(tell`version`);
+    need(version === 1n, tell`header version ${version} is not known`, "version");
     const h = {
-      origin: r.text("origin"), height: r.unsigned("height"), prev: readHash(r, "header before"), first: r.unsigned("first leaf"),
-      size: r.unsigned("size"), root: readHash(r, "root"), time: r.integer("time"),
+      origin: r.text(tell`origin`), height: r.unsigned(tell`height`), prev: readHash(r, tell`header before`), first: r.unsigned(tell`first leaf`),
+      size: r.unsigned(tell`size`), root: readHash(r, tell`root`), time: r.integer(tell`time`),
     };
-    need(h.height <= 1n << 60n && h.size <= 1n << 60n, `height ${h.height} or size ${h.size} is out of range`);
-    need(validName(h.origin), `"${h.origin}" is not an origin`);
-    need(h.first <= h.size, `block ${h.height} starts at leaf ${h.first} after its end ${h.size}`);
-    need(h.time >= 0n && h.time <= MAX_TIME, `time ${h.time} ms is out of range`);
+    need(h.height <= 1n << 60n && h.size <= 1n << 60n, tell`height ${h.height} or size ${h.size} is out of range`);
+    need(validName(h.origin), tell`"${h.origin}" is not an origin`);
+    need(h.first <= h.size, tell`block ${h.height} starts at leaf ${h.first} after its end ${h.size}`);
+    need(h.time >= 0n && h.time <= MAX_TIME, tell`time ${h.time} ms is out of range`);
     return h;
   });
 }
 
 const readOracle = (r, what) => {
   const o = r.map(what, { 1: readText, 2: readInt, 3: readBytes, 4: readText, 5: readText });
-  keyName("oracle name", o[1]);
-  need(o[3].length > 0 && o[3].length <= 128, `oracle "${o[1]}" has a key of ${o[3].length} bytes`);
-  checkText("log key", o[4], 512);
-  checkText("cosigner key", o[5], 512);
+  keyName(tell`oracle name`, o[1]);
+  need(o[3].length > 0 && o[3].length <= 128, tell`oracle "${o[1]}" has a key of ${o[3].length} bytes`);
+  checkText(tell`log key`, o[4], 512);
+  checkText(tell`cosigner key`, o[5], 512);
   return { name: o[1], alg: o[2], key: o[3], log: o[4], cosigner: o[5] };
 };
 
 function checkOracles(oracles, quorum, governance) {
   const n = BigInt(oracles.length);
-  need(n > 0n && n <= 64n, `${n} oracles instead of 1 to 64`);
-  need(quorum <= n && 3n * quorum > 2n * n, `a quorum of ${quorum} of ${n} oracles is not more than two thirds`);
-  need(governance > 0n && governance <= n, `a governance threshold of ${governance} of ${n} oracles`);
+  need(n > 0n && n <= 64n, tell`${n} oracles instead of 1 to 64`);
+  need(quorum <= n && 3n * quorum > 2n * n, tell`a quorum of ${quorum} of ${n} oracles is not more than two thirds`);
+  need(governance > 0n && governance <= n, tell`a governance threshold of ${governance} of ${n} oracles`);
   oracles.forEach((o, i) => oracles.slice(0, i).forEach((p) =>
-    need(p.name !== o.name && !same(p.key, o.key) && p.log !== o.log && p.cosigner !== o.cosigner, `oracles "${p.name}" and "${o.name}" share a name or key`)));
+    need(p.name !== o.name && !same(p.key, o.key) && p.log !== o.log && p.cosigner !== o.cosigner, tell`oracles "${p.name}" and "${o.name}" share a name or key`)));
 }
 
 function parseCharter(b) {
-  return whole("charter", b, (r) => {
-    need(r.count(ARRAY, 3, "charter") === 3 && r.text("kind") === "charter", "not a charter");
-    const version = r.unsigned("version");
-    need(version === 1n, `charter version ${version} is not known`, "version");
-    const c = r.map("charter", {
-      1: readText, 2: readInt, 3: readUint, 4: readUint, 5: (s, what) => s.list(what, 4096, (t) => readOracle(t, "oracle")),
-      6: (s, what) => s.list(what, 4096, (t) => t.map("parameter", { 1: readText, 2: readInt })), 7: readBool,
+  return whole(tell`charter`, b, (r) => {
+    need(r.count(ARRAY, 3, tell`charter`) === 3 && r.text(tell`kind`) === "charter", tell`not a charter`);
+    const version = r.unsigned(tell`version`);
+    need(version === 1n, tell`charter version ${version} is not known`, "version");
+    const c = r.map(tell`charter`, {
+      1: readText, 2: readInt, 3: readUint, 4: readUint, 5: (s, what) => s.list(what, 4096, (t) => readOracle(t, tell`oracle`)),
+      6: (s, what) => s.list(what, 4096, (t) => t.map(tell`parameter`, { 1: readText, 2: readInt })), 7: readBool,
     });
-    keyName("origin", c[1]);
+    keyName(tell`origin`, c[1]);
     checkOracles(c[5], c[3], c[4]);
-    need(c[2] >= 0n && c[2] <= MAX_TIME, `charter time ${c[2]} ms is out of range`);
+    need(c[2] >= 0n && c[2] <= MAX_TIME, tell`charter time ${c[2]} ms is out of range`);
     let last = new Uint8Array();
     for (const p of c[6]) {
-      need(comesBefore(last, bytesOf(p[1])), "parameters are not in order of their names");
-      checkText("parameter", p[1], 64);
+      need(comesBefore(last, bytesOf(p[1])), tell`parameters are not in order of their names`);
+      checkText(tell`parameter`, p[1], 64);
       last = bytesOf(p[1]);
     }
     return { origin: c[1], oracles: c[5], simulated: c[7] };
@@ -520,19 +537,19 @@ const BODIED = ["cleared", "settled", "certified", "moved", "stated", "issued"];
 // parseOutcome reads what the rules made of an entry. The body of one that has one is for
 // the rules to read: here it is only seen to be deterministic.
 function parseOutcome(b) {
-  return whole("outcome", b, (r) => {
-    const n = r.count(ARRAY, 6, "outcome"), kind = r.text("kind"), version = r.unsigned("version");
+  return whole(tell`outcome`, b, (r) => {
+    const n = r.count(ARRAY, 6, tell`outcome`), kind = r.text(tell`kind`), version = r.unsigned(tell`version`);
     if (n === 3) {
-      need(version === 2n && BODIED.includes(kind), `an outcome "${kind}" of version ${version} is not known`, "version");
+      need(version === 2n && BODIED.includes(kind), tell`an outcome "${kind}" of version ${version} is not known`, "version");
       return { kind, code: "", detail: "", body: r.skip(8) };
     }
-    need(n === 6 && version === 1n, `outcome version ${version} is not known`, "version");
-    const leaf = r.null() ? null : r.unsigned("leaf"), hash = r.null() ? null : readHash(r, "hash");
-    const o = { kind, leaf, hash, code: r.text("code"), detail: r.text("detail") };
-    need(bytesOf(o.code).length <= 64 && bytesOf(o.detail).length <= 255, "an outcome's code or detail is too long");
+    need(n === 6 && version === 1n, tell`outcome version ${version} is not known`, "version");
+    const leaf = r.null() ? null : r.unsigned(tell`leaf`), hash = r.null() ? null : readHash(r, tell`hash`);
+    const o = { kind, leaf, hash, code: r.text(tell`code`), detail: r.text(tell`detail`) };
+    need(bytesOf(o.code).length <= 64 && bytesOf(o.detail).length <= 255, tell`an outcome's code or detail is too long`);
     const about = kind === "flagged" ? leaf !== null && hash === null
       : ["refused", "adopted", "void", "snapshot", "quarantined"].includes(kind) && leaf === null && hash !== null;
-    need(about, `an outcome of kind "${kind}" with these fields is not known`);
+    need(about, tell`an outcome of kind "${kind}" with these fields is not known`);
     return o;
   });
 }

@@ -26,16 +26,17 @@ type built struct {
 }
 
 var pages = sync.OnceValue(func() built {
-	return build("Bills and carbon claims are computed again by the ledger’s own rules. They are in the cross-check: this same page with them inside, "+
-		"as <code>wattmark verify page --cross &gt; verify-cross.html</code> writes it<span id=\"cross-here\" hidden>; "+
-		"where this oracle was built with it, it is <a href=\"verify-cross.html\">here, about 3 MB</a></span>. "+
-		"<code>wattmark verify</code> has the rules too.", "", "", nil, nil)
+	return build("<p data-t>Bills and carbon claims are computed again by the ledger’s own rules. They are in the cross-check: this same page with them inside, "+
+		"as <code>wattmark verify page --cross &gt; verify-cross.html</code> writes it<span id=\"cross-here\" data-t hidden>; "+
+		"where this oracle was built with it, it is <a href=\"verify-cross.html\" data-t>here, about 3 MB</a></span>. "+
+		"<code>wattmark verify</code> has the rules too.</p>", "", "", nil, nil)
 })
 
 // build fills in page.html. The browser hashes what stands between the tags.
 // Of the cross-check the program and its glue stand before the script.
 func build(cross, extra, more string, program, glue []byte) built {
-	script := "\"use strict\";\n" + Script() + "(() => {\n" + read("archive.js") + read("page.js") + extra + "})();\n"
+	script := "\"use strict\";\n" + Script() + "(() => {\nconst GERMAN = " + strings.TrimSpace(read("de.json")) + ";\n\n" +
+		read("language.js") + read("archive.js") + read("page.js") + extra + "start();\n})();\n"
 	data := ""
 	if program != nil {
 		script = string(glue) + "\n" + script

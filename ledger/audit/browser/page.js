@@ -6,13 +6,15 @@ const trust = { policy: null, keys: null, keysText: "" };
 let reports = []; // of all files so far: the report, size and SHA-256 of each
 
 const WORDS = {
-  holds: ["✓", "holds", "good"], false: ["✕", "is false", "bad"], unchecked: ["?", "not checked", "warn"], not_applicable: ["–", "does not apply", "muted"],
+  holds: ["✓", tell`holds`, "good"], false: ["✕", tell`is false`, "bad"], unchecked: ["?", tell`not checked`, "warn"],
+  not_applicable: ["–", tell`does not apply`, "muted"],
 };
 const QUESTIONS = {
-  signature: "Signature of the statement", key: "Key enrolled, and valid there", calibration: "Device calibrated", time: "Quality of its clock",
-  inclusion: "In the ledger", quorum: "Signed by enough oracles", chain: "Block follows the chain", disclosure: "Value disclosed is the one signed",
-  rerun: "Rules give the same again", release: "Firmware’s release",
+  signature: tell`Signature of the statement`, key: tell`Key enrolled, and valid there`, calibration: tell`Device calibrated`, time: tell`Quality of its clock`,
+  inclusion: tell`In the ledger`, quorum: tell`Signed by enough oracles`, chain: tell`Block follows the chain`, disclosure: tell`Value disclosed is the one signed`,
+  rerun: tell`Rules give the same again`, release: tell`Firmware’s release`,
 };
+const KINDS = { evidence: tell`evidence`, "tlog-proof": tell`tlog-proof`, "transparent statement": tell`transparent statement`, unknown: tell`unknown` };
 
 function element(tag, attributes, ...children) {
   const e = document.createElement(tag);
@@ -21,9 +23,17 @@ function element(tag, attributes, ...children) {
   return e;
 }
 
-const say = (text, tone = "") => { byId("said").textContent = text; byId("said").className = `said ${tone}`; };
+// say says what was done, and once more after another language.
+let told = [[], ""];
+
+function say(sentences, tone = "") {
+  told = [sentences, tone];
+  byId("said").textContent = sentences.map(spoken).join(" ");
+  byId("said").className = `said ${tone}`;
+}
+
 const count = (r, answer) => r.verdicts.filter((v) => v.verdict === answer).length;
-const plural = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+const files = (n) => (n === 1 ? tell`${n} file` : tell`${n} files`);
 const digestOf = (b) => Wattmark.hex(Wattmark.sha256(b));
 const textOf = (b) => new TextDecoder("utf-8", { fatal: true }).decode(b);
 
@@ -51,19 +61,25 @@ function useTrust(name, text) {
     }
   } catch (e) {
     if (!(e instanceof Wattmark.Fault)) throw e;
-    say(`${name}: ${e.message}. Choose a C2SP tlog-policy or a JWK set; what was in use before is kept.`, "bad");
+    say([tell`${name}: ${e.said}. Choose a C2SP tlog-policy or a JWK set; what was in use before is kept.`], "bad");
     return false;
   }
-  say(`${name} is in use${remember() ? ", and remembered on this device" : ""}.`, "good");
+  say([remember() ? tell`${name} is in use, and remembered on this device.` : tell`${name} is in use.`], "good");
   showTrust();
   return true;
 }
 
 function showTrust() {
-  const p = trust.policy, state = byId("policy-state");
-  state.textContent = p
-    ? `✓ Ledger ${p.origin}: ${plural(p.logs.length, "log", "logs")}, ${plural(p.witnesses.length, "cosigner", "cosigners")}, quorum “${p.quorum}”${trust.keys ? `; ${plural(trust.keys.size, "key", "keys")} of your own` : ""}`
-    : `? No policy yet: who signed for the ledger is not checked${trust.keys ? `; ${plural(trust.keys.size, "key", "keys")} of your own` : ""}`;
+  const p = trust.policy, state = byId("policy-state"), said = [];
+  if (p) {
+    const logs = p.logs.length === 1 ? tell`${1} log` : tell`${p.logs.length} logs`;
+    const cosigners = p.witnesses.length === 1 ? tell`${1} cosigner` : tell`${p.witnesses.length} cosigners`;
+    said.push(tell`✓ Ledger ${p.origin}: ${logs}, ${cosigners}, quorum “${p.quorum}”`);
+  } else {
+    said.push(tell`? No policy yet: who signed for the ledger is not checked`);
+  }
+  if (trust.keys) said.push(trust.keys.size === 1 ? tell`${1} key of your own` : tell`${trust.keys.size} keys of your own`);
+  state.textContent = spoken(said);
   state.className = `state ${p ? "good" : "warn"}`;
   byId("forget").hidden = !p && !trust.keys;
 }
@@ -74,35 +90,35 @@ function showTrust() {
 // there are none: a policy that comes with the files is worth no more than they are.
 async function take(list) {
   if (list.length === 0) return;
-  const started = performance.now(), files = [], problems = [];
+  const started = performance.now(), found = [], problems = [];
   for (const f of list) {
     try {
-      if (f.size > MAX_UNPACKED) throw new Error(`it has ${f.size} bytes, over the limit of ${MAX_UNPACKED}`);
+      if (f.size > MAX_UNPACKED) throw new Fault(tell`it has ${f.size} bytes, over the limit of ${MAX_UNPACKED}`);
       const bytes = f.bytes instanceof Uint8Array ? f.bytes : new Uint8Array(await f.arrayBuffer()), name = f.webkitRelativePath || f.name;
       const inside = await unpack(name, bytes);
-      if (inside) files.push(...inside.map((x) => ({ name: `${name}/${x.name}`, bytes: x.bytes }))); else files.push({ name, bytes });
+      if (inside) found.push(...inside.map((x) => ({ name: `${name}/${x.name}`, bytes: x.bytes }))); else found.push({ name, bytes });
     } catch (e) {
-      problems.push(`${f.name}: ${e.message}`);
+      problems.push(tell`${f.name}: ${e.said || e.message}`);
     }
   }
   const offered = [];
   let shown = performance.now();
-  for (const [i, f] of files.entries()) {
+  for (const [i, f] of found.entries()) {
     const base = f.name.split("/").pop();
     if (base === "policy" || base.endsWith(".policy") || base.endsWith(".jwks")) { offered.push(base); continue; }
-    if (files.length > 1 && !/\.(cose|tlog-proof|evidence)$/.test(base)) { problems.push(`${f.name}: passed over, as it is no .cose, .tlog-proof or .evidence`); continue; }
+    if (found.length > 1 && !/\.(cose|tlog-proof|evidence)$/.test(base)) { problems.push(tell`${f.name}: passed over, as it is no .cose, .tlog-proof or .evidence`); continue; }
     const r = await Wattmark.verify(f.name, f.bytes, trust);
     reports.push({ report: r, bytes: f.bytes, digest: digestOf(f.bytes), at: new Date() });
     if (performance.now() - shown > 1000) { // say how far it is, and let the page breathe
-      say(`${i + 1} of ${files.length} files checked`);
+      say([tell`${i + 1} of ${found.length} files checked`]);
       await new Promise((done) => setTimeout(done));
       shown = performance.now();
     }
   }
-  if (offered.length > 0) problems.push(`${offered.join(", ")} came with the files and was not used: whom you trust you choose above`);
+  if (offered.length > 0) problems.push(tell`${offered.join(", ")} came with the files and was not used: whom you trust you choose above`);
   show();
-  const n = files.length - offered.length;
-  say([`${plural(n, "file", "files")} in ${((performance.now() - started) / 1000).toFixed(1)} s.`, ...problems.slice(0, 5), problems.length > 5 ? `And ${problems.length - 5} more.` : ""].join(" "), problems.length ? "warn" : "");
+  const seconds = new Tenths((performance.now() - started) / 1000);
+  say([tell`${files(found.length - offered.length)} in ${seconds} s.`, ...problems.slice(0, 5), ...(problems.length > 5 ? [tell`And ${problems.length - 5} more.`] : [])], problems.length ? "warn" : "");
   if (reports.length > 0) byId("summary").focus();
 }
 
@@ -112,58 +128,68 @@ async function again() {
   show();
 }
 
-const stateOf = (r) => (count(r, "false") ? ["✕", "false", "bad", 2] : count(r, "unchecked") ? ["?", "not all checked", "warn", 1] : ["✓", "holds", "good", 0]);
+const stateOf = (r) => (count(r, "false") ? ["✕", tell`false`, "bad", 2] : count(r, "unchecked") ? ["?", tell`not all checked`, "warn", 1] : ["✓", tell`holds`, "good", 0]);
+
+// counted is how many questions came to what.
+const counted = (total) => tell`${total("holds")} hold, ${total("unchecked")} not checked, ${total("false")} false, ${total("not_applicable")} do not apply`;
 
 function show() {
   const sorted = [...reports].sort((a, b) => stateOf(b.report)[3] - stateOf(a.report)[3]);
   const total = (answer) => reports.reduce((n, x) => n + count(x.report, answer), 0);
   byId("results").hidden = reports.length === 0;
   byId("cross").hidden = reports.length === 0;
-  byId("summary").textContent = `${plural(reports.length, "file", "files")}: ${total("holds")} hold, ${total("unchecked")} not checked, ${total("false")} false, ${total("not_applicable")} do not apply`;
-  byId("with").textContent = `${trust.policy ? `Policy for ${trust.policy.origin}, SHA-256 ${digestOf(new TextEncoder().encode(trust.policy.text))}` : "Without a policy"}${trust.keys ? `; keys SHA-256 ${digestOf(new TextEncoder().encode(trust.keysText))}` : ""}; verifier version ${Wattmark.VERSION}.`;
+  byId("summary").textContent = t`${files(reports.length)}: ${counted(total)}`;
+  byId("with").textContent = spoken([
+    trust.policy ? tell`Policy for ${trust.policy.origin}, SHA-256 ${policyDigest()}` : tell`Without a policy`,
+    ...(trust.keys ? [tell`keys SHA-256 ${digestOf(new TextEncoder().encode(trust.keysText))}`] : []), tell`verifier version ${Wattmark.VERSION}.`]);
   byId("table").hidden = reports.length < 2;
   const rows = [], cards = [];
   sorted.forEach((x, i) => {
     const r = x.report, [sign, word, tone] = stateOf(r);
-    rows.push(element("tr", {}, element("th", { scope: "row" }, element("a", { href: `#file-${i}` }, r.file)), element("td", { class: tone }, `${sign} ${word}`),
+    rows.push(element("tr", {}, element("th", { scope: "row" }, element("a", { href: `#file-${i}` }, r.file)), element("td", { class: tone }, `${sign} ${spoken(word)}`),
       ...["holds", "unchecked", "false"].map((a) => element("td", { class: "wide" }, String(count(r, a))))));
     if (i < 200) cards.push(card(x, i, sorted.length));
   });
   byId("table").tBodies[0].replaceChildren(...rows);
-  byId("reports").replaceChildren(...cards, ...(sorted.length > 200 ? [element("p", { class: "note" }, `${sorted.length - 200} more files are in the table, CSV and JSON.`)] : []));
+  byId("reports").replaceChildren(...cards, ...(sorted.length > 200 ? [element("p", { class: "note" }, t`${sorted.length - 200} more files are in the table, CSV and JSON.`)] : []));
 }
 
 function card(x, i, of) {
   const r = x.report, [sign, word, tone] = stateOf(r);
   // A file that does not read is told of once, not nine times.
-  const alike = (v) => v.verdict === "unchecked" && r.verdicts.filter((o) => o.verdict === v.verdict && o.detail === v.detail).length > 5;
+  const alike = (v) => v.verdict === "unchecked" && r.verdicts.filter((o) => o.verdict === v.verdict && String(o.detail) === String(v.detail)).length > 5;
   const rest = r.verdicts.find(alike);
   const lines = r.verdicts.filter((v) => !alike(v)).map((v) => [QUESTIONS[v.check], v]);
-  if (rest) lines.push([lines.length ? "All else" : "Everything", rest]);
+  if (rest) lines.push([lines.length ? tell`All else` : tell`Everything`, rest]);
   const list = element("ul", { class: "verdicts" }, ...lines.map(([what, v]) => {
-    const [s, w, t] = WORDS[v.verdict];
-    return element("li", {}, element("span", { class: t, "aria-hidden": "true" }, s),
-      element("p", {}, element("span", { class: "what" }, what), " ", element("span", { class: `word ${t}` }, w)),
-      element("p", { class: "note" }, v.detail));
+    const [s, w, tone] = WORDS[v.verdict];
+    return element("li", {}, element("span", { class: tone, "aria-hidden": "true" }, s),
+      element("p", {}, element("span", { class: "what" }, spoken(what)), " ", element("span", { class: `word ${tone}` }, spoken(w))),
+      element("p", { class: "note", ...foreign(v.detail) }, spoken(v.detail)));
   }));
-  const raw = element("details", {}, element("summary", {}, "Raw values"),
+  const raw = element("details", {}, element("summary", {}, t`Raw values`),
     element("pre", {}, JSON.stringify(r, null, 2)),
-    element("p", { class: "note" }, `SHA-256 ${x.digest}, ${x.bytes.length} bytes`),
+    element("p", { class: "note" }, t`SHA-256 ${x.digest}, ${x.bytes.length} bytes`),
     element("pre", {}, `${Wattmark.hex(x.bytes.subarray(0, 512)).replace(/(..)/g, "$1 ")}${x.bytes.length > 512 ? "…" : ""}`));
-  const damaged = { truncated: "The file ends too early: it was cut off on its way. Get it again.", version: "The file is of a later version than this page knows: get a newer verifier.", form: "The file does not read: its bytes were changed, or it is something else." }[r.fault];
+  const damaged = {
+    truncated: tell`The file ends too early: it was cut off on its way. Get it again.`,
+    version: tell`The file is of a later version than this page knows: get a newer verifier.`,
+    form: tell`The file does not read: its bytes were changed, or it is something else.`,
+  }[r.fault];
   return element("article", { class: "card", id: `file-${i}`, "aria-label": r.file },
     element("h3", {}, element("span", { class: tone }, `${sign} `), r.file),
-    element("p", { class: "note" }, `${r.kind}${r.subject ? `: ${r.subject}` : ""}${r.crossed ? "; cross-checked" : ""}`),
-    ...(damaged ? [element("p", { class: "bad" }, damaged)] : []),
-    element("p", { class: tone }, `${count(r, "holds")} hold, ${count(r, "unchecked")} not checked, ${count(r, "false")} false, ${count(r, "not_applicable")} do not apply`),
-    ...(of > 5 ? [element("details", {}, element("summary", {}, `Verdicts: ${word}`), list)] : [list]), ...(r.tree ? [element("details", {}, element("summary", {}, "What it rests on, down to the readings"), element("ul", { class: "tree" }, tree(r.tree)))] : []), raw);
+    element("p", { class: "note" }, spoken(KINDS[r.kind]), ...(r.subject ? [": ", element("span", foreign(r.subject), spoken(r.subject))] : []), ...(r.crossed ? [t`; cross-checked`] : [])),
+    ...(damaged ? [element("p", { class: "bad" }, spoken(damaged))] : []),
+    element("p", { class: tone }, spoken(counted((answer) => count(r, answer)))),
+    ...(of > 5 ? [element("details", {}, element("summary", {}, t`Verdicts: ${word}`), list)] : [list]),
+    ...(r.tree ? [element("details", {}, element("summary", {}, t`What it rests on, down to the readings`), element("ul", { class: "tree" }, tree(r.tree)))] : []), raw);
 }
 
 // tree is what a claim rests on, each thing with the leaf it stands at.
 function tree(n) {
-  const facts = [n.leaf === undefined ? "" : `leaf ${n.leaf}`, n.signer && `signed by ${n.signer}`, n.quality, n.uncertainty && `uncertain by ${n.uncertainty}`].filter((s) => s);
-  const say = [n.what, ...(facts.length ? [" ", element("span", { class: "muted" }, facts.join(", "))] : [])];
-  return element("li", {}, ...say, ...(n.rests_on ? [element("ul", { class: "tree" }, ...n.rests_on.map(tree))] : []));
+  const facts = [n.leaf !== undefined && t`leaf ${String(n.leaf)}`, n.signer && t`signed by ${n.signer}`, n.quality, n.uncertainty && t`uncertain by ${n.uncertainty}`].filter((s) => s);
+  const what = heard(n.what);
+  return element("li", {}, element("span", foreign(what), spoken(what)), ...(facts.length ? [" ", element("span", { class: "muted" }, facts.join(", "))] : []), ...(n.rests_on ? [element("ul", { class: "tree" }, ...n.rests_on.map(tree))] : []));
 }
 
 // ---- Reports ----
@@ -222,7 +248,7 @@ function pasted(text) {
   try {
     return { name: "pasted", bytes: Uint8Array.from(atob(s), (c) => c.charCodeAt(0)), size: 0 };
   } catch {
-    say("What was pasted is neither a tlog-proof nor base64. Paste all of it, or choose the file.", "bad");
+    say([tell`What was pasted is neither a tlog-proof nor base64. Paste all of it, or choose the file.`], "bad");
     return null;
   }
 }
@@ -235,10 +261,12 @@ function fromLink() {
 }
 
 function start() {
-  byId("tools").hidden = false;
+  byId("tools").hidden = byId("languages").hidden = false;
+  redraw.push(showTrust, show, () => say(...told));
+  useLanguage(preferred());
   if (byId("cross-here")) byId("cross-here").hidden = location.protocol === "file:";
   try {
-    for (const kept of ["wattmark-policy", "wattmark-keys"].map((k) => localStorage.getItem(k))) if (kept) useTrust("What you chose here before", kept);
+    for (const kept of ["wattmark-policy", "wattmark-keys"].map((k) => localStorage.getItem(k))) if (kept) useTrust(tell`What you chose here before`, kept);
   } catch {
     // A browser that keeps nothing for this page.
   }
@@ -253,18 +281,18 @@ function start() {
       try {
         text = textOf(new Uint8Array(await f.arrayBuffer()));
       } catch {
-        return say(`${f.name} is no text. Choose a C2SP tlog-policy or a JWK set.`, "bad");
+        return say([tell`${f.name} is no text. Choose a C2SP tlog-policy or a JWK set.`], "bad");
       }
       if (useTrust(f.name, text)) await again();
     }));
   }
-  byId("policy-use").addEventListener("click", async () => { if (useTrust("What you pasted", byId("policy-text").value)) await again(); });
-  byId("forget").addEventListener("click", async () => { Object.assign(trust, { policy: null, keys: null, keysText: "" }); remember(); showTrust(); await again(); say("Policy and keys are forgotten on this device."); });
+  byId("policy-use").addEventListener("click", async () => { if (useTrust(tell`What you pasted`, byId("policy-text").value)) await again(); });
+  byId("forget").addEventListener("click", async () => { Object.assign(trust, { policy: null, keys: null, keysText: "" }); remember(); showTrust(); await again(); say([tell`Policy and keys are forgotten on this device.`]); });
   byId("file-use").addEventListener("click", () => { const f = pasted(byId("file-text").value); if (f) take([f]); });
   byId("print").addEventListener("click", () => { for (const d of document.querySelectorAll("article > details:first-of-type")) d.open = reports.length > 5; print(); });
   byId("csv").addEventListener("click", () => save("verification.csv", "text/csv", asCSV()));
   byId("json").addEventListener("click", () => save("verification.json", "application/json", asJSON()));
-  byId("clear").addEventListener("click", () => { reports = []; show(); say(""); });
+  byId("clear").addEventListener("click", () => { reports = []; show(); say([]); });
   addEventListener("dragover", (e) => { e.preventDefault(); byId("drop").classList.add("over"); });
   addEventListener("dragleave", () => byId("drop").classList.remove("over"));
   addEventListener("drop", async (e) => { e.preventDefault(); byId("drop").classList.remove("over"); await take(await dropped(e.dataTransfer)); });
@@ -272,4 +300,3 @@ function start() {
   fromLink();
 }
 
-start();

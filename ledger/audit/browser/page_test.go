@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -228,6 +229,20 @@ func TestCrossCheck(t *testing.T) {
 	}
 	eval[any](t, ctx, `document.querySelectorAll("article > details")[0].open = true`)
 	shoot(t, ctx, "tonne")
+
+	// What the verifier in Go said is said in German too, where de.json has it.
+	eval[any](t, ctx, `document.querySelector("[data-language=de]").click()`)
+	if got := text("cross-state"); got != "✓ 1 Datei: beide Prüfprogramme sind sich einig." {
+		t.Error(got)
+	}
+	if got := eval[string](t, ctx, `document.getElementById("cross-run").innerText`); !regexp.MustCompile(`^Gegenprüfung starten \([0-9]+,[0-9] MB, schon`).MatchString(got) {
+		t.Errorf("the button: %q", got)
+	}
+	if got := eval[[]string](t, ctx, `[...document.querySelectorAll(".verdicts [lang=en]")].map((e) => e.textContent)`); len(got) > 0 {
+		t.Errorf("in English: %q", got)
+	}
+	eval[any](t, ctx, `document.querySelectorAll("article > details")[0].open = true`)
+	shoot(t, ctx, "tonne-german")
 
 	// All vectors, whole and damaged, through the Go verifier in the page.
 	vectors, cases := corpus(t)

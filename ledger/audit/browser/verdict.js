@@ -10,50 +10,50 @@ function parseJSON(text) {
   const token = (pattern, what) => {
     pattern.lastIndex = at;
     const m = pattern.exec(text);
-    need(m, `key set: ${what} at character ${at}`);
+    need(m, tell`key set: ${what} at character ${at}`);
     at = pattern.lastIndex;
     return m[0];
   };
   const string = () => {
-    const raw = token(/"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y, "no text");
+    const raw = token(/"(?:[^"\\\x00-\x1f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y, tell`no text`);
     return JSON.parse(raw);
   };
   const many = (close, one) => {
     const out = [];
     at++;
     for (space(); text[at] !== close; space()) {
-      if (out.length > 0) { need(text[at] === ",", `key set: no comma at character ${at}`); at++; space(); }
+      if (out.length > 0) { need(text[at] === ",", tell`key set: no comma at character ${at}`); at++; space(); }
       out.push(one());
     }
     at++;
     return out;
   };
   const value = (depth) => {
-    need(depth > 0, "key set: nested too deeply");
+    need(depth > 0, tell`key set: nested too deeply`);
     space();
     switch (text[at]) {
-      case "{": return { members: many("}", () => { space(); const name = string(); space(); token(/:/y, "no colon"); return [name, value(depth - 1)]; }) };
+      case "{": return { members: many("}", () => { space(); const name = string(); space(); token(/:/y, tell`no colon`); return [name, value(depth - 1)]; }) };
       case "[": return many("]", () => value(depth - 1));
       case '"': return string();
     }
-    const word = token(/true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y, "no value");
+    const word = token(/true|false|null|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y, tell`no value`);
     return { true: true, false: false, null: null }[word] === undefined ? { number: word } : { true: true, false: false, null: null }[word];
   };
   const v = value(32);
   space();
-  need(at === text.length, "key set: something follows it");
+  need(at === text.length, tell`key set: something follows it`);
   return v;
 }
 
 // membersOf returns an object's members. Names that are equal but for case are refused,
 // as readers differ in which they take.
 function membersOf(v, known) {
-  need(v && v.members, "key set: it is no object");
+  need(v && v.members, tell`key set: it is no object`);
   const out = new Map(), seen = new Set();
   for (const [name, value] of v.members) {
     const folded = name.toUpperCase().toLowerCase();
-    need(!seen.has(folded), `key set: member "${name}" stands twice`);
-    need(folded === name || !known.includes(folded), `key set: member "${name}" is to be written "${folded}"`);
+    need(!seen.has(folded), tell`key set: member "${name}" stands twice`);
+    need(folded === name || !known.includes(folded), tell`key set: member "${name}" is to be written "${folded}"`);
     seen.add(folded);
     out.set(name, value);
   }
@@ -65,21 +65,21 @@ const JWK = ["kty", "crv", "x", "y", "d", "kid", "alg", "use", "wattmark_name", 
 
 // parseKeys returns the keys of a set by their ids.
 function parseKeys(text) {
-  need(text.length <= 16 << 20, "key set: over the limit of 16 MiB");
+  need(text.length <= 16 << 20, tell`key set: over the limit of 16 MiB`);
   const list = membersOf(parseJSON(text), ["keys"]).get("keys"), keys = new Map();
-  need(Array.isArray(list), 'key set: there is no member "keys"');
+  need(Array.isArray(list), tell`key set: there is no member "keys"`);
   list.forEach((v, i) => {
     const m = membersOf(v, JWK);
-    need(!m.has("d"), `key set: key ${i} is a private key: it must be kept out of every file that is given away`);
-    const word = (n) => { const s = m.has(n) && m.get(n) !== null ? m.get(n) : ""; need(typeof s === "string", `key set: key ${i}: ${n} is no text`); return s; };
+    need(!m.has("d"), tell`key set: key ${i} is a private key: it must be kept out of every file that is given away`);
+    const word = (n) => { const s = m.has(n) && m.get(n) !== null ? m.get(n) : ""; need(typeof s === "string", tell`key set: key ${i}: ${n} is no text`); return s; };
     const leaf = (n) => {
       const s = m.get(n) ? m.get(n).number : "0";
-      need(/^[0-9]{1,20}$/.test(s || "") && BigInt(s) < 1n << 64n, `key set: key ${i}: ${n} is no leaf`);
+      need(/^[0-9]{1,20}$/.test(s || "") && BigInt(s) < 1n << 64n, tell`key set: key ${i}: ${n} is no leaf`);
       return BigInt(s);
     };
     const coordinate = (n) => {
       const s = word(n).replace(/-/g, "+").replace(/_/g, "/"), b = /[+/=]/.test(word(n)) ? null : base64(s + "=".repeat((4 - s.length % 4) % 4));
-      need(b, `key set: key ${i}: ${n} is not base64url`);
+      need(b, tell`key set: key ${i}: ${n} is not base64url`);
       return b;
     };
     const kind = `${word("kty")} ${word("crv")}`, x = coordinate("x");
@@ -88,16 +88,16 @@ function parseKeys(text) {
       k = publicKey(EDDSA, x);
     } else if (kind === "EC P-256") {
       const y = coordinate("y");
-      need(x.length === 32 && y.length === 32, `key set: key ${i}: coordinates are not 32 bytes each`);
+      need(x.length === 32 && y.length === 32, tell`key set: key ${i}: coordinates are not 32 bytes each`);
       k = publicKey(ES256, joined(Uint8Array.of(4), x, y));
     } else {
       return; // keys of other types are passed over
     }
-    need(!word("kid") || word("kid") === k.id, `key set: key ${i}: kid "${word("kid")}" does not belong to it, ${k.id} does`);
-    need(!word("alg") || word("alg") === (k.alg === EDDSA ? "EdDSA" : "ES256"), `key set: key ${i}: alg "${word("alg")}" is not that of the key`);
-    need(!word("use") || word("use") === "sig", `key set: key ${i}: use "${word("use")}" is not that of a key that signs`);
-    need(ROLES.includes(word("wattmark_role")), `key set: key ${i}: wattmark_role "${word("wattmark_role")}" is not known`);
-    need(!keys.has(k.id), `key set: key ${i}: key ${k.id} stands twice`);
+    need(!word("kid") || word("kid") === k.id, tell`key set: key ${i}: kid "${word("kid")}" does not belong to it, ${k.id} does`);
+    need(!word("alg") || word("alg") === (k.alg === EDDSA ? "EdDSA" : "ES256"), tell`key set: key ${i}: alg "${word("alg")}" is not that of the key`);
+    need(!word("use") || word("use") === "sig", tell`key set: key ${i}: use "${word("use")}" is not that of a key that signs`);
+    need(ROLES.includes(word("wattmark_role")), tell`key set: key ${i}: wattmark_role "${word("wattmark_role")}" is not known`);
+    need(!keys.has(k.id), tell`key set: key ${i}: key ${k.id} stands twice`);
     keys.set(k.id, { key: k, name: word("wattmark_name"), role: word("wattmark_role"), enrolled: leaf("wattmark_enrolled_leaf"), revoked: leaf("wattmark_revoked_leaf") });
   });
   return keys;
@@ -124,14 +124,14 @@ async function askStatement(r, leaf, index, trust, e) {
     c = parseClaims(m.claimBytes);
   } catch (fault) {
     if (!(fault instanceof Fault)) throw fault;
-    r.set("signature", FALSE, `not a well-formed statement: ${fault.message}`);
+    r.set("signature", FALSE, tell`not a well-formed statement: ${fault.said}`);
     r.fault = fault.kind;
     return;
   }
-  r.subject = `${shortType(m.type)}, ${c.issuer}${c.count > 0n ? `, sequence ${c.boot}-${c.count}` : ""}`;
+  r.subject = c.count > 0n ? tell`${shortType(m.type)}, ${c.issuer}, sequence ${c.boot}-${c.count}` : tell`${shortType(m.type)}, ${c.issuer}`;
   askTime(r, c, m.type);
   if (trust.policy && c.audience !== trust.policy.origin) {
-    r.set("signature", FALSE, `signed for ledger "${c.audience}", the policy is for "${trust.policy.origin}"`);
+    r.set("signature", FALSE, tell`signed for ledger "${c.audience}", the policy is for "${trust.policy.origin}"`);
     return;
   }
   askCalibration(r, m, c, e);
@@ -142,12 +142,12 @@ async function askStatement(r, leaf, index, trust, e) {
 
 function askTime(r, c, type) {
   const t = c.time, party = ["member", "registry", "verifier"].some((role) => maySign(role, type)), oracle = maySign("oracle", type);
-  if (!t && party && !oracle) r.set("time", NOT_APPLICABLE, "a statement of a member or a party: the time of its block counts");
-  else if (!t && oracle) r.set("time", NOT_APPLICABLE, "a statement of an oracle: block time is the median of their clocks");
-  else if (!t || t.quality === "unsynced") r.set("time", UNCHECKED, "the gateway had no clock source: only the order of its statements is claimed");
-  else if (t.quality === "simulated") r.set("time", HOLDS, "simulated: a demonstration's clock, not the world's");
-  else if (t.uncertainty > 0n) r.set("time", HOLDS, `${t.quality}, claimed within ${(t.uncertainty + 999999n) / 1000000n} ms`);
-  else r.set("time", HOLDS, `${t.quality}, no bound claimed`);
+  if (!t && party && !oracle) r.set("time", NOT_APPLICABLE, tell`a statement of a member or a party: the time of its block counts`);
+  else if (!t && oracle) r.set("time", NOT_APPLICABLE, tell`a statement of an oracle: block time is the median of their clocks`);
+  else if (!t || t.quality === "unsynced") r.set("time", UNCHECKED, tell`the gateway had no clock source: only the order of its statements is claimed`);
+  else if (t.quality === "simulated") r.set("time", HOLDS, tell`simulated: a demonstration's clock, not the world's`);
+  else if (t.uncertainty > 0n) r.set("time", HOLDS, tell`${t.quality}, claimed within ${(t.uncertainty + 999999n) / 1000000n} ms`);
+  else r.set("time", HOLDS, tell`${t.quality}, no bound claimed`);
 }
 
 // packOf returns the pack of a reading if it is open, or disclosed in the file.
@@ -165,59 +165,59 @@ function askDisclosure(r, m, c, e) {
   const read = (pack, how) => {
     try {
       const n = parsePack(pack).records.length;
-      r.set("disclosure", HOLDS, how(`${n} record${n === 1 ? "" : "s"}`));
+      r.set("disclosure", HOLDS, how(n === 1 ? tell`${n} record` : tell`${n} records`));
     } catch (fault) {
       if (!(fault instanceof Fault)) throw fault;
-      r.set("disclosure", FALSE, fault.message);
+      r.set("disclosure", FALSE, fault.said);
     }
   };
   if (!m.hidden) {
-    if (m.type === TYPE("reading")) read(m.payload, (n) => `an open pack of ${n}`);
+    if (m.type === TYPE("reading")) read(m.payload, (n) => tell`an open pack of ${n}`);
     return;
   }
   for (const d of e ? e.disclosures : []) {
     const committed = same(sha256(d), m.payload) && attempt(() => parseCommitted(d));
-    if (committed) return read(committed.pack, (n) => `a committed pack of ${n}, disclosed`);
+    if (committed) return read(committed.pack, (n) => tell`a committed pack of ${n}, disclosed`);
   }
   const by = e ? forgottenPoint(e, c.subject) : null;
-  if (by !== null) r.set("disclosure", UNCHECKED, `forgotten by entry ${by}: nobody has the pack of ${c.subject} any more`);
-  else r.set("disclosure", NOT_APPLICABLE, `the pack of ${c.subject} is committed and not disclosed here`);
+  if (by !== null) r.set("disclosure", UNCHECKED, tell`forgotten by entry ${by}: nobody has the pack of ${c.subject} any more`);
+  else r.set("disclosure", NOT_APPLICABLE, tell`the pack of ${c.subject} is committed and not disclosed here`);
 }
 
 function askCalibration(r, m, c, e) {
   if (m.type !== TYPE("reading")) return;
   const pack = packOf(m, e);
-  if (!pack) return r.set("calibration", NOT_APPLICABLE, "what the pack says of calibrations is not disclosed here");
+  if (!pack) return r.set("calibration", NOT_APPLICABLE, tell`what the pack says of calibrations is not disclosed here`);
   const covered = [], undone = [];
   for (const record of pack.records) {
     const named = calibrated(record);
     if (!named) continue;
     const ours = named.channel.startsWith(pack.base), channel = ours ? named.channel.slice(pack.base.length) : named.channel;
     const k = calibrationIn(e, named.identity);
-    if (!k) return r.set("calibration", UNCHECKED, `channel "${channel}" names calibration ${named.identity.slice(0, 16)}, which is not in the file: give the evidence`);
+    if (!k) return r.set("calibration", UNCHECKED, tell`channel "${channel}" names calibration ${named.identity.slice(0, 16)}, which is not in the file: give the evidence`);
     if (!ours || k.subject !== c.subject || k.type !== TYPE("calibration") || !k.said.channels.includes(channel)) {
-      return r.set("calibration", FALSE, `channel "${channel}" names leaf ${k.index}, which is no calibration of it`);
+      return r.set("calibration", FALSE, tell`channel "${channel}" names leaf ${k.index}, which is no calibration of it`);
     }
-    if (k.said.undoes) undone.push(`${channel} by leaf ${k.index}`);
-    else covered.push(`${channel} by leaf ${k.index} (${k.said.method}, ${new Date(Number(k.said.time)).toISOString().slice(0, 10)})`);
+    if (k.said.undoes) undone.push(tell`${channel} by leaf ${k.index}`);
+    else covered.push(tell`${channel} by leaf ${k.index} (${k.said.method}, ${new Date(Number(k.said.time))})`);
   }
-  if (covered.length > 0) r.set("calibration", HOLDS, `calibrated: ${covered.join("; ")}`);
-  else if (undone.length > 0) r.set("calibration", NOT_APPLICABLE, `its calibration was undone, ${undone.join("; ")}: its readings are measured, not calibrated`);
-  else r.set("calibration", NOT_APPLICABLE, "no calibration record covers this device: its readings are measured, not calibrated");
+  if (covered.length > 0) r.set("calibration", HOLDS, tell`calibrated: ${covered}`);
+  else if (undone.length > 0) r.set("calibration", NOT_APPLICABLE, tell`its calibration was undone, ${undone}: its readings are measured, not calibrated`);
+  else r.set("calibration", NOT_APPLICABLE, tell`no calibration record covers this device: its readings are measured, not calibrated`);
 }
 
 function askRelease(r, c, index, e) {
   if (!c.firmware) return;
-  const digest = hex(c.firmware), v = { check: "release", verdict: UNCHECKED, detail: `signed on firmware ${digest}: give the evidence to be told of its release` };
+  const digest = hex(c.firmware), v = { check: "release", verdict: UNCHECKED, detail: tell`signed on firmware ${digest}: give the evidence to be told of its release` };
   r.verdicts.push(v);
   if (!e) return;
-  v.detail = `signed on firmware ${digest}, and its release is not in the file: the ledger has none, or the evidence is of before it`;
+  v.detail = tell`signed on firmware ${digest}, and its release is not in the file: the ledger has none, or the evidence is of before it`;
   for (const l of e.leaves) {
     const rel = l.statement && releaseOf(l.statement);
     if (!rel || rel.root !== digest) continue;
-    v.detail = `release ${rel.version} for ${rel.board} of ${rel.origin}, commit ${rel.commit.slice(0, 12)}, logged by leaf ${l.index}`;
+    v.detail = tell`release ${rel.version} for ${rel.board} of ${rel.origin}, commit ${rel.commit.slice(0, 12)}, logged by leaf ${l.index}`;
     v.verdict = l.index > index ? FALSE : HOLDS;
-    if (v.verdict === FALSE) v.detail += ": after it was used";
+    if (v.verdict === FALSE) v.detail = tell`${v.detail}: after it was used`;
     return;
   }
 }
@@ -226,16 +226,16 @@ function askRelease(r, c, index, e) {
 async function askSignature(r, m, index, trust, e) {
   const p = trust.policy, sealing = p && [...p.logs, ...p.witnesses].some((k) => k.key.id === m.kid);
   const found = await findKey(m.kid, trust, e), k = found || { role: "" };
-  if (!found) r.set("signature", UNCHECKED, `key ${m.kid} is not known: give a key set`);
-  else if (await opens(m, k.key)) r.set("signature", HOLDS, `${k.key.alg === EDDSA ? "EdDSA" : "ES256"} of key ${m.kid}`);
-  else r.set("signature", FALSE, `signature does not verify under key ${m.kid}`);
+  if (!found) r.set("signature", UNCHECKED, tell`key ${m.kid} is not known: give a key set`);
+  else if (await opens(m, k.key)) r.set("signature", HOLDS, tell`${k.key.alg === EDDSA ? "EdDSA" : "ES256"} of key ${m.kid}`);
+  else r.set("signature", FALSE, tell`signature does not verify under key ${m.kid}`);
   const key = (verdict, detail) => r.set("key", verdict, detail);
-  if (sealing || k.role === "cosigner" || k.role === "log") key(FALSE, `key ${m.kid} signs checkpoints and receipts, and no statements`);
-  else if (!found) key(UNCHECKED, `key ${m.kid} is not known`);
-  else if (!maySign(k.role, m.type)) key(FALSE, `key ${m.kid} is of the role "${k.role}", whose keys sign no ${shortType(m.type)}`);
-  else if (k.enrolled > 0n && index <= k.enrolled) key(FALSE, `the statement is leaf ${index}, its key was enrolled by leaf ${k.enrolled}`);
-  else if (k.revoked > 0n && index > k.revoked) key(FALSE, `the statement is leaf ${index}, its key was revoked by leaf ${k.revoked}`);
-  else key(HOLDS, `${k.from}${k.name ? `, of "${k.name}"` : ""}`);
+  if (sealing || k.role === "cosigner" || k.role === "log") key(FALSE, tell`key ${m.kid} signs checkpoints and receipts, and no statements`);
+  else if (!found) key(UNCHECKED, tell`key ${m.kid} is not known`);
+  else if (!maySign(k.role, m.type)) key(FALSE, tell`key ${m.kid} is of the role "${k.role}", whose keys sign no ${shortType(m.type)}`);
+  else if (k.enrolled > 0n && index <= k.enrolled) key(FALSE, tell`the statement is leaf ${index}, its key was enrolled by leaf ${k.enrolled}`);
+  else if (k.revoked > 0n && index > k.revoked) key(FALSE, tell`the statement is leaf ${index}, its key was revoked by leaf ${k.revoked}`);
+  else key(HOLDS, k.name ? tell`${k.from}, of "${k.name}"` : k.from);
 }
 
 // findKey looks into the verifier's own set first. What the set does not say of the key's
@@ -243,10 +243,10 @@ async function askSignature(r, m, index, trust, e) {
 async function findKey(kid, trust, e) {
   const logged = e ? await keyIn(e, kid) : null, own = trust.keys && trust.keys.get(kid);
   if (own) {
-    return { ...own, enrolled: own.enrolled || (logged ? logged.enrolled : 0n), revoked: own.revoked || (logged ? logged.revoked : 0n), from: "listed in the key set" };
+    return { ...own, enrolled: own.enrolled || (logged ? logged.enrolled : 0n), revoked: own.revoked || (logged ? logged.revoked : 0n), from: tell`listed in the key set` };
   }
   if (!logged || !logged.key) return null;
-  return { ...logged, from: logged.role === "oracle" ? "named by the charter" : `enrolled by leaf ${logged.enrolled}, and not revoked before by any leaf in the file` };
+  return { ...logged, from: logged.role === "oracle" ? tell`named by the charter` : tell`enrolled by leaf ${logged.enrolled}, and not revoked before by any leaf in the file` };
 }
 
 // ---- Leaves ----
@@ -257,7 +257,7 @@ async function askLeaf(r, leaf, index, trust, e) {
       return read();
     } catch (fault) {
       if (!(fault instanceof Fault)) throw fault;
-      r.set(check, FALSE, fault.message);
+      r.set(check, FALSE, fault.said);
       r.fault = fault.kind;
       return null;
     }
@@ -268,60 +268,60 @@ async function askLeaf(r, leaf, index, trust, e) {
     case "header": {
       const h = tried("chain", () => parseHeader(leaf));
       if (!h) return;
-      r.subject = `header of block ${h.height} of ${h.origin}`;
-      if (h.size !== index) r.set("chain", FALSE, `the header says it is leaf ${h.size}, the proof says ${index}`);
-      else if (p && h.origin !== p.origin) r.set("chain", FALSE, `a header of ledger "${h.origin}", the policy is for "${p.origin}"`);
-      else r.set("chain", HOLDS, `it closes block ${h.height}, leaves ${h.first} to ${h.size}`);
+      r.subject = tell`header of block ${h.height} of ${h.origin}`;
+      if (h.size !== index) r.set("chain", FALSE, tell`the header says it is leaf ${h.size}, the proof says ${index}`);
+      else if (p && h.origin !== p.origin) r.set("chain", FALSE, tell`a header of ledger "${h.origin}", the policy is for "${p.origin}"`);
+      else r.set("chain", HOLDS, tell`it closes block ${h.height}, leaves ${h.first} to ${h.size}`);
       return;
     }
     case "charter": {
       const c = tried("chain", () => parseCharter(leaf));
       if (!c) return;
-      r.subject = `charter of ${c.origin}`;
-      if (index !== 0n) r.set("chain", FALSE, `a charter is leaf 0, the proof says ${index}`);
-      else if (p && c.origin !== p.origin) r.set("chain", FALSE, `the charter of ledger "${c.origin}", the policy is for "${p.origin}"`);
-      else r.set("chain", HOLDS, "the ledger begins with it");
+      r.subject = tell`charter of ${c.origin}`;
+      if (index !== 0n) r.set("chain", FALSE, tell`a charter is leaf 0, the proof says ${index}`);
+      else if (p && c.origin !== p.origin) r.set("chain", FALSE, tell`the charter of ledger "${c.origin}", the policy is for "${p.origin}"`);
+      else r.set("chain", HOLDS, tell`the ledger begins with it`);
       return;
     }
     case "outcome": {
       const o = tried("rerun", () => parseOutcome(leaf));
       if (!o) return;
-      r.subject = `outcome ${o.kind}: ${o.code} ${o.detail}`;
-      r.set("rerun", UNCHECKED, "re-running a rule needs the blocks before it: wattmark ledger audit does it");
+      r.subject = tell`outcome ${o.kind}: ${o.code} ${o.detail}`;
+      r.set("rerun", UNCHECKED, tell`re-running a rule needs the blocks before it: wattmark ledger audit does it`);
       if (e && restsOnRules(e)) return askCross(r);
-      if (o.body && o.kind !== "cleared" && o.kind !== "settled") r.set("rerun", UNCHECKED, "what it rests on is not in the file: wattmark carbon prove puts it into one");
+      if (o.body && o.kind !== "cleared" && o.kind !== "settled") r.set("rerun", UNCHECKED, tell`what it rests on is not in the file: wattmark carbon prove puts it into one`);
       const about = e && o.kind === "flagged" && leafOf(e, o.leaf);
       if (about) {
         await askStatement(r, about.leaf, o.leaf, trust, e);
         const by = about.statement && about.statement.hidden ? attempt(() => forgottenPoint(e, parseClaims(about.statement.claimBytes).subject)) : null;
-        if (by !== null) r.set("rerun", UNCHECKED, `forgotten by entry ${by}: nobody has the readings any more`);
-        r.subject = `flag ${o.code} ${o.detail} of ${r.subject}`;
+        if (by !== null) r.set("rerun", UNCHECKED, tell`forgotten by entry ${by}: nobody has the readings any more`);
+        r.subject = tell`flag ${o.code} ${o.detail} of ${r.subject}`;
       }
       return;
     }
   }
-  r.set("inclusion", FALSE, "the leaf is nothing that a ledger holds");
+  r.set("inclusion", FALSE, tell`the leaf is nothing that a ledger holds`);
 }
 
 // ---- *.evidence (ledger/audit/FORMAT.md section 1) ----
 
 function parseEvidence(b) {
-  need(b.length <= 256 << 20, "evidence: over the limit of 256 MiB");
-  return whole("evidence", b, (r) => {
-    const path = (s, what) => (s.null() ? [] : s.list(what, 131072, (t) => readHash(t, "path")));
+  need(b.length <= 256 << 20, tell`evidence: over the limit of 256 MiB`);
+  return whole(tell`evidence`, b, (r) => {
+    const path = (s, what) => (s.null() ? [] : s.list(what, 131072, (t) => readHash(t, tell`path`)));
     const triple = (what) => (s) => {
-      need(s.count(ARRAY, 3, what) === 3, `${what} has 3 parts`);
-      return { index: s.unsigned("index"), leaf: s.bytesOrNull("leaf"), path: path(s, "path") };
+      need(s.count(ARRAY, 3, what) === 3, tell`${what} has 3 parts`);
+      return { index: s.unsigned(tell`index`), leaf: s.bytesOrNull(tell`leaf`), path: path(s, tell`path`) };
     };
-    const v = r.map("evidence", {
-      1: (s, what) => { const n = s.unsigned(what); need(n === 1n || n === 2n, `evidence: version ${n} is not known`, "version"); return n; },
-      2: readUint, 3: (s, what) => s.bytesOrNull(what), 4: (s, what) => s.list(what, 131072, triple("a leaf")),
-      "?5": (s, what) => s.list(what, 131072, (t) => t.bytesOrNull("disclosure")), "?6": (s, what) => s.list(what, 2, triple("a line")),
+    const v = r.map(tell`evidence`, {
+      1: (s, what) => { const n = s.unsigned(what); need(n === 1n || n === 2n, tell`evidence: version ${n} is not known`, "version"); return n; },
+      2: readUint, 3: (s, what) => s.bytesOrNull(what), 4: (s, what) => s.list(what, 131072, triple(tell`a leaf`)),
+      "?5": (s, what) => s.list(what, 131072, (t) => t.bytesOrNull(tell`disclosure`)), "?6": (s, what) => s.list(what, 2, triple(tell`a line`)),
     });
-    need((v[1] === 2n) === (v[6] !== undefined), `evidence: version ${v[1]} is not known`, "version");
+    need((v[1] === 2n) === (v[6] !== undefined), tell`evidence: version ${v[1]} is not known`, "version");
     const e = { claim: v[2], checkpoint: v[3], leaves: v[4], disclosures: v[5] || [], lines: v[6] || [] };
-    need(e.leaves.every((l, i) => i === 0 || l.index > e.leaves[i - 1].index), "evidence: leaves are not in order of their indices");
-    need(leafOf(e, e.claim), `evidence: the claimed leaf ${e.claim} is not among the leaves`);
+    need(e.leaves.every((l, i) => i === 0 || l.index > e.leaves[i - 1].index), tell`evidence: leaves are not in order of their indices`);
+    need(leafOf(e, e.claim), tell`evidence: the claimed leaf ${e.claim} is not among the leaves`);
     for (const l of e.leaves) {
       l.kind = kindOf(l.leaf);
       l.statement = l.kind === "statement" ? attempt(() => parseStatement(l.leaf)) : null;
@@ -342,7 +342,7 @@ function restsOnRules(e) {
   return o.kind === "settled" ? e.lines.length > 0 : o.kind !== "cleared" && leafOf(e, 0n) !== undefined;
 }
 
-const CROSS = "needs the rules: press the button of the cross-check, or use wattmark verify";
+const CROSS = tell`needs the rules: press the button of the cross-check, or use wattmark verify`;
 
 function askCross(r) {
   for (const c of ["signature", "key", "calibration", "time", "disclosure", "rerun"]) r.set(c, UNCHECKED, CROSS);
@@ -368,11 +368,11 @@ async function verifyEvidence(name, b, trust) {
     if (restsOnRules(e) && claim.outcome.kind !== "settled") askCross(r);
     return r;
   }
-  r.set("inclusion", HOLDS, `leaf ${e.claim} and ${e.leaves.length - 1} leaves it rests on, of a tree of ${c.size}`);
+  r.set("inclusion", HOLDS, tell`leaf ${e.claim} and ${e.leaves.length - 1} leaves it rests on, of a tree of ${c.size}`);
   await askLeaf(r, claim.leaf, e.claim, trust, e);
   askChain(r, e);
   const hidden = new Set(e.leaves.filter((l) => l.statement && l.statement.hidden).map((l) => hex(l.statement.payload)));
-  if (e.disclosures.some((d) => !hidden.has(hex(sha256(d))))) r.set("disclosure", FALSE, "a pack in the file is not the one whose hash was signed");
+  if (e.disclosures.some((d) => !hidden.has(hex(sha256(d))))) r.set("disclosure", FALSE, tell`a pack in the file is not the one whose hash was signed`);
   await askNeeded(r, e);
   return r;
 }
@@ -383,30 +383,30 @@ function askChain(r, e) {
     let h;
     try {
       h = parseHeader(l.leaf);
-      need(h.size === l.index, `the header of block ${h.height} says it is leaf ${h.size} and is leaf ${l.index}`);
+      need(h.size === l.index, tell`the header of block ${h.height} says it is leaf ${h.size} and is leaf ${l.index}`);
       if (prev && prev.height + 1n === h.height) {
-        need(h.origin === prev.origin, `block ${h.height} is of ledger "${h.origin}", not "${prev.origin}"`);
-        need(same(h.prev, prevHash), `block ${h.height} does not name the header of block ${prev.height}`);
-        need(h.first === prev.size + 1n, `block ${h.height} starts at leaf ${h.first}, not ${prev.size + 1n}`);
-        need(h.time >= prev.time, `block ${h.height} is older than block ${prev.height}`);
+        need(h.origin === prev.origin, tell`block ${h.height} is of ledger "${h.origin}", not "${prev.origin}"`);
+        need(same(h.prev, prevHash), tell`block ${h.height} does not name the header of block ${prev.height}`);
+        need(h.first === prev.size + 1n, tell`block ${h.height} starts at leaf ${h.first}, not ${prev.size + 1n}`);
+        need(h.time >= prev.time, tell`block ${h.height} is older than block ${prev.height}`);
       }
     } catch (fault) {
       if (!(fault instanceof Fault)) throw fault;
-      return r.set("chain", FALSE, fault.message);
+      return r.set("chain", FALSE, fault.said);
     }
     if (h.first <= e.claim && e.claim <= h.size) {
       closed = true;
-      r.set("chain", HOLDS, `in block ${h.height}, closed by leaf ${h.size}`);
+      r.set("chain", HOLDS, tell`in block ${h.height}, closed by leaf ${h.size}`);
     }
     [prev, prevHash] = [h, leafHash(l.leaf)];
   }
-  if (!closed) r.set("chain", UNCHECKED, "the file does not hold the header of the claim's block");
+  if (!closed) r.set("chain", UNCHECKED, tell`the file does not hold the header of the claim's block`);
 }
 
 // askNeeded refuses leaves that the claim does not rest on. What a file is about stands in
 // it unsigned; as it holds nothing else, it cannot be made to be about another leaf.
 async function askNeeded(r, e) {
-  if (restsOnRules(e)) return r.set("inclusion", UNCHECKED, `all ${e.leaves.length} leaves are in the tree; whether the claim rests on each ${CROSS}`);
+  if (restsOnRules(e)) return r.set("inclusion", UNCHECKED, tell`all ${e.leaves.length} leaves are in the tree; whether the claim rests on each ${CROSS}`);
   const claim = leafOf(e, e.claim), flagged = claim.outcome && claim.outcome.kind === "flagged";
   const at = flagged ? claim.outcome.leaf : e.claim, about = leafOf(e, at), m = about ? about.statement : null;
   const c = m && attempt(() => parseClaims(m.claimBytes)), pack = m && packOf(m, e);
@@ -429,7 +429,7 @@ async function askNeeded(r, e) {
     } else if (o && o.kind === "adopted") {
       ok = ok || agreed.has(hex(o.hash)) || (m && ((o.code === "oracles" && sets.has(hex(o.hash))) || forgets(o)));
     }
-    if (!ok) return r.set("inclusion", FALSE, `leaf ${l.index} is in the file and the claim, leaf ${e.claim}, does not rest on it`);
+    if (!ok) return r.set("inclusion", FALSE, tell`leaf ${l.index} is in the file and the claim, leaf ${e.claim}, does not rest on it`);
   }
 }
 
@@ -485,5 +485,5 @@ async function verify(name, b, trust) {
   if (name.endsWith(".evidence")) return verifyEvidence(name, b, trust);
   if (name.endsWith(".cose") || b[0] === 0xd2) return verifyTransparent(name, b, trust);
   if (b.length > 0 && b[0] >> 5 === MAP) return verifyEvidence(name, b, trust);
-  return unreadable(name, "neither a *.cose, a *.tlog-proof nor an *.evidence file");
+  return unreadable(name, tell`neither a *.cose, a *.tlog-proof nor an *.evidence file`);
 }
