@@ -279,14 +279,14 @@ func (g *Gateway) ready(s *console.Status) (bool, string) {
 		}
 		switch {
 		case n == 1:
-			not = append(not, "1 device "+one)
+			not = append(not, one)
 		case n > 1:
-			not = append(not, fmt.Sprintf("%d devices %s", n, more))
+			not = append(not, fmt.Sprintf(more, n))
 		}
 	}
-	count(console.StateSilent, "is silent", "are silent")
-	count(console.StateFailing, "fails", "fail")
-	count(console.StateWaiting, "was not read yet", "were not read yet")
+	count(console.StateSilent, "1 device is silent", "%d devices are silent")
+	count(console.StateFailing, "1 device fails", "%d devices fail")
+	count(console.StateWaiting, "1 device was not read yet", "%d devices were not read yet")
 	window := max(g.cfg.PackMaxAge, time.Minute)
 	switch {
 	case s.Key.Failure != "":

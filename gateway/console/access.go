@@ -171,7 +171,7 @@ func (a *Access) Guard(next http.Handler) http.Handler {
 			http.Redirect(w, r, "/", http.StatusSeeOther)
 			return
 		}
-		http.Error(w, "Readings of a household are behind this page. On the gateway,\n  sudo wattmark-gateway console\nshows the link, with its code, and a picture of it for a phone.", http.StatusForbidden)
+		http.Error(w, languageOf(r).word("Readings of a household are behind this page. On the gateway,\n  sudo wattmark-gateway console\nshows the link, with its code, and a picture of it for a phone."), http.StatusForbidden)
 	})
 }
 

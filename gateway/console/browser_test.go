@@ -30,7 +30,7 @@ func chromium(t *testing.T) context.Context {
 		}
 		t.Skip("chromium is not installed: the page is not tested in a browser")
 	}
-	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)...)
+	alloc, stop := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.Flag("lang", "en-US"))...)
 	t.Cleanup(stop)
 	browser, stop := chromedp.NewContext(alloc)
 	t.Cleanup(stop)
@@ -120,6 +120,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("looks", func(t *testing.T) { testLooks(t, browser) })
 	t.Run("live", func(t *testing.T) { testLive(t, browser) })
 	t.Run("no script", func(t *testing.T) { testNoScript(t, browser) })
+	t.Run("german", func(t *testing.T) { testGerman(t, browser) }) // its cookie is for the host, whatever the port: it goes last
 }
 
 // testLooks opens the page at every width in both themes. With -artifacts it takes
@@ -141,7 +142,7 @@ func testLooks(t *testing.T, browser context.Context) {
 		if got := eval[[]string](p, `[...document.querySelectorAll("th")].filter((e) => !e.scope).map((e) => e.outerHTML)`); len(got) > 0 {
 			t.Errorf("%s: headings without a scope: %q", name, got)
 		}
-		if got := eval[[]string](p, `[...document.querySelectorAll("summary, .age a")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`); len(got) > 0 {
+		if got := eval[[]string](p, `[...document.querySelectorAll("summary, .age a, .language")].filter((e) => e.getBoundingClientRect().height < 44).map((e) => e.outerHTML)`); len(got) > 0 {
 			t.Errorf("%s: targets of less than 44 px: %q", name, got)
 		}
 		for _, width := range []int64{320, 390, 820, 1440} {
@@ -254,5 +255,58 @@ func testNoScript(t *testing.T, browser context.Context) {
 	}
 	if got := eval[string](p, `document.getElementById("refresh").href`); got != server.URL+"/" {
 		t.Errorf("refresh leads to %q", got)
+	}
+}
+
+// testGerman opens the page with a browser that asks for German, and changes the language.
+func testGerman(t *testing.T, browser context.Context) {
+	pictures := flag.Lookup("test.artifacts").Value.String() == "true"
+	server := httptest.NewServer(console.Page(busy))
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	p := open(t, browser)
+	agent := eval[string](p, "navigator.userAgent")
+	if _, err := chromedp.Call(p.ctx, emulation.SetUserAgentOverride, emulation.SetUserAgentOverrideParams{UserAgent: agent, AcceptLanguage: "de-DE,de,en"}); err != nil {
+		t.Fatal(err)
+	}
+	p.do(chromedp.Navigate(server.URL))
+	const live = `document.documentElement.dataset.events !== undefined && document.getElementById("age-text").textContent.startsWith(%q)`
+	p.until("the page is live", fmt.Sprintf(live, "Live · vor "))
+	if diff := eval[string](p, same); diff != "" {
+		t.Error("the stream: " + diff)
+	}
+	heading := func() string {
+		return strings.ReplaceAll(eval[string](p, `document.documentElement.lang + ": " + document.querySelector("h1").innerText`), "\u00a0", " ")
+	}
+	if got := heading(); !strings.HasPrefix(got, "de: 2 von 4 Sensoren in Ordnung") {
+		t.Errorf("the page says %q", got)
+	}
+	for _, width := range []int64{320, 390, 820, 1440} {
+		p.do(chromedp.EmulateViewport(width, 844))
+		eval[any](p, fmt.Sprintf(`document.querySelectorAll("details").forEach((d) => { d.open = %v; })`, width < 820))
+		if got := eval[[]int](p, `[document.documentElement.scrollWidth, innerWidth]`); got[0] > got[1] || int64(got[1]) != width {
+			t.Errorf("at %d px: %d px wide in a window of %d", width, got[0], got[1])
+		}
+		if got := eval[[]string](p, `[...document.querySelectorAll(".card, .card p, .card td, .card dd")].filter((e) => e.getClientRects().length && e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)`); len(got) > 0 {
+			t.Errorf("at %d px: text is wider than its box: %q", width, got)
+		}
+		if !pictures {
+			continue
+		}
+		png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(t.ArtifactDir(), fmt.Sprintf("german-%d.png", width)), png, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.do(chromedp.Click(chromedp.CSS(".language")), chromedp.WaitVisible(chromedp.CSS("html[lang=en] .language[lang=de]")))
+	p.until("the page is live in English", fmt.Sprintf(live, "Live · ")+` && document.documentElement.lang === "en"`)
+	if diff := eval[string](p, same); diff != "" {
+		t.Error("the stream in English: " + diff)
+	}
+	p.do(chromedp.Navigate(server.URL)) // it is remembered
+	if got := heading(); !strings.HasPrefix(got, "en: 2 of 4 sensors good") {
+		t.Errorf("the page says %q", got)
 	}
 }

@@ -41,9 +41,10 @@ func (m *markup) put(name, text string, attributes ...string) {
 	m.end(name)
 }
 
-// word writes a state: a sign that is not read aloud, and its word, in a tone.
-func (m *markup) word(tone, word string) {
-	m.open("span", "class", "state "+tone)
+// state writes a state: a sign that is not read aloud, and its word, in a tone. lang is
+// that of a word which is not in the page's language, else empty.
+func (m *markup) state(tone, word, lang string) {
+	m.open("span", "class", "state "+tone, "lang", lang)
 	m.put("span", signs[tone], "aria-hidden", "true")
 	m.text(" " + word)
 	m.b.WriteString("</span>")

@@ -29,9 +29,7 @@ const (
 	writeWithin = 10 * time.Second // how long one write may take
 	retryMilli  = 2000             // how long a browser waits before it comes back
 	eventMain   = "main"
-	pageHead    = `<!doctype html>
-<html lang="en">
-<head>
+	pageHead    = `<head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
@@ -77,7 +75,7 @@ func guarded(next http.Handler) http.Handler {
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
 		if !ours(r.Host, self) {
-			http.Error(w, "This is a gateway's page: open it by the machine's address, or its name.", http.StatusMisdirectedRequest)
+			http.Error(w, languageOf(r).word("This is a gateway's page: open it by the machine's address, or its name."), http.StatusMisdirectedRequest)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -95,25 +93,36 @@ func ours(host, self string) bool {
 	return net.ParseIP(host) != nil || host == "localhost" || self != "" && (host == self || host == self+".local")
 }
 
-func (p *page) draw(w http.ResponseWriter, _ *http.Request) {
-	f := p.tell()
+func (p *page) draw(w http.ResponseWriter, r *http.Request) {
+	if l := languages[r.URL.Query().Get("lang")]; l != nil {
+		choose(w, r, l)
+		return
+	}
+	facts := p.tell()
+	f := view{&facts, languageOf(r)}
 	m := new(markup)
-	m.b.WriteString(pageHead)
-	m.text(f.Gateway.Name + " · Wattmark gateway")
+	m.b.WriteString("<!doctype html>\n")
+	m.open("html", "lang", f.tag)
+	m.b.WriteString("\n" + pageHead)
+	m.text(f.say("%s · Wattmark gateway", f.Gateway.Name))
 	m.b.WriteString(`</title>
 <link rel="icon" href="/static/mark.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/page.css">
 <script src="/static/page.js" defer></script>
 </head>
 <body>
-<a class="skip" href="#main">Skip to the content</a>
-<header><div class="bar">
 `)
+	m.put("a", f.word("Skip to the content"), "class", "skip", "href", "#main")
+	m.b.WriteString(`<header><div class="bar">` + "\n")
 	m.put("p", f.Gateway.Name, "class", "name")
-	m.open("p", "class", "age", "id", "age")
-	m.put("span", "Figures of "+f.Time.Format(time.TimeOnly)+" UTC", "id", "age-text")
-	m.b.WriteString(` <a id="refresh" href="">Refresh</a></p>
-</div></header>
+	m.open("p", "class", "age", "id", "age", "data-live", f.word("Live · %s s ago"), "data-old", f.word("No news since %s UTC"))
+	m.put("span", f.say("Figures of %s UTC", f.Time.Format(time.TimeOnly)), "id", "age-text")
+	m.b.WriteString(` <a id="refresh" href="">`)
+	m.text(f.word("Refresh"))
+	m.b.WriteString("</a></p>\n")
+	other := f.other()
+	m.put("a", other.word("In English"), "class", "language", "href", "/?lang="+other.tag, "lang", other.tag, "hreflang", other.tag)
+	m.b.WriteString(`</div></header>
 <main id="main" tabindex="-1">
 `)
 	m.b.WriteString(f.main())
@@ -131,7 +140,7 @@ func (p *page) stream(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-p.slots }()
 	default:
 		w.Header().Set("Retry-After", "10")
-		http.Error(w, "Too many pages are open at once. This one is complete: reload it.", http.StatusServiceUnavailable)
+		http.Error(w, languageOf(r).word("Too many pages are open at once. This one is complete: reload it."), http.StatusServiceUnavailable)
 		return
 	}
 	h := w.Header()
@@ -154,10 +163,10 @@ func (p *page) stream(w http.ResponseWriter, r *http.Request) {
 	}
 	tick := time.NewTicker(freshEvery)
 	defer tick.Stop()
-	last, beat := "", time.Now()
+	last, beat, l := "", time.Now(), languageOf(r)
 	for {
-		f := p.tell()
-		if now := f.main(); now != last {
+		facts := p.tell()
+		if now := (view{&facts, l}).main(); now != last {
 			last, beat = now, time.Now()
 			data, err := json.Marshal(now)
 			if err != nil || !write([]byte("event: "+eventMain+"\ndata: "+string(data)+"\n\n")) {

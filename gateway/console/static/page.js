@@ -82,8 +82,8 @@
     const silence = Date.now() - heard;
     const old = silence > silentAfter;
     const text = old
-      ? "No news since " + new Date(heard).toISOString().slice(11, 19) + " UTC"
-      : "Live · " + Math.round(silence / 1000) + " s ago";
+      ? age.dataset.old.replace("%s", new Date(heard).toISOString().slice(11, 19))
+      : age.dataset.live.replace("%s", String(Math.round(silence / 1000)));
     if (ageText.textContent !== text) ageText.textContent = text;
     age.classList.toggle("live", !old);
     age.classList.toggle("old", old);
