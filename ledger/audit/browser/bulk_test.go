@@ -132,7 +132,7 @@ func TestWithoutScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := eval[string](t, ctx, "document.body.innerText")
-	if !strings.Contains(got, "wattmark verify --policy FILE FILE…") || strings.Contains(got, "Choose files") {
+	if !strings.Contains(got, "scripts are off. This command asks the same questions: wattmark verify --policy FILE FILE…") || !strings.Contains(got, "Skripte sind abgeschaltet") || strings.Contains(got, "Choose files") {
 		t.Errorf("without script the page says %q", got)
 	}
 }

@@ -93,7 +93,7 @@ func template(s string) (key string, n int) {
 // data-t-label, and texts that are in neither.
 func marked(t *testing.T, page string) (keys, loose []string) {
 	t.Helper()
-	for _, tag := range []string{"script", "style", "noscript"} {
+	for _, tag := range []string{"script", "style"} {
 		page = regexp.MustCompile(`(?s)<`+tag+`\b.*?</`+tag+`>`).ReplaceAllString(page, "")
 	}
 	type element struct {
@@ -119,7 +119,7 @@ func marked(t *testing.T, page string) (keys, loose []string) {
 		case xml.StartElement:
 			top.key += fmt.Sprintf("{%d}", top.children)
 			top.children++
-			e := element{name: x.Name.Local, silent: slices.Contains([]string{"code", "data"}, x.Name.Local)}
+			e := element{name: x.Name.Local, silent: top.silent || slices.Contains([]string{"code", "data"}, x.Name.Local)}
 			attributes := make(map[string]string)
 			for _, a := range x.Attr {
 				attributes[a.Name.Local] = a.Value
@@ -283,6 +283,23 @@ func TestGerman(t *testing.T) {
 		t.Errorf("the CSV: %q", got)
 	}
 	shoot(t, ctx, "german-verdicts")
+	// On paper the report says in which language it is.
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "print"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := eval[string](t, ctx, `document.querySelector(".report").innerText`); !strings.HasPrefix(got, "Dieser Bericht ist auf Deutsch.") || eval[bool](t, ctx, `document.getElementById("tools").getClientRects().length > 0`) {
+		t.Errorf("on paper: %q", got)
+	}
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), "german-paper.png"), png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{}); err != nil {
+		t.Fatal(err)
+	}
 
 	// What somebody chooses counts more, at once and the next time.
 	eval[any](t, ctx, `document.querySelector("[data-language=en]").click()`)

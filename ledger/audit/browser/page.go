@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -49,8 +51,20 @@ func build(cross, extra, more string, program, glue []byte) built {
 	html := strings.NewReplacer(
 		"{{policy}}", csp, "{{style}}", style, "{{script}}", script, "{{data}}", data, "{{cross}}", cross,
 		"{{version}}", version, "{{digest}}", hex.EncodeToString(sum[:]),
-	).Replace(read("page.html"))
+	).Replace(inGerman(read("page.html")))
 	return built{[]byte(html), csp}
+}
+
+// inGerman puts German in the places of a page that have it beside the English, for
+// readers without a script: {{de: the English text}}.
+func inGerman(html string) string {
+	var words map[string]string
+	if err := json.Unmarshal([]byte(read("de.json")), &words); err != nil {
+		panic("internal error: " + err.Error())
+	}
+	return regexp.MustCompile(`\{\{de: (.+?)\}\}`).ReplaceAllStringFunc(html, func(s string) string {
+		return words[s[len("{{de: "):len(s)-len("}}")]]
+	})
 }
 
 // source is a CSP hash source (CSP Level 3 section 2.3.1).
