@@ -95,7 +95,7 @@ cover: ## statement coverage by package, and bin/cover.html
 	$(GO) tool cover -html=$(BIN)/cover.out -o $(BIN)/cover.html
 
 .PHONY: deb
-deb: ## the gateway's Debian packages for arm64, armhf and amd64, into bin/
+deb: ## Debian packages of gateway (arm64, armhf, amd64) and oracle (arm64, amd64), into bin/
 	cd deploy/tools && $(GO) run ./deb -source ../.. -out ../../$(BIN)
 
 # Which image make image builds, and the version it is called, which only rises.

@@ -26,16 +26,16 @@ const (
 	name   = "home-01"
 )
 
-// buildPackage builds the package for this machine.
-func buildPackage(t *testing.T) []byte {
+// buildPackage builds a package for this machine.
+func buildPackage(t *testing.T, name string) []byte {
 	t.Helper()
 	dir := t.TempDir()
-	c := exec.Command("go", "run", "./deb", "-source", "../..", "-out", dir, "-arch", runtime.GOARCH, "-version", "0.1.0~test", "-time", "2026-11-26T00:00:00Z")
+	c := exec.Command("go", "run", "./deb", "-package", name, "-source", "../..", "-out", dir, "-arch", runtime.GOARCH, "-version", "0.1.0~test", "-time", "2026-11-26T00:00:00Z")
 	c.Dir = "tools"
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("go run ./deb: %v\n%s", err, out)
 	}
-	b, err := os.ReadFile(filepath.Join(dir, "wattmark-gateway_0.1.0~test_"+runtime.GOARCH+".deb"))
+	b, err := os.ReadFile(filepath.Join(dir, name+"_0.1.0~test_"+runtime.GOARCH+".deb"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestPackage(t *testing.T) {
 			t.Logf("the service:\n%s", out)
 		}
 	})
-	m.write("/srv/gateway.deb", buildPackage(t))
+	m.write("/srv/gateway.deb", buildPackage(t, "wattmark-gateway"))
 	m.run("dpkg --install /srv/gateway.deb")
 	if got := m.property("UnitFileState") + " " + m.property("ActiveState") + " " + m.property("ConditionResult"); got != "enabled inactive no" {
 		t.Errorf("after installing, the service is %s", got)

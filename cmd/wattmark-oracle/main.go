@@ -101,6 +101,6 @@ var examples = map[string]string{
 	"permissions": "wattmark-oracle permissions --config oracle.toml",
 	"run":         "wattmark-oracle run --config /etc/wattmark/oracle.toml",
 	"status":      "wattmark-oracle status --json",
-	"version":     "wattmark-oracle version --sbom",
+	"version":     "wattmark-oracle version --json",
 	"witness":     "wattmark-oracle witness --dir DIR --name witness.example --policy policy",
 }

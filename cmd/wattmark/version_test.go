@@ -9,18 +9,34 @@ import (
 	"testing"
 
 	cyclonedx "github.com/CycloneDX/cyclonedx-go"
+	"github.com/google/go-cmp/cmp"
 )
+
+func read(t *testing.T, text []byte) (bom cyclonedx.BOM) {
+	t.Helper()
+	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(text), cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
+		t.Fatal(err)
+	}
+	return bom
+}
 
 // TestBillOfMaterials: the program as it is built names the modules that are linked into it:
 // those of the reviewed list, and nothing else.
 func TestBillOfMaterials(t *testing.T) {
-	out, err := exec.CommandContext(t.Context(), buildBinary(t), "version", "--sbom").Output()
+	binary := buildBinary(t)
+	out, err := exec.CommandContext(t.Context(), binary, "version", "parts").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var bom cyclonedx.BOM
-	if err := cyclonedx.NewBOMDecoder(bytes.NewReader(out), cyclonedx.BOMFileFormatJSON).Decode(&bom); err != nil {
+	if out, err := exec.CommandContext(t.Context(), binary, "version", "parts", "deps.txt").CombinedOutput(); err == nil || !strings.Contains(string(out), "built with Go's modules") {
+		t.Errorf("of what is no program it says %s (%v)", out, err)
+	}
+	bom := read(t, out)
+	if out, err = exec.CommandContext(t.Context(), binary, "version", "parts", "--of", "1.2.3", binary).Output(); err != nil {
 		t.Fatal(err)
+	}
+	if again := read(t, out); again.Metadata.Component.Version != "1.2.3" || !cmp.Equal(again.Components, bom.Components) {
+		t.Errorf("asked of its own file it says\n%.600s", out)
 	}
 	var got []string
 	for _, part := range *bom.Components {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -17,9 +18,6 @@ import (
 	"github.com/goreleaser/nfpm/v2/deb"
 	"github.com/goreleaser/nfpm/v2/files"
 )
-
-// program is the package of the program, in the checkout.
-const program = "./cmd/wattmark-gateway"
 
 // architecture is one that Debian has, as Go names it.
 type architecture struct {
@@ -48,16 +46,16 @@ type Package struct {
 	Path    string
 	SHA256  string
 	Size    int64 // bytes
-	Program int64 // bytes of the program in it
+	Program int64 // bytes of the program that it is named for
 }
 
-// Package builds the package of an architecture into the directory out, under the name
-// that Debian gives it.
-func (b *Build) Package(debian, out string) (*Package, error) {
-	i := slices.IndexFunc(architectures, func(a architecture) bool { return a.debian == debian })
-	if i < 0 {
-		return nil, errors.New("no such architecture is shipped: take arm64, armhf or amd64")
+// Package builds a product for an architecture into the directory out, under the name that
+// Debian gives it.
+func (b *Build) Package(pr *product, debian, out string) (*Package, error) {
+	if !slices.Contains(pr.architectures, debian) {
+		return nil, fmt.Errorf("no such architecture is shipped: take %s", strings.Join(pr.architectures, " or "))
 	}
+	i := slices.IndexFunc(architectures, func(a architecture) bool { return a.debian == debian })
 	a := architectures[i]
 	dir, err := os.MkdirTemp("", "wattmark-deb-")
 	if err != nil {
@@ -65,10 +63,10 @@ func (b *Build) Package(debian, out string) (*Package, error) {
 	}
 	defer os.RemoveAll(dir)
 	p := new(Package)
-	if p.Program, err = b.make(a, dir); err != nil {
+	if p.Program, err = b.make(pr, a, dir); err != nil {
 		return nil, err
 	}
-	info, err := b.info(a, dir)
+	info, err := b.info(pr, a, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -78,29 +76,47 @@ func (b *Build) Package(debian, out string) (*Package, error) {
 	}
 	sum := sha256.Sum256(text.Bytes())
 	p.SHA256, p.Size = hex.EncodeToString(sum[:]), int64(text.Len())
-	p.Path = filepath.Join(out, fmt.Sprintf("wattmark-gateway_%s_%s.deb", b.Version, debian))
+	p.Path = filepath.Join(out, fmt.Sprintf("%s_%s_%s.deb", pr.name, b.Version, debian))
 	return p, os.WriteFile(p.Path, text.Bytes(), 0o644)
 }
 
-// make makes the files that are not in the checkout, and returns the program's size.
-func (b *Build) make(a architecture, dir string) (int64, error) {
-	binary := filepath.Join(dir, "wattmark-gateway")
-	if _, err := b.goTool(a, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid= -X wattmark/gateway.version="+b.Version, "-o", binary, program); err != nil {
-		return 0, err
+// make makes the files that are not in the checkout, and returns the size of the program
+// that the package is named for.
+func (b *Build) make(pr *product, a architecture, dir string) (int64, error) {
+	var modules []module
+	for _, p := range pr.programs {
+		from := "./cmd/" + p.name
+		if _, err := b.goTool(a, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid= -X "+p.version+"="+b.Version, "-o", filepath.Join(dir, p.name), from); err != nil {
+			return 0, err
+		}
+		parts, err := b.wattmark("version", "parts", "--of", b.Version, filepath.Join(dir, p.name))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, p.name+".cdx.json"), parts, 0o644)
+		}
+		if err != nil {
+			return 0, err
+		}
+		linked, err := b.linked(a, from)
+		if err != nil {
+			return 0, err
+		}
+		modules = append(modules, linked...)
 	}
-	about, err := os.Stat(binary)
+	slices.SortFunc(modules, func(x, y module) int { return cmp.Compare(x.path, y.path) })
+	about, err := os.Stat(filepath.Join(dir, pr.name))
 	if err != nil {
 		return 0, err
 	}
-	modules, err := b.linked(a)
+	notices, err := copyright(b.Source, slices.Compact(modules))
 	if err != nil {
 		return 0, err
 	}
-	notices, err := copyright(b.Source, modules)
-	if err != nil {
-		return 0, err
+	if pr.manual {
+		if err := b.manual(filepath.Join(dir, manualDir)); err != nil {
+			return 0, err
+		}
 	}
-	log, err := changelog(b.Source, b.Version, b.Time)
+	log, err := changelog(b.Source, pr.name, b.Version, b.Time)
 	if err != nil {
 		return 0, err
 	}
@@ -113,27 +129,78 @@ func (b *Build) make(a architecture, dir string) (int64, error) {
 	)
 }
 
+// manualDir is where the pages of wattmark are made.
+const manualDir = "man"
+
+// wattmark runs the tool of the checkout, as it is built for this machine.
+func (b *Build) wattmark(args ...string) ([]byte, error) {
+	c := exec.Command("go", append([]string{"run", "-trimpath", "-buildvcs=false", "./cmd/wattmark"}, args...)...)
+	c.Dir = b.Source
+	c.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOWORK=off"), b.Env...)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		return nil, fmt.Errorf("wattmark %s: %w: %s", args[0], err, strings.TrimSpace(stderr.String()))
+	}
+	return out, nil
+}
+
+// manual has wattmark write its pages, and packs them.
+func (b *Build) manual(dir string) error {
+	if _, err := b.wattmark("man", dir); err != nil {
+		return err
+	}
+	pages, err := filepath.Glob(filepath.Join(dir, "*.1"))
+	if err != nil {
+		return err
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			return err
+		}
+		if text, err = compress(text); err != nil {
+			return err
+		}
+		if err := os.WriteFile(page+".gz", text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // info tells nfpm what is in a package.
-func (b *Build) info(a architecture, dir string) (*nfpm.Info, error) {
-	script := func(name string) string { return filepath.Join(b.Source, "deploy/debian", name) }
+func (b *Build) info(pr *product, a architecture, dir string) (*nfpm.Info, error) {
+	script := func(name string) string { return filepath.Join(b.Source, "deploy", pr.scripts, name) }
 	info := &nfpm.Info{
-		Name: "wattmark-gateway", Arch: a.debian, Platform: "linux",
+		Name: pr.name, Arch: a.debian, Platform: "linux",
 		Version: b.Version, VersionSchema: "none",
 		Section: "net", Priority: "optional",
-		Maintainer: "Wattmark <packages@wattmark.example>",
-		Description: `reads energy meters and sensors, signs and sends what they say
-The Wattmark gateway reads electricity meters and emission sensors on serial
-lines, I2C, SPI, TCP and pins, signs each reading where it is taken, keeps it
-through outages and power cuts, and forgets it only with a signed receipt of
-the ledger that it is for.`,
-		MTime: b.Time,
+		Maintainer:  "Wattmark <packages@wattmark.example>",
+		Description: pr.about,
+		MTime:       b.Time,
 		Overridables: nfpm.Overridables{
-			Depends: depends, Recommends: recommends,
+			Depends: pr.depends, Recommends: pr.recommends, Conflicts: pr.conflicts,
 			Scripts: nfpm.Scripts{PostInstall: script("postinst"), PreRemove: script("prerm"), PostRemove: script("postrm")},
-			Deb:     nfpm.Deb{Compression: "xz", Scripts: nfpm.DebScripts{Templates: script("templates")}},
+			Deb:     nfpm.Deb{Compression: pr.compression},
 		},
 	}
-	for _, f := range contents {
+	if pr.templates {
+		info.Deb.Scripts.Templates = script("templates")
+	}
+	all := slices.Clone(pr.contents)
+	if pr.manual {
+		pages, err := filepath.Glob(filepath.Join(dir, manualDir, "*.1.gz"))
+		if err != nil || len(pages) == 0 {
+			return nil, errors.Join(errors.New("the manual has no pages"), err)
+		}
+		for _, page := range pages {
+			name := filepath.Base(page)
+			all = append(all, file{"/usr/share/man/man1/" + name, 0o644, filepath.Join(manualDir, name), made})
+		}
+	}
+	for _, f := range all {
 		from, err := f.stage(b.Source, dir)
 		if err != nil {
 			return nil, err

@@ -56,21 +56,34 @@ func build(source string) Build {
 	return Build{Source: source, Version: "0.1.0~20261126034752.d4ad614f36e2", Time: when}
 }
 
-// packages builds the packages, once for all tests.
-var packages = sync.OnceValues(func() (map[string]*Package, error) {
-	all := make(map[string]*Package)
+// one is a package and what it is of.
+type one struct {
+	*product
+	*Package
+	architecture string
+}
+
+// packages builds the packages, once for all tests: the gateway's for each architecture, the
+// oracle's for the last one.
+var packages = sync.OnceValues(func() (all []one, err error) {
 	b := build(checkout)
-	for _, a := range architectures {
-		p, err := b.Package(a.debian, dir)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", a.debian, err)
+	for i := range products {
+		pr := &products[i]
+		for _, a := range pr.architectures {
+			if i > 0 && a != "amd64" {
+				continue // twice as large, and made in the same way
+			}
+			p, err := b.Package(pr, a, dir)
+			if err != nil {
+				return nil, fmt.Errorf("%s for %s: %w", pr.name, a, err)
+			}
+			all = append(all, one{pr, p, a})
 		}
-		all[a.debian] = p
 	}
 	return all, nil
 })
 
-func built(t *testing.T) map[string]*Package {
+func built(t *testing.T) []one {
 	t.Helper()
 	all, err := packages()
 	if err != nil {
@@ -119,40 +132,47 @@ func TestContents(t *testing.T) {
 		t.Fatal(err)
 	}
 	machines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64, "armhf": elf.EM_ARM}
-	for name, p := range built(t) {
-		t.Run(name, func(t *testing.T) {
+	for _, p := range built(t) {
+		t.Run(p.name+" "+p.architecture, func(t *testing.T) {
 			t.Logf("%.1f MB, its program %.1f MB", float64(p.Size)/1e6, float64(p.Program)/1e6)
-			if p.Program > maxProgram {
+			if p.Program > maxProgram && p.name == "wattmark-gateway" {
 				t.Errorf("the program has %d bytes, and may have %d", p.Program, maxProgram)
 			}
 			for _, part := range []string{"--fsys-tarfile", "--ctrl-tarfile"} {
-				for path, e := range unpack(t, p, part) {
+				for path, e := range unpack(t, p.Package, part) {
 					if !e.ModTime.Equal(when) || e.Uid != 0 || e.Gid != 0 {
 						t.Errorf("%s is of %s and of %d:%d", path, e.ModTime.UTC(), e.Uid, e.Gid)
 					}
 				}
 			}
-			all := unpack(t, p, "--fsys-tarfile")
-			for _, f := range contents {
+			all := unpack(t, p.Package, "--fsys-tarfile")
+			for _, f := range p.contents {
 				e, ok := all[f.to]
 				if !ok || os.FileMode(e.Mode) != f.mode || len(e.text) == 0 {
 					t.Errorf("%s: in the package: %t, mode %04o, %d bytes, want mode %04o", f.to, ok, e.Mode, len(e.text), f.mode)
 				}
 			}
-			program := all["/usr/bin/wattmark-gateway"].text
-			if bytes.Contains(program, []byte(here)) {
-				t.Errorf("the program names %s", here)
+			for _, each := range p.programs {
+				program := all["/usr/bin/"+each.name].text
+				if bytes.Contains(program, []byte(here)) {
+					t.Errorf("%s names %s", each.name, here)
+				}
+				x, err := elf.NewFile(bytes.NewReader(program))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if x.Machine != machines[p.architecture] {
+					t.Errorf("%s is for %v", each.name, x.Machine)
+				}
+				for _, s := range x.Progs {
+					if s.Type == elf.PT_INTERP || s.Type == elf.PT_DYNAMIC {
+						t.Errorf("%s needs a dynamic linker: it has a segment %v", each.name, s.Type)
+					}
+				}
 			}
-			x, err := elf.NewFile(bytes.NewReader(program))
-			if err != nil {
-				t.Fatal(err)
-			}
-			if x.Machine != machines[name] {
-				t.Errorf("the program is for %v", x.Machine)
-			}
-			for _, s := range x.Progs {
-				if s.Type == elf.PT_INTERP || s.Type == elf.PT_DYNAMIC {
-					t.Errorf("the program needs a dynamic linker: it has a segment %v", s.Type)
+			for _, page := range []string{"wattmark", "wattmark-verify", "wattmark-ledger-audit"} {
+				if _, ok := all["/usr/share/man/man1/"+page+".1.gz"]; ok != p.manual {
+					t.Errorf("the page %s is there: %t", page, ok)
 				}
 			}
 		})
@@ -161,15 +181,16 @@ func TestContents(t *testing.T) {
 
 // TestControl looks at what dpkg reads.
 func TestControl(t *testing.T) {
-	for name, p := range built(t) {
-		all := unpack(t, p, "--ctrl-tarfile")
+	for _, p := range built(t) {
+		name := p.name + " " + p.architecture
+		all := unpack(t, p.Package, "--ctrl-tarfile")
 		control := string(all["/control"].text)
-		for _, want := range []string{"Package: wattmark-gateway\n", "Version: 0.1.0~20261126034752.d4ad614f36e2\n", "Architecture: " + name + "\n"} {
+		for _, want := range []string{"Package: " + p.name + "\n", "Version: 0.1.0~20261126034752.d4ad614f36e2\n", "Architecture: " + p.architecture + "\n"} {
 			if !strings.Contains(control, want) {
 				t.Errorf("%s: control without %q:\n%s", name, want, control)
 			}
 		}
-		if got := string(all["/conffiles"].text); got != "/etc/wattmark/gateway.toml.sample\n" {
+		if got := string(all["/conffiles"].text); got != "/etc/wattmark/"+strings.TrimPrefix(p.name, "wattmark-")+".toml.sample\n" {
 			t.Errorf("%s: conffiles %q", name, got)
 		}
 		for _, script := range []string{"/postinst", "/prerm", "/postrm"} {
@@ -180,20 +201,24 @@ func TestControl(t *testing.T) {
 	}
 }
 
-// TestLinks looks for the licence of each library that the reviewed list says is linked.
+// TestLinks looks for the licence of each library that the reviewed lists say is linked.
 func TestLinks(t *testing.T) {
-	list, err := os.ReadFile(filepath.Join(checkout, program, "deps.txt"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	modules := strings.Fields(string(regexp.MustCompile(`(?m)^#.*`).ReplaceAll(list, nil)))
-	if len(modules) < 10 {
-		t.Fatalf("deps.txt lists %d modules", len(modules))
-	}
-	notices := string(unpack(t, built(t)["arm64"], "--fsys-tarfile")["/usr/share/doc/wattmark-gateway/copyright"].text)
-	for _, m := range append(modules, "Go") {
-		if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(m) + ` v?\d`).MatchString(notices) {
-			t.Errorf("no notice of %s", m)
+	for _, p := range built(t) {
+		notices := string(unpack(t, p.Package, "--fsys-tarfile")["/usr/share/doc/"+p.name+"/copyright"].text)
+		for _, each := range p.programs {
+			list, err := os.ReadFile(filepath.Join(checkout, "cmd", each.name, "deps.txt"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			modules := strings.Fields(string(regexp.MustCompile(`(?m)^#.*`).ReplaceAll(list, nil)))
+			if len(modules) < 10 {
+				t.Fatalf("deps.txt of %s lists %d modules", each.name, len(modules))
+			}
+			for _, m := range append(modules, "Go") {
+				if !regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(m) + ` v?\d`).MatchString(notices) {
+					t.Errorf("%s for %s: no notice of %s", p.name, p.architecture, m)
+				}
+			}
 		}
 	}
 }
@@ -214,7 +239,8 @@ func TestLintian(t *testing.T) {
 func TestScripts(t *testing.T) {
 	need(t, "shellcheck")
 	var scripts []string
-	for _, name := range []string{"deploy/debian/postinst", "deploy/debian/prerm", "deploy/debian/postrm", ".ci/run", ".ci/fuzz"} {
+	for _, name := range []string{"deploy/debian/postinst", "deploy/debian/prerm", "deploy/debian/postrm",
+		"deploy/debian/oracle/postinst", "deploy/debian/oracle/prerm", "deploy/debian/oracle/postrm", ".ci/run", ".ci/fuzz"} {
 		scripts = append(scripts, filepath.Join(checkout, name))
 	}
 	if out, err := exec.Command("shellcheck", scripts...).CombinedOutput(); err != nil {
@@ -230,7 +256,7 @@ func TestReproducible(t *testing.T) {
 	copySource(t, checkout, first)
 	copySource(t, first, second)
 	a := build(first)
-	p, err := a.Package("arm64", t.TempDir())
+	p, err := a.Package(&products[0], "arm64", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +266,7 @@ func TestReproducible(t *testing.T) {
 	if err := os.Chmod(filepath.Join(second, "deploy/gateway.toml"), 0o600); err != nil { // umask is no part of it
 		t.Fatal(err)
 	}
-	q, err := b.Package("arm64", t.TempDir())
+	q, err := b.Package(&products[0], "arm64", t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -248,7 +274,7 @@ func TestReproducible(t *testing.T) {
 		t.Errorf("of one source %s (%d bytes) and %s (%d bytes) were built", p.SHA256, p.Size, q.SHA256, q.Size)
 	}
 	b.Version = "0.1.0"
-	if q, err = b.Package("arm64", t.TempDir()); err != nil {
+	if q, err = b.Package(&products[0], "arm64", t.TempDir()); err != nil {
 		t.Fatal(err)
 	}
 	if p.SHA256 == q.SHA256 {
@@ -283,7 +309,7 @@ func copySource(t *testing.T, from, to string) {
 // TestUnknownArchitecture asks for what is not shipped.
 func TestUnknownArchitecture(t *testing.T) {
 	b := build(checkout)
-	if p, err := b.Package("riscv64", t.TempDir()); err == nil || !strings.Contains(err.Error(), "arm64, armhf or amd64") {
+	if p, err := b.Package(&products[0], "riscv64", t.TempDir()); err == nil || !strings.Contains(err.Error(), "arm64 or armhf or amd64") {
 		t.Errorf("got %v, %v", p, err)
 	}
 }
@@ -350,6 +376,7 @@ func TestUsage(t *testing.T) {
 		{[]string{"now"}, "only flags"},
 		{[]string{"-version", "1"}, "go together"},
 		{[]string{"-version", "1", "-time", "now"}, "-time"},
+		{[]string{"-package", "wattmark-oracle", "-arch", "armhf", "-version", "1", "-time", "2026-11-26T03:47:52Z"}, "no package wattmark-oracle is for"},
 	} {
 		if err := run(append([]string{"-source", checkout, "-out", t.TempDir()}, test.args...), io.Discard); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: %v, want an error with %q", test.args, err, test.want)
@@ -357,7 +384,7 @@ func TestUsage(t *testing.T) {
 	}
 	var out bytes.Buffer
 	to := t.TempDir()
-	args := []string{"-source", checkout, "-out", to, "-arch", "amd64", "-version", "0.1.0", "-time", "2026-11-26T03:47:52Z"}
+	args := []string{"-source", checkout, "-out", to, "-package", "wattmark-gateway", "-arch", "amd64", "-version", "0.1.0", "-time", "2026-11-26T03:47:52Z"}
 	if err := run(args, &out); err != nil {
 		t.Fatal(err)
 	}

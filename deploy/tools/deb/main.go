@@ -1,4 +1,4 @@
-// Command deb builds the Debian packages of the gateway, byte for byte the same from
+// Command deb builds the Debian packages of gateway and oracle, byte for byte the same from
 // the same commit, in whatever directory: the program is linked without paths, stamps
 // or C libraries, and every time in a package is the commit's.
 //
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -30,6 +31,7 @@ func run(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("deb", flag.ContinueOnError)
 	source := flags.String("source", "../..", "the `directory` of the checkout")
 	out := flags.String("out", "../../bin", "the `directory` for the packages")
+	only := flags.String("package", "", "the `name` of the one package to build (default: all)")
 	architectures := flags.String("arch", "arm64,armhf,amd64", "Debian's `names` of the architectures")
 	version := flags.String("version", "", "the `version` (default: from the commit)")
 	at := flags.String("time", "", "the `time` in the package, RFC 3339 (default: the commit's)")
@@ -55,12 +57,23 @@ func run(args []string, stdout io.Writer) error {
 		return err
 	}
 	for name := range strings.SplitSeq(*architectures, ",") {
-		p, err := b.Package(name, *out)
-		if err != nil {
-			return fmt.Errorf("building for %s: %w", name, err)
+		n := 0
+		for i := range products {
+			pr := &products[i]
+			if *only != "" && pr.name != *only || !slices.Contains(pr.architectures, name) {
+				continue
+			}
+			n++
+			p, err := b.Package(pr, name, *out)
+			if err != nil {
+				return fmt.Errorf("building %s for %s: %w", pr.name, name, err)
+			}
+			fmt.Fprintf(stdout, "%s  %s\n", p.SHA256, p.Path)
+			fmt.Fprintf(stdout, "  %.1f MB, its program %.1f MB\n", float64(p.Size)/1e6, float64(p.Program)/1e6)
 		}
-		fmt.Fprintf(stdout, "%s  %s\n", p.SHA256, p.Path)
-		fmt.Fprintf(stdout, "  %.1f MB, its program %.1f MB\n", float64(p.Size)/1e6, float64(p.Program)/1e6)
+		if n == 0 {
+			return fmt.Errorf("no package %s is for %q: there are wattmark-gateway for arm64, armhf and amd64, wattmark-oracle for arm64 and amd64", *only, name)
+		}
 	}
 	return nil
 }

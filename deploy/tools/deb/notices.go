@@ -83,8 +83,8 @@ func (m module) notices() ([]string, error) {
 	return texts, nil
 }
 
-// linked returns the modules that the program links, ours left out, and Go itself.
-func (b *Build) linked(a architecture) ([]module, error) {
+// linked returns the modules that a program links, ours left out, and Go itself.
+func (b *Build) linked(a architecture, program string) ([]module, error) {
 	out, err := b.goTool(a, "list", "-deps", "-f", "{{with .Module}}{{if not .Main}}{{.Path}}\t{{.Version}}\t{{.Dir}}{{end}}{{end}}", program)
 	if err != nil {
 		return nil, err

@@ -72,13 +72,15 @@ func release(source string) (string, error) {
 	return string(m[1]), nil
 }
 
-// changelog returns the changelog, with an entry for version if it has none.
-func changelog(source, version string, at time.Time) ([]byte, error) {
+// changelog returns the changelog of a package, with an entry for version if it has none.
+// All packages have one changelog in the checkout, under the name of the first.
+func changelog(source, name, version string, at time.Time) ([]byte, error) {
 	base, err := release(source)
 	if err != nil {
 		return nil, err
 	}
 	text, err := os.ReadFile(filepath.Join(source, changelogFile))
+	text = regexp.MustCompile(`(?m)^wattmark-gateway \(`).ReplaceAll(text, []byte(name+" ("))
 	if err != nil || base == version {
 		return text, err
 	}
@@ -86,8 +88,8 @@ func changelog(source, version string, at time.Time) ([]byte, error) {
 	if maintained == nil {
 		return nil, fmt.Errorf("%s: no entry ends with its maintainer", changelogFile)
 	}
-	head := fmt.Sprintf("wattmark-gateway (%s) unstable; urgency=medium\n\n  * Built before the release.\n\n -- %s  %s\n\n",
-		version, maintained[1], at.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
+	head := fmt.Sprintf("%s (%s) unstable; urgency=medium\n\n  * Built before the release.\n\n -- %s  %s\n\n",
+		name, version, maintained[1], at.UTC().Format("Mon, 02 Jan 2006 15:04:05 -0700"))
 	return append([]byte(head), text...), nil
 }
 
