@@ -70,6 +70,7 @@ type API struct {
 	sessions sessions
 	nonces   nonces
 	pins     pins
+	books    books
 	joining  sync.Mutex // guards what is in cfg.Joins
 
 	mu     sync.Mutex // guards faults

@@ -39,6 +39,40 @@ func TestEnergy(t *testing.T) {
 	}
 }
 
+// TestSteps draws two bids, an offer and the price at which they meet.
+func TestSteps(t *testing.T) {
+	price := int64(150)
+	got := chart.Steps([]chart.Step{{Price: 300, Wh: 100}, {Price: 100, Wh: 300}}, []chart.Step{{Price: 50, Wh: 200}}, &price, func(p int64) string { return "p" + strconv.FormatInt(p, 10) }, "a & b")
+	// Up to 400 at the price of 400.
+	for _, want := range []string{
+		"<title>a &amp; b</title>", ">p400</text>", ">400 Wh</text>", `class="line using" vector-effect="non-scaling-stroke" d="M0 25.00H25.00V75.00H100.00"`,
+		`class="line made" vector-effect="non-scaling-stroke" d="M0 87.50H50.00"`, `d="M0 62.50L100 62.50"`, `d="M0 100.00L100 100.00"`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no %s in\n%s", want, got)
+		}
+	}
+	if got := chart.Steps(nil, nil, nil, nil, "x"); got != "" {
+		t.Errorf("nothing is drawn as %s", got)
+	}
+	number := regexp.MustCompile(`-?[0-9]+\.[0-9]{2}`)
+	rapid.Check(t, func(rt *rapid.T) {
+		var sides [2][]chart.Step
+		any := rapid.OneOf(rapid.Int64Range(-1000, 1_000_000), rapid.Int64())
+		for i := range sides {
+			for range rapid.IntRange(0, 20).Draw(rt, "steps") {
+				sides[i] = append(sides[i], chart.Step{Price: any.Draw(rt, "price"), Wh: any.Draw(rt, "wh")})
+			}
+		}
+		m := chart.Steps(sides[0], sides[1], nil, func(int64) string { return "" }, "x")
+		for _, n := range number.FindAllString(m, -1) {
+			if f, err := strconv.ParseFloat(n, 64); err != nil || f < 0 || f > 100 {
+				rt.Fatalf("%s is outside in %s", n, m)
+			}
+		}
+	})
+}
+
 // TestEnergyStaysInside: whatever the figures are, the markup is well formed and every bar
 // inside the plot.
 func TestEnergyStaysInside(t *testing.T) {
