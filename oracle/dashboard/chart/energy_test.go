@@ -56,6 +56,7 @@ func TestSteps(t *testing.T) {
 		t.Errorf("nothing is drawn as %s", got)
 	}
 	number := regexp.MustCompile(`-?[0-9]+\.[0-9]{2}`)
+	drawn := regexp.MustCompile(` d="[^"]*"`)
 	rapid.Check(t, func(rt *rapid.T) {
 		var sides [2][]chart.Step
 		any := rapid.OneOf(rapid.Int64Range(-1000, 1_000_000), rapid.Int64())
@@ -65,7 +66,7 @@ func TestSteps(t *testing.T) {
 			}
 		}
 		m := chart.Steps(sides[0], sides[1], nil, func(int64) string { return "" }, "x")
-		for _, n := range number.FindAllString(m, -1) {
+		for _, n := range number.FindAllString(strings.Join(drawn.FindAllString(m, -1), " "), -1) {
 			if f, err := strconv.ParseFloat(n, 64); err != nil || f < 0 || f > 100 {
 				rt.Fatalf("%s is outside in %s", n, m)
 			}
