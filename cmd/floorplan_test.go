@@ -79,6 +79,7 @@ var plan = []room{
 	{path: "oracle/witness", may: oracle}, // for whoever watches oracles and runs none
 	{path: "oracle/dashboard", may: oracle},
 	{path: "oracle/dashboard/chart", may: oracle},
+	{path: "oracle/dashboard/locale", may: nothing},
 	{path: "oracle/oracletest", may: append([]string{"oracle"}, oracle...)}, // for tests of gateways
 
 	{path: "ledger", may: []string{"ledger/*", "signer"}},
