@@ -471,12 +471,45 @@ func testPages(t *testing.T, browser context.Context) {
 				}
 			}
 		}
+		if page.name != "verify" { // which is the bytes that wattmark verify page writes
+			testGermanPage(t, p, page.name, pictures)
+		}
 		for _, name := range eval[[]string](p, `performance.getEntriesByType("resource").map((e) => e.name)`) {
 			if !strings.HasPrefix(name, server.URL+"/") {
 				t.Errorf("%s asks another host: %s", page.path, name)
 			}
 		}
 		p.do(chromedp.Navigate("about:blank")) // its stream is one of the few that a browser has for a host
+	}
+}
+
+// testGermanPage looks at a page in German, on phones, whose words are longer.
+func testGermanPage(t *testing.T, p tab, name string, pictures bool) {
+	t.Helper()
+	eval[any](p, `document.cookie = "wattmark-language=de; path=/"`)
+	p.do(chromedp.Navigate(eval[string](p, `location.href`)))
+	eval[any](p, `document.cookie = "wattmark-language=; path=/; max-age=0"`)
+	if got := eval[string](p, `document.documentElement.lang`); got != "de" && !slices.Contains([]string{"now", "carbon", "gateways", "gateway"}, name) {
+		t.Errorf("%s in German is in %q", name, got)
+	}
+	for _, width := range []int64{1180, 320, 390} {
+		p.do(chromedp.EmulateViewport(width, 844))
+		if got := eval[[]int](p, `[document.documentElement.scrollWidth, innerWidth]`); got[0] > got[1] || int64(got[1]) != width {
+			t.Errorf("%s in German at %d px: %d px wide in a window of %d", name, width, got[0], got[1])
+		}
+		if got := eval[[]string](p, narrow); len(got) > 0 {
+			t.Errorf("%s in German at %d px: text is wider than its box: %q", name, width, got)
+		}
+	}
+	if !pictures {
+		return
+	}
+	png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(t.ArtifactDir(), name+"-390-german.png"), png, 0o644); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -236,5 +236,5 @@ func (d *Dashboard) serveCarbon(w http.ResponseWriter, r *http.Request) {
 	if n := len(p.Units) - listedAccounts; n > 0 {
 		p.Units, p.MoreUnits = p.Units[:listedAccounts], n
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Carbon", Page: "carbon", Topic: topicInterval, Data: p})
+	d.write(w, http.StatusOK, frame{Title: "Carbon", Page: "carbon", Topic: topicInterval, Data: p})
 }

@@ -134,7 +134,7 @@ func (h *hub) members() (list []string) {
 func (h *hub) tell(member, topic, data string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e := event{topic: topic, wire: fmt.Appendf(nil, "event: %s\ndata: %s\n\n", topic, data)}
+	e := event{topic: topic, wire: [][]byte{fmt.Appendf(nil, "event: %s\ndata: %s\n\n", topic, data)}}
 	for c := range h.clients {
 		if c.member != member || !c.wants[topic] {
 			continue

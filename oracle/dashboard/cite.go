@@ -1,11 +1,10 @@
 package dashboard
 
 import (
-	"fmt"
-
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/oracle/dashboard/locale"
 	"wattmark/signer"
 )
 
@@ -14,6 +13,8 @@ type citation struct {
 	Is    string // in which way
 	Leaf  uint64
 	About string
+	// Described is what ledger/audit says, which is in English.
+	Described bool
 }
 
 // sequences finds statements by signer and number; an oracle's store does.
@@ -24,7 +25,7 @@ type sequences interface {
 // cites describes a leaf and finds what is about it: outcomes of its block, and the
 // statements of its signer before and after it, of which the later one has the hash of the
 // earlier.
-func cites(l Ledger, index uint64, leaf []byte, height uint64) (*audit.Description, []citation, error) {
+func cites(in language, l Ledger, index uint64, leaf []byte, height uint64) (*audit.Description, []citation, error) {
 	about := audit.Describe(index, leaf)
 	var out []citation
 	if about.Err != nil || about.Kind != entry.LeafStatement {
@@ -55,16 +56,16 @@ func cites(l Ledger, index uint64, leaf []byte, height uint64) (*audit.Descripti
 			continue
 		}
 		if o.Kind == entry.OutcomeFlagged && o.Leaf == index || o.Kind != entry.OutcomeFlagged && block.Hash(o.Hash) == block.Hash(m.Hash()) {
-			out = append(out, citation{"outcome", i, audit.Describe(i, other).Summary})
+			out = append(out, citation{in.Say("outcome"), i, audit.Describe(i, other).Summary, true})
 		}
 	}
 	if s, ok := l.(sequences); ok && c.Sequence.Count > 0 {
 		for _, step := range []struct {
 			is    string
 			count uint64
-		}{{"its signer’s statement before it", c.Sequence.Count - 1}, {"its signer’s next statement, which has its hash", c.Sequence.Count + 1}} {
+		}{{locale.Text("its signer’s statement before it"), c.Sequence.Count - 1}, {locale.Text("its signer’s next statement, which has its hash"), c.Sequence.Count + 1}} {
 			if i, ok, err := s.Lookup(m.KeyID, c.Sequence.Boot, step.count); err == nil && ok {
-				out = append(out, citation{step.is, i, fmt.Sprintf("number %d-%d", c.Sequence.Boot, step.count)})
+				out = append(out, citation{in.Say(step.is), i, in.Say("number %d-%d", c.Sequence.Boot, step.count), false})
 			}
 		}
 	}
@@ -78,7 +79,7 @@ type rawLine struct {
 }
 
 // taken gives the facts of a leaf and its bytes the same numbers.
-func taken(about *audit.Description, leaf []byte) (facts []fact, lines []rawLine) {
+func taken(l language, about *audit.Description, leaf []byte) (facts []fact, lines []rawLine) {
 	parts := partsOf(leaf)
 	numbers := numbered(parts)
 	known := make(map[string]bool)
@@ -93,7 +94,7 @@ func taken(about *audit.Description, leaf []byte) (facts []fact, lines []rawLine
 	for _, p := range parts {
 		if !known[p.Name] && numbers[p.Name] > 0 {
 			known[p.Name] = true
-			facts = append(facts, fact{p.Name, counted(uint64(p.To-p.From), "byte", "bytes"), numbers[p.Name]})
+			facts = append(facts, fact{p.Name, l.Count(uint64(p.To-p.From), "%s byte", "%s bytes"), numbers[p.Name]})
 		}
 	}
 	for i, line := range hexDump(leaf) {

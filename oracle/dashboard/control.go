@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -83,20 +82,21 @@ func (d *Dashboard) takeControl(w http.ResponseWriter, r *http.Request) {
 		d.nowhere(w, r)
 		return
 	}
-	c := d.options.Controls[i]
+	l, c := spoken(w), d.options.Controls[i]
+	label := l.Say(c.Label)
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		status := http.StatusBadRequest
 		if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
 			status = http.StatusRequestEntityTooLarge
 		}
-		d.notDone(w, status, c.Label+": the form does not read as one of this page.", "Go back, load the page again, and press its button.")
+		d.notDone(w, status, l.Say("%s: the form does not read as one of this page.", label), l.Say("Go back, load the page again, and press its button."))
 		return
 	}
 	value := r.PostForm.Get("choice")
 	if !slices.ContainsFunc(c.Choices(), func(o Choice) bool { return o.Value == value }) {
-		d.notDone(w, http.StatusUnprocessableEntity, c.Label+": there is no "+strconv.Quote(shorten(value, 40))+" to do this to, or not any more.",
-			"Go back, load the page again, and choose one that it lists.")
+		d.notDone(w, http.StatusUnprocessableEntity, l.Say("%s: there is no %q to do this to, or not any more.", label, shorten(value, 40)),
+			l.Say("Go back, load the page again, and choose one that it lists."))
 		return
 	}
 	late := time.NewTimer(pressWait)
@@ -106,7 +106,7 @@ func (d *Dashboard) takeControl(w http.ResponseWriter, r *http.Request) {
 		defer func() { <-d.pressing }()
 	case <-late.C:
 		w.Header().Set("Retry-After", "5")
-		d.notDone(w, http.StatusTooManyRequests, c.Label+": somebody else has pressed a button, and that is still being done.", "Go back and press again in a few seconds.")
+		d.notDone(w, http.StatusTooManyRequests, l.Say("%s: somebody else has pressed a button, and that is still being done.", label), l.Say("Go back and press again in a few seconds."))
 		return
 	case <-r.Context().Done():
 		return
@@ -115,7 +115,7 @@ func (d *Dashboard) takeControl(w http.ResponseWriter, r *http.Request) {
 		if r.Context().Err() != nil {
 			return // nobody waits for the answer
 		}
-		d.notDone(w, http.StatusConflict, c.Label+": "+err.Error()+".", "Nothing else has changed.")
+		d.notDone(w, http.StatusConflict, label+": "+err.Error()+".", l.Say("Nothing else has changed."))
 		return
 	}
 	d.awaitFresh(r.Context(), d.options.Now())
@@ -124,7 +124,7 @@ func (d *Dashboard) takeControl(w http.ResponseWriter, r *http.Request) {
 
 // notDone answers with a page that says why a button did nothing, and what to do.
 func (d *Dashboard) notDone(w http.ResponseWriter, status int, why, remedy string) {
-	d.write(w, status, frame{now: d.page(), Title: "Not done", Page: "missing", Data: []string{why, remedy}})
+	d.write(w, status, frame{Title: spoken(w).Say("Not done"), Page: "missing", Data: []any{why, remedy}})
 }
 
 // awaitFresh waits until the page has figures of a moment or later, for a short time: who
@@ -134,7 +134,7 @@ func (d *Dashboard) awaitFresh(ctx context.Context, at time.Time) {
 	defer cancel()
 	look := time.NewTicker(tickEvery / 10)
 	defer look.Stop()
-	for d.page().Built.Before(at) {
+	for d.page(english).Built.Before(at) {
 		select {
 		case <-look.C:
 		case <-ctx.Done():

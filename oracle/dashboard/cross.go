@@ -73,14 +73,15 @@ func (d *Dashboard) crossOnRequest(ctx context.Context) (wait func()) {
 // serveCompiled serves the page with the cross-check as soon as it is compiled; before, a
 // page that asks again.
 func (d *Dashboard) serveCompiled(w http.ResponseWriter) {
+	l := spoken(w)
 	page, policy, since, err := d.crossing.ask(d.options.Now())
 	switch {
 	case err != nil:
 		why := strings.TrimSuffix(shorten(err.Error(), 400), ".")
-		d.write(w, http.StatusServiceUnavailable, frame{now: d.page(), Title: "Not compiled", Page: "cross", Data: compiling{Why: why}})
+		d.write(w, http.StatusServiceUnavailable, frame{Title: l.Say("Not compiled"), Page: "cross", Data: compiling{Why: why}})
 	case page == nil:
 		w.Header().Set("Refresh", lookAgain)
-		d.write(w, http.StatusAccepted, frame{now: d.page(), Title: "Compiling", Page: "cross", Data: compiling{Since: since}})
+		d.write(w, http.StatusAccepted, frame{Title: l.Say("Compiling"), Page: "cross", Data: compiling{Since: since}})
 	default:
 		writeVerifier(w, page, policy)
 	}

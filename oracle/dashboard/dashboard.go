@@ -82,10 +82,10 @@ type Dashboard struct {
 
 	pressing chan struct{} // holds what runs of a control, one at a time
 	crossing crossing
-	todays   todayCache
+	todays   []todayCache // by language
 
 	mu      sync.Mutex // guards current
-	current *now       // the page that goes with the newest event; nil before Run
+	current []*now     // the page that goes with the newest event, in each language; nil before Run
 }
 
 // nothing is the source of a dashboard that shows no street.
@@ -115,7 +115,7 @@ func New(src Source, o Options) *Dashboard {
 	checkControls(o.Controls)
 	// Ids go on from the time in milliseconds: above any of an earlier run, which
 	// cannot have had a thousand events each second.
-	return &Dashboard{source: src, options: o, cross: crossPage, pressing: make(chan struct{}, 1), crossing: crossing{asked: make(chan struct{})}, hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
+	return &Dashboard{source: src, options: o, cross: crossPage, pressing: make(chan struct{}, 1), crossing: crossing{asked: make(chan struct{})}, todays: make([]todayCache, len(languages)), hub: newHub(uint64(max(o.Now().UnixMilli(), 1)))}
 }
 
 // Block tells of a block that was made durable. Several oracles may tell of the
@@ -161,17 +161,17 @@ func (d *Dashboard) Run(ctx context.Context) {
 }
 
 // page returns what / shows now.
-func (d *Dashboard) page() *now {
+func (d *Dashboard) page(l language) *now {
 	wall := d.options.Now()
 	d.mu.Lock()
-	m := d.current
+	current := d.current
 	d.mu.Unlock()
-	if m != nil && wall.Sub(m.Built) < freshFor {
-		return m
+	if current != nil && wall.Sub(current[0].Built) < freshFor {
+		return current[l.Index()]
 	}
 	last := d.hub.last()
 	s, _ := d.told.look(false)
-	m = d.build(d.source.Now(), s, nil, wall)
+	m := d.build(l, d.source.Now(), s, nil, wall)
 	m.Event = last
 	return m
 }
@@ -182,7 +182,7 @@ type publisher struct {
 	history  history
 	shape    []string // what the pages have elements for
 	states   []State  // of the rows of homes, others and oracles, in this order
-	refusals string   // as drawn
+	refusals string   // as drawn in the first language
 	changes  changes
 	started  bool
 }
@@ -199,6 +199,9 @@ type update struct {
 	Say string `json:"say,omitempty"`
 }
 
+// updates are those of an event, in each language.
+type updates []update
+
 type rows struct {
 	Into string `json:"into"`
 	HTML string `json:"html"`
@@ -212,95 +215,110 @@ func (p *publisher) tick(power bool) {
 	if len(v.Homes) > 0 { // before, nothing is known, and that is not 0 W
 		p.history.add(v.At, total(v.Homes), wall)
 	}
-	m := p.build(v, s, p.history.samples(), wall)
+	var each []*now // language's
+	for _, l := range languages {
+		each = append(each, p.build(l, v, s, p.history.samples(), wall))
+	}
 
 	// Held until the page is there that goes with the events: a browser that is told
 	// to fetch it must not get the one before.
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var blocks, receipts, notices update
-	for _, b := range n.blocks {
-		blocks.add(p, "blocks", "block", blockRow{b, p.options.Ledger != nil})
-	}
-	for _, r := range n.receipts {
-		receipts.add(p, "receipts", "receipt", receiptLine{r, p.options.Ledger != nil})
-	}
-	for _, r := range n.notices {
-		notices.add(p, "notices", "notice", noticeLine{r, p.options.Ledger != nil})
-		notices.Say = r.Text
+	blocks, receipts, notices, figures := make(updates, len(each)), make(updates, len(each)), make(updates, len(each)), make(updates, len(each))
+	for i, m := range each {
+		for _, b := range n.blocks {
+			blocks[i].add(p, m, "blocks", "block", blockRow{b, p.options.Ledger != nil})
+		}
+		for _, r := range n.receipts {
+			receipts[i].add(p, m, "receipts", "receipt", receiptLine{r, p.options.Ledger != nil})
+		}
+		for _, r := range n.notices {
+			notices[i].add(p, m, "notices", "notice", noticeLine{r, p.options.Ledger != nil})
+			notices[i].Say = r.Text
+		}
+		figures[i] = update{Text: m.text, Attr: m.attr}
 	}
 	p.send(topicBlock, blocks)
 	p.send(topicReceipt, receipts)
 	p.send(topicNotice, notices)
-	p.sendStates(m)
+	p.sendStates(each)
 	if power {
-		p.send(topicPower, update{Text: m.text, Attr: m.attr})
-	}
-	if power {
+		p.send(topicPower, figures)
 		p.changes.look(p.Dashboard)
 	}
 	p.started = true
-	m.Event = p.hub.last()
-	p.current = m
+	for _, m := range each {
+		m.Event = p.hub.last()
+	}
+	p.current = each
 }
 
-// sendStates sends what changes seldom, when it did.
-func (p *publisher) sendStates(m *now) {
-	shape, states := m.outline()
-	refusals := p.render("refusals", m)
+// sendStates sends what changes seldom, when it did. What has changed is the same in each
+// language.
+func (p *publisher) sendStates(each []*now) {
+	shape, states := each[0].outline()
+	refusals := p.render(each[0], "refusals", each[0])
 	switch {
 	case !p.started:
 	case !slices.Equal(shape, p.shape):
 		// No event can put in what the page has no element for.
 		p.hub.publish(topicReset, []byte("{}"))
 	default:
-		var u update
-		for i, s := range states {
-			if s == p.states[i] {
-				continue
+		all := make(updates, len(each))
+		for i, m := range each {
+			u := &all[i]
+			for i, s := range states {
+				if s == p.states[i] {
+					continue
+				}
+				switch o := i - len(m.Homes); {
+				case o < 0:
+					u.add(p, m, "homes", "home", m.Homes[i])
+				case o < len(m.Others):
+					u.add(p, m, "others", "other", m.Others[o])
+				default:
+					u.add(p, m, "oracles", "oracle", m.Oracles[o-len(m.Others)])
+				}
 			}
-			switch o := i - len(m.Homes); {
-			case o < 0:
-				u.add(p, "homes", "home", m.Homes[i])
-			case o < len(m.Others):
-				u.add(p, "others", "other", m.Others[o])
-			default:
-				u.add(p, "oracles", "oracle", m.Oracles[o-len(m.Others)])
+			if refusals != p.refusals {
+				u.Swap = append(u.Swap, rows{"refusals", p.render(m, "refusals", m)})
 			}
 		}
-		if refusals != p.refusals {
-			u.Swap = append(u.Swap, rows{"refusals", refusals})
-		}
-		p.send(topicState, u)
+		p.send(topicState, all)
 	}
 	p.shape, p.states, p.refusals = shape, states, refusals
 }
 
-func (u *update) add(p *publisher, into, template string, row any) {
-	u.Rows = append(u.Rows, rows{into, p.render(template, row)})
+func (u *update) add(p *publisher, m *now, into, template string, row any) {
+	u.Rows = append(u.Rows, rows{into, p.render(m, template, row)})
 }
 
-func (p *publisher) render(name string, data any) string {
+// render draws part of a page in the language of a page.
+func (p *publisher) render(m *now, name string, data any) string {
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, name, data); err != nil {
+	if err := m.language.pages().ExecuteTemplate(&b, name, data); err != nil {
 		p.options.Log.Error("did not draw part of a page", "template", name, "error", err)
 	}
 	return b.String()
 }
 
 // send publishes an update, if there is anything in it.
-func (p *publisher) send(topic string, u update) {
-	if u.Text == nil && u.Rows == nil && u.Swap == nil {
+func (p *publisher) send(topic string, each updates) {
+	if u := each[0]; u.Text == nil && u.Rows == nil && u.Swap == nil {
 		return
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false) // it is HTML, and stands in no page
-	if err := e.Encode(u); err != nil {
-		p.options.Log.Error("did not encode an event", "topic", topic, "error", err)
-		return
+	var data [][]byte
+	for _, u := range each {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false) // it is HTML, and stands in no page
+		if err := e.Encode(u); err != nil {
+			p.options.Log.Error("did not encode an event", "topic", topic, "error", err)
+			return
+		}
+		data = append(data, bytes.TrimRight(b.Bytes(), "\n"))
 	}
-	p.hub.publish(topic, bytes.TrimRight(b.Bytes(), "\n"))
+	p.hub.publish(topic, data...)
 }
 
 var _ http.Handler = (*Dashboard)(nil)

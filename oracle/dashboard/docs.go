@@ -12,7 +12,7 @@ func (d *Dashboard) serveDocs(w http.ResponseWriter, _ *http.Request) {
 	if !ok {
 		return
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "For programs", Page: "docs", Data: struct {
+	d.write(w, http.StatusOK, frame{Title: spoken(w).Say("For programs"), Page: "docs", Data: struct {
 		Routes   []api.Route
 		Version  string
 		Path     string

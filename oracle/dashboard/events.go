@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"wattmark/oracle/dashboard/locale"
 )
 
 const (
@@ -18,7 +20,8 @@ const (
 
 // serveEvents is the stream. It asks for ?topics=a,b (those of the street if absent) and goes on
 // after the header Last-Event-ID, or ?after= the first time, when a browser has
-// no such header.
+// no such header. Its texts are in ?language=, or else in the language of a page that were asked
+// for the same way.
 func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	wants, err := wantedTopics(r.URL.Query().Get("topics"))
 	if err != nil {
@@ -30,7 +33,15 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	c := &client{wants: wants}
+	c := &client{wants: wants, language: languageOf(r)}
+	if tag := r.URL.Query().Get("language"); tag != "" { // that of the page, which may have been chosen anew since
+		l, ok := locale.Named(tag)
+		if !ok {
+			http.Error(w, fmt.Sprintf("There is no language %q.", shorten(tag, 40)), http.StatusBadRequest)
+			return
+		}
+		c.language = language{l}
+	}
 	if wants[topicGateway] && d.options.Fleet == nil {
 		http.Error(w, "This page server does not tell of gateways: ask on the operator's listener.", http.StatusForbidden)
 		return
@@ -62,7 +73,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 	}
 	first := fmt.Appendf(nil, "retry: %d\n\n", retryMilli)
 	for _, e := range missed {
-		first = append(first, e.wire...)
+		first = append(first, e.in(c.language)...)
 	}
 	if s.write(first) != nil {
 		return
@@ -79,7 +90,7 @@ func (d *Dashboard) serveEvents(w http.ResponseWriter, r *http.Request) {
 			if !open {
 				return
 			}
-			err = s.write(e.wire)
+			err = s.write(e.in(c.language))
 		}
 		if err != nil {
 			return

@@ -8,6 +8,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard/chart"
+	"wattmark/oracle/dashboard/locale"
 )
 
 // Ticks returns what Run calls twice a second, so that a test moves time itself:
@@ -35,6 +36,7 @@ var (
 	Signers        = signers
 	HexDump        = hexDump
 	Assets         = assets
+	Outside        = outside
 )
 
 // MostW is the greatest power that is shown.
@@ -59,7 +61,7 @@ var PartsOf = partsOf
 
 // Marked returns the bytes of a leaf as its page has them.
 func Marked(leaf []byte) string {
-	_, lines := taken(audit.Describe(0, leaf), leaf)
+	_, lines := taken(english, audit.Describe(0, leaf), leaf)
 	var out []string
 	for _, l := range lines {
 		for _, eight := range l.Runs {
@@ -139,7 +141,7 @@ func (c *client) Queued() (events []Event, served bool) {
 
 func (e event) ID() uint64    { return e.id }
 func (e event) Topic() string { return e.topic }
-func (e event) Wire() string  { return string(e.wire) }
+func (e event) Wire() string  { return string(e.wire[0]) }
 
 // History is the street's power over a window of its clock.
 type History struct{ h history }
@@ -193,7 +195,20 @@ func numbers(receipts []receiptRow, notices []noticeRow) (r, n []uint64) {
 
 // Emitted is what a kWh caused of which so many Wh of a quarter hour came from a grid.
 func Emitted(fromGrid, taken int64, factor string) string {
-	t := today{Price: &api.IntervalItem{Totals: &api.TotalsItem{GridImportWh: fromGrid, DeficitWh: taken}}}
+	t := today{l: english, Price: &api.IntervalItem{Totals: &api.TotalsItem{GridImportWh: fromGrid, DeficitWh: taken}}}
 	t.emitted([]api.GridItem{{PerKWh: factor}})
 	return t.CO2e
 }
+
+// Spoken are words in one language.
+type Spoken struct{ l language }
+
+// In returns the words of a language.
+func In(l *locale.Locale) Spoken { return Spoken{language{l}} }
+
+func (s Spoken) Power(w int64) string               { return s.l.power(w) }
+func (s Spoken) Direction(w int64) string           { return s.l.direction(w) }
+func (s Spoken) Took(d time.Duration) string        { return s.l.took(d) }
+func (s Spoken) Tidy(text string) string            { return s.l.tidy(text) }
+func (s Spoken) StreetSentence(homes []Home) string { return s.l.streetSentence(homes) }
+func (s Spoken) Doubt(homes []Home) string          { return s.l.doubt(homes) }

@@ -168,7 +168,7 @@ func (p *gatewaysPage) operate(o *Options) error {
 		n := 0
 		for _, i := range list {
 			if i.State == "settled" && n < listedBalances {
-				p.Balances = append(p.Balances, balanceRow{intervalRow{i}})
+				p.Balances = append(p.Balances, balanceRow{intervalRow{english, i}})
 				n++
 			}
 		}
@@ -243,7 +243,7 @@ func (d *Dashboard) serveGateways(w http.ResponseWriter, _ *http.Request) {
 	case bad > 1:
 		p.Sum += fmt.Sprintf(" %d are in trouble: they stand first.", bad)
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateways", Page: "gateways", Topic: topicGateway, Data: p})
+	d.write(w, http.StatusOK, frame{Title: "Gateways", Page: "gateways", Topic: topicGateway, Data: p})
 }
 
 func (d *Dashboard) serveGateway(w http.ResponseWriter, r *http.Request) {
@@ -254,7 +254,7 @@ func (d *Dashboard) serveGateway(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("name")
 	for i := range list {
 		if list[i].Gateway == name {
-			d.write(w, http.StatusOK, frame{now: d.page(), Title: "Gateway " + name, Page: "gateways-one", Topic: topicGateway, Data: gatewayRow{&list[i]}})
+			d.write(w, http.StatusOK, frame{Title: "Gateway " + name, Page: "gateways-one", Topic: topicGateway, Data: gatewayRow{&list[i]}})
 			return
 		}
 	}

@@ -3,6 +3,7 @@ package dashboard
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -36,12 +37,20 @@ var (
 	errClosed  = errors.New("the stream has ended")
 )
 
-// event is one message of the stream, ready to be written. Wire is nil in what is
-// kept of an event that a later one made worthless.
+// event is one message of the stream, ready to be written: once in each language, by its Index,
+// or once for all. Wire is nil in what is kept of an event that a later one made worthless.
 type event struct {
 	id    uint64
 	topic string
-	wire  []byte
+	wire  [][]byte
+}
+
+// in returns what is written to who reads a language.
+func (e event) in(l language) []byte {
+	if len(e.wire) == 1 {
+		return e.wire[0]
+	}
+	return e.wire[l.Index()]
 }
 
 // hub hands events to clients. Publishing never waits for a client: one whose
@@ -60,6 +69,8 @@ type hub struct {
 type client struct {
 	wants map[string]bool
 	queue chan event
+	// language is that of the page.
+	language language
 	// member is whose topicMe it wants, and signedIn says whether that still may be.
 	member   string
 	signedIn func() bool
@@ -71,17 +82,20 @@ func newHub(first uint64) *hub {
 	return &hub{next: max(first, 1), clients: make(map[*client]struct{})}
 }
 
-// publish sends data, which holds no line break, on a topic.
-func (h *hub) publish(topic string, data []byte) {
+// publish sends data, which holds no line break, on a topic: in each language, or one for all.
+func (h *hub) publish(topic string, data ...[]byte) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.closed {
 		return
 	}
-	if len(data) > maxEvent { // rather fetched at once than kept a thousand times
-		topic, data = topicReset, []byte("{}")
+	if slices.ContainsFunc(data, func(b []byte) bool { return len(b) > maxEvent }) { // rather fetched at once than kept a thousand times
+		topic, data = topicReset, [][]byte{[]byte("{}")}
 	}
-	e := event{h.next, topic, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", h.next, topic, data)}
+	e := event{id: h.next, topic: topic}
+	for _, b := range data {
+		e.wire = append(e.wire, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: %s\n\n", h.next, topic, b))
+	}
 	if topic == topicPower {
 		// It has every value, so nobody needs the one before: without this, most of
 		// what is kept and replayed would be figures that are overwritten at once.
@@ -128,7 +142,7 @@ func (h *hub) join(c *client, after uint64) ([]event, error) {
 	oldest := h.next - uint64(len(h.kept))
 	if after >= h.next || after+1 < oldest {
 		last := h.next - 1
-		return []event{{last, topicReset, fmt.Appendf(nil, "id: %d\nevent: %s\ndata: {}\n\n", last, topicReset)}}, nil
+		return []event{{last, topicReset, [][]byte{fmt.Appendf(nil, "id: %d\nevent: %s\ndata: {}\n\n", last, topicReset)}}}, nil
 	}
 	var missed []event
 	for _, e := range h.kept[after+1-oldest:] {

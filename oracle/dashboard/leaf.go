@@ -19,11 +19,11 @@ type hexLine struct {
 }
 
 // reading writes a record's value with its unit, or its remark.
-func reading(r entry.Record) string {
+func (l language) reading(r entry.Record) string {
 	if r.Text != "" {
 		return r.Text
 	}
-	return strings.ReplaceAll(r.Value.String(), "-", minus) + thinSpace + r.Unit
+	return l.Decimal(strings.ReplaceAll(r.Value.String(), "-", minus)) + thinSpace + r.Unit
 }
 
 func hexOf(h block.Hash) string { return hex.EncodeToString(h[:]) }

@@ -33,19 +33,16 @@ const (
 type listedBlock struct {
 	*block.Header
 	Leaves uint64 // with the header
-	Final  bool
+	State  stateWord
 }
-
-// State says in a word and a sign whether the block is final.
-func (b listedBlock) State() stateWord { return finality(b.Final) }
 
 type stateWord struct{ Sign, Word, Tone string }
 
-func finality(final bool) stateWord {
+func (l language) finality(final bool) stateWord {
 	if final {
-		return stateWord{"✓", "final", "good"}
+		return stateWord{"✓", l.Say("final"), "good"}
 	}
-	return stateWord{"○", "pending", "muted"}
+	return stateWord{"○", l.Say("pending"), "muted"}
 }
 
 // untilFinal is the topic of a page that changes no more when its block is final.
@@ -69,16 +66,17 @@ type ledgerPage struct {
 }
 
 func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
-	l, ok := d.ledger(w)
+	written, ok := d.ledger(w)
 	if !ok {
 		return
 	}
-	last, ok := l.Last()
+	last, ok := written.Last()
 	if !ok {
 		d.empty(w)
 		return
 	}
-	p := ledgerPage{Newest: last.Height, From: last.Height, Leaves: last.Size, FinalTo: "no block is final yet"}
+	l := spoken(w)
+	p := ledgerPage{Newest: last.Height, From: last.Height, Leaves: last.Size, FinalTo: l.Say("no block is final yet")}
 	p.Query, p.Search = shorten(strings.TrimSpace(r.URL.Query().Get("q")), 200), d.options.API != nil
 	switch {
 	case p.Query == "":
@@ -92,27 +90,27 @@ func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/ledger/block/"+strconv.FormatUint(h, 10), http.StatusSeeOther)
 			return
 		}
-		p.Miss = fmt.Sprintf("There is no block %q: heights go from 0 to %s. Only heights were tried.", shorten(p.Query, 40), count(last.Height))
+		p.Miss = l.Say("There is no block %q: heights go from 0 to %s. Only heights were tried.", shorten(p.Query, 40), l.Number(last.Height))
 	}
 	if s := r.URL.Query().Get("from"); s != "" {
 		h, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			d.missing(w, http.StatusNotFound, "The list starts at a height, and "+strconv.Quote(shorten(s, 40))+" is none.", "Start again from the newest block.")
+			d.missing(w, http.StatusNotFound, l.Say("The list starts at a height, and %q is none.", shorten(s, 40)), l.Say("Start again from the newest block."))
 			return
 		}
 		p.From = min(h, last.Height)
 	}
-	_, final, any := l.Final()
+	_, final, any := written.Final()
 	if any {
-		p.FinalTo = "final up to block " + count(final)
+		p.FinalTo = l.Say("final up to block %s", l.Number(final))
 	}
 	for h := p.From; len(p.Blocks) < listedBlocks; h-- {
-		b, header, err := d.blockAt(l, h)
+		b, header, err := d.blockAt(written, h)
 		if err != nil {
 			d.unreadable(w, err)
 			return
 		}
-		p.Blocks = append(p.Blocks, listedBlock{header, b.Size - b.First, any && h <= final})
+		p.Blocks = append(p.Blocks, listedBlock{header, b.Size - b.First, l.finality(any && h <= final)})
 		if h == 0 {
 			break
 		}
@@ -127,7 +125,7 @@ func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
 	if p.Query == "" && p.Newer == "" { // an older stretch does not change
 		topic = topicLedger
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Ledger", Page: "ledger", Topic: topic, Data: p})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Ledger"), Page: "ledger", Topic: topic, Data: p})
 }
 
 // search looks for what a person asks for. What is one block or leaf alone is shown at once,
@@ -155,7 +153,11 @@ func (d *Dashboard) search(w http.ResponseWriter, r *http.Request, p *ledgerPage
 		return false
 	}
 	if len(p.Found) == 0 {
-		p.Miss = fmt.Sprintf("%q is nothing that this ledger has. Tried as %s.", shorten(p.Query, 70), strings.Join(f.Tried, ", "))
+		l := spoken(w)
+		for i, kind := range f.Tried {
+			f.Tried[i] = l.Say(kind)
+		}
+		p.Miss = l.Say("%q is nothing that this ledger has. Tried as %s.", shorten(p.Query, 70), strings.Join(f.Tried, ", "))
 	}
 	return true
 }
@@ -178,22 +180,23 @@ type kindCount struct {
 }
 
 func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
-	l, ok := d.ledger(w)
+	written, ok := d.ledger(w)
 	if !ok {
 		return
 	}
-	last, ok := l.Last()
+	last, ok := written.Last()
 	if !ok {
 		d.empty(w)
 		return
 	}
+	l := spoken(w)
 	height, err := strconv.ParseUint(r.PathValue("height"), 10, 64)
 	if err != nil || height > last.Height {
-		d.missing(w, http.StatusNotFound, "There is no block "+strconv.Quote(shorten(r.PathValue("height"), 40))+".",
-			"Blocks have heights from 0 to "+count(last.Height)+"; higher ones may come.")
+		d.missing(w, http.StatusNotFound, l.Say("There is no block %q.", shorten(r.PathValue("height"), 40)),
+			l.Say("Blocks have heights from 0 to %s; higher ones may come.", l.Number(last.Height)))
 		return
 	}
-	b, header, err := d.blockAt(l, height)
+	b, header, err := d.blockAt(written, height)
 	if err != nil {
 		d.unreadable(w, err)
 		return
@@ -201,8 +204,8 @@ func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
 	p := blockPage{
 		Header: header, PrevHash: hexOf(header.Prev), Root: hexOf(header.Root), Leaves: b.Size - b.First, Newest: last.Height,
 	}
-	note, final, any := l.Final()
-	p.State = finality(any && height <= final)
+	note, final, any := written.Final()
+	p.State = l.finality(any && height <= final)
 	if any && height == final {
 		p.Cosigners = signers(note)
 	}
@@ -213,13 +216,13 @@ func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
 		if i >= to && i < b.Size-1 {
 			continue
 		}
-		leaf, err := l.Leaf(i)
+		leaf, err := written.Leaf(i)
 		if err != nil {
 			d.unreadable(w, err)
 			return
 		}
 		line := audit.Describe(i, leaf)
-		kinds[line.Kind.String()]++
+		kinds[l.Say(line.Kind.String())]++
 		if i < to {
 			p.Lines = append(p.Lines, line)
 		}
@@ -231,12 +234,13 @@ func (d *Dashboard) serveBlock(w http.ResponseWriter, r *http.Request) {
 		p.Kinds = append(p.Kinds, kindCount{k, n})
 	}
 	sort.Slice(p.Kinds, func(i, k int) bool { return p.Kinds[i].Kind < p.Kinds[k].Kind })
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Block " + count(height), Page: "ledger-block", Topic: untilFinal(any && height <= final), Data: p})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Block %s", l.Number(height)), Page: "ledger-block", Topic: untilFinal(any && height <= final), Data: p})
 }
 
 type leafPage struct {
 	*audit.Description
 	Height uint64
+	Final  bool
 	State  stateWord
 	Raw    []rawLine
 	Facts  []fact
@@ -248,41 +252,42 @@ type leafPage struct {
 }
 
 func (d *Dashboard) serveLeaf(w http.ResponseWriter, r *http.Request) {
-	l, ok := d.ledger(w)
+	written, ok := d.ledger(w)
 	if !ok {
 		return
 	}
-	last, ok := l.Last()
+	last, ok := written.Last()
 	if !ok {
 		d.empty(w)
 		return
 	}
+	l := spoken(w)
 	index, err := strconv.ParseUint(r.PathValue("index"), 10, 64)
 	if err != nil || index >= last.Size {
-		d.missing(w, http.StatusNotFound, "There is no leaf "+strconv.Quote(shorten(r.PathValue("index"), 40))+".",
-			"Leaves have indices from 0 to "+count(last.Size-1)+"; higher ones may come.")
+		d.missing(w, http.StatusNotFound, l.Say("There is no leaf %q.", shorten(r.PathValue("index"), 40)),
+			l.Say("Leaves have indices from 0 to %s; higher ones may come.", l.Number(last.Size-1)))
 		return
 	}
-	leaf, err := l.Leaf(index)
+	leaf, err := written.Leaf(index)
 	if err != nil {
 		d.unreadable(w, err)
 		return
 	}
-	height, err := heightOf(l, index, last.Height)
+	height, err := heightOf(written, index, last.Height)
 	if err != nil {
 		d.unreadable(w, err)
 		return
 	}
-	about, cited, err := cites(l, index, leaf, height)
+	about, cited, err := cites(l, written, index, leaf, height)
 	if err != nil {
 		d.unreadable(w, err)
 		return
 	}
-	note, final, any := l.Final()
-	facts, raw := taken(about, leaf)
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Leaf " + count(index), Page: "ledger-leaf", Topic: untilFinal(any && height <= final), Data: leafPage{
-		Description: about, Height: height, State: finality(any && height <= final), Facts: facts, Cited: cited,
-		Raw: raw, Last: last.Size - 1, Files: d.options.API != nil && any && height <= final, Way: wayOf(l, note, index, leaf),
+	note, final, any := written.Final()
+	facts, raw := taken(l, about, leaf)
+	d.write(w, http.StatusOK, frame{Title: l.Say("Leaf %s", l.Number(index)), Page: "ledger-leaf", Topic: untilFinal(any && height <= final), Data: leafPage{
+		Description: about, Height: height, Final: any && height <= final, State: l.finality(any && height <= final), Facts: facts, Cited: cited,
+		Raw: raw, Last: last.Size - 1, Files: d.options.API != nil && any && height <= final, Way: wayOf(l, written, note, index, leaf),
 		Prove: fmt.Sprintf("wattmark ledger prove %s \\\n  --leaf %d --out leaf-%d.evidence", quoted(d.options.Dir), index, index),
 	}})
 }
@@ -302,8 +307,8 @@ type step struct {
 }
 
 // wayOf is nil where the ledger has no such checkpoint, or its nodes are not at hand.
-func wayOf(l Ledger, note []byte, index uint64, leaf []byte) *way {
-	nodes, ok := l.(block.Nodes)
+func wayOf(l language, written Ledger, note []byte, index uint64, leaf []byte) *way {
+	nodes, ok := written.(block.Nodes)
 	c, err := block.CheckpointOf(note)
 	if !ok || err != nil || index >= c.Size {
 		return nil
@@ -326,7 +331,7 @@ func wayOf(l Ledger, note []byte, index uint64, leaf []byte) *way {
 		left := node%2 == 1
 		node, last, level = node/2, last/2, level+1
 		first, end := node<<level, min((node+1)<<level, c.Size)-1
-		out.Steps = append(out.Steps, step{left, hexOf(h), count(first) + " to " + count(end)})
+		out.Steps = append(out.Steps, step{left, hexOf(h), l.Say("%s to %s", l.Number(first), l.Number(end))})
 	}
 	return out
 }
@@ -334,7 +339,8 @@ func wayOf(l Ledger, note []byte, index uint64, leaf []byte) *way {
 // ledger returns what the ledger's pages read, or answers that there is nothing.
 func (d *Dashboard) ledger(w http.ResponseWriter) (Ledger, bool) {
 	if d.options.Ledger == nil {
-		d.missing(w, http.StatusNotFound, "This page server has no ledger to read.", "Ask an oracle's, or run: wattmark ledger show "+quoted(d.options.Dir))
+		l := spoken(w)
+		d.missing(w, http.StatusNotFound, l.Say("This page server has no ledger to read."), l.Say("Ask an oracle's, or run: %s", "wattmark ledger show "+quoted(d.options.Dir)))
 		return nil, false
 	}
 	return d.options.Ledger, true
@@ -342,7 +348,8 @@ func (d *Dashboard) ledger(w http.ResponseWriter) (Ledger, bool) {
 
 // empty answers for a ledger before its first block.
 func (d *Dashboard) empty(w http.ResponseWriter) {
-	d.missing(w, http.StatusNotFound, "The ledger holds no block yet.", "The first one comes when the ledger is founded; reload this page then.")
+	l := spoken(w)
+	d.missing(w, http.StatusNotFound, l.Say("The ledger holds no block yet."), l.Say("The first one comes when the ledger is founded; reload this page then."))
 }
 
 func (d *Dashboard) blockAt(l Ledger, height uint64) (store.Block, *block.Header, error) {
@@ -360,12 +367,13 @@ func (d *Dashboard) blockAt(l Ledger, height uint64) (store.Block, *block.Header
 
 // unreadable answers for a store that does not give what it has.
 func (d *Dashboard) unreadable(w http.ResponseWriter, err error) {
+	l := spoken(w)
 	if errors.Is(err, store.ErrClosed) {
-		d.missing(w, http.StatusServiceUnavailable, "The ledger is closed: the oracle is stopping.", "Start it again, or run: wattmark ledger show "+quoted(d.options.Dir))
+		d.missing(w, http.StatusServiceUnavailable, l.Say("The ledger is closed: the oracle is stopping."), l.Say("Start it again, or run: %s", "wattmark ledger show "+quoted(d.options.Dir)))
 		return
 	}
 	d.options.Log.Error("did not read the ledger for a page", "error", err)
-	d.missing(w, http.StatusInternalServerError, "The ledger could not be read: "+shorten(err.Error(), 300)+".", "Run: wattmark ledger check "+quoted(d.options.Dir))
+	d.missing(w, http.StatusInternalServerError, l.Say("The ledger could not be read: %s.", shorten(err.Error(), 300)), l.Say("Run: %s", "wattmark ledger check "+quoted(d.options.Dir)))
 }
 
 // heightOf finds the block that holds a leaf.

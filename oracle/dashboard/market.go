@@ -1,12 +1,10 @@
 package dashboard
 
 import (
-	"fmt"
 	"html/template"
 	"net/http"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +20,10 @@ const (
 )
 
 // intervalRow is an interval as the pages show it.
-type intervalRow struct{ api.IntervalItem }
+type intervalRow struct {
+	l language
+	api.IntervalItem
+}
 
 // Start is when it began.
 func (i intervalRow) Start() time.Time {
@@ -45,54 +46,54 @@ func (i intervalRow) Path() string {
 func (i intervalRow) Word() stateWord {
 	switch {
 	case i.Void != "":
-		return stateWord{"✕", "void", "bad"}
+		return stateWord{"✕", i.l.Say("void"), "bad"}
 	case i.State != "settled":
-		return stateWord{"○", "cleared", "muted"}
+		return stateWord{"○", i.l.Say("cleared"), "muted"}
 	case i.Run == "R0":
-		return stateWord{"○", "settled R0", "muted"}
+		return stateWord{"○", i.l.Say("settled %s", i.Run), "muted"}
 	}
-	return stateWord{"✓", "settled " + i.Run, "good"}
+	return stateWord{"✓", i.l.Say("settled %s", i.Run), "good"}
 }
 
 // RunMeans says what the newest run is worth.
 func (i intervalRow) RunMeans() string {
 	switch i.Run {
 	case "R0":
-		return "R0, preliminary: bills are made from R1"
+		return i.l.Say("R0, preliminary: bills are made from R1")
 	case "R1":
-		return "R1: bills are made from it; a reading that comes late corrects it in RF"
+		return i.l.Say("R1: bills are made from it; a reading that comes late corrects it in RF")
 	case "RF":
-		return "RF: no more readings count"
+		return i.l.Say("RF: no more readings count")
 	}
-	return "not settled yet"
+	return i.l.Say("not settled yet")
 }
 
 // Balance says whether the feeder's meter and the members' agree.
 func (i intervalRow) Balance() stateWord {
 	switch {
 	case i.Unaccounted == nil:
-		return stateWord{"○", "no feeder meter, or it was not heard", "muted"}
+		return stateWord{"○", i.l.Say("no feeder meter, or it was not heard"), "muted"}
 	case i.Alarm:
-		return stateWord{"✕", energy(abs(*i.Unaccounted)) + " unaccounted for, more than is tolerated: theft, a faulty meter or a stolen key", "bad"}
+		return stateWord{"✕", i.l.Say("%s unaccounted for, more than is tolerated: theft, a faulty meter or a stolen key", i.l.energy(abs(*i.Unaccounted))), "bad"}
 	}
-	return stateWord{"✓", energy(abs(*i.Unaccounted)) + " unaccounted for, which is tolerated", "good"}
+	return stateWord{"✓", i.l.Say("%s unaccounted for, which is tolerated", i.l.energy(abs(*i.Unaccounted))), "good"}
 }
 
 // Readings says how much of it was measured.
 func (i intervalRow) Readings() string {
 	t := i.Totals
-	text := counted(t.Measured, "home measured", "homes measured")
+	text := i.l.Count(t.Measured, "%s home measured", "%s homes measured")
 	if t.Estimated > 0 {
-		text += ", " + count(t.Estimated) + " estimated"
+		text += ", " + i.l.Count(t.Estimated, "%s estimated", "%s estimated")
 	}
 	if t.Missing > 0 {
-		text += ", " + count(t.Missing) + " missing"
+		text += ", " + i.l.Count(t.Missing, "%s missing", "%s missing")
 	}
 	return text
 }
 
 // Cost is a price of a kWh in the interval's currency.
-func (i intervalRow) Cost(text string) string { return price(text, i.Currency) }
+func (i intervalRow) Cost(text string) string { return i.l.price(text, i.Currency) }
 
 func abs(n int64) int64 {
 	if n < 0 {
@@ -102,15 +103,15 @@ func abs(n int64) int64 {
 }
 
 // energy writes Wh for people.
-func energy(wh int64) string { return power(wh) + "h" }
+func (l language) energy(wh int64) string { return l.power(wh) + "h" }
 
 // price writes a price of a kWh without the noughts at its end.
-func price(text, currency string) string {
-	return tidy(text) + thinSpace + currency + "/kWh"
+func (l language) price(text, currency string) string {
+	return l.tidy(text) + thinSpace + currency + "/kWh"
 }
 
 // tidy takes the noughts at the end of a decimal away, down to two places.
-func tidy(text string) string {
+func (l language) tidy(text string) string {
 	whole, places, ok := strings.Cut(text, ".")
 	if !ok {
 		return text
@@ -118,10 +119,11 @@ func tidy(text string) string {
 	for len(places) > 2 && strings.HasSuffix(places, "0") {
 		places = places[:len(places)-1]
 	}
-	return strings.Replace(whole, "-", minus, 1) + "." + places
+	return strings.Replace(whole, "-", minus, 1) + l.Decimal(".") + places
 }
 
 type marketPage struct {
+	l       language
 	Zone    api.ZoneItem
 	Others  []string // zones
 	Last    *intervalRow
@@ -135,43 +137,44 @@ type marketPage struct {
 
 // Sentence says what the market came to last.
 func (p marketPage) Sentence() string {
-	l := p.Last
-	if l == nil {
-		return "No interval is settled yet: the first one is when its readings have come."
+	i := p.Last
+	if i == nil {
+		return p.l.Say("No interval is settled yet: the first one is when its readings have come.")
 	}
-	span := fmt.Sprintf("From %s to %s UTC ", l.Start().Format("15:04"), l.End().Format("15:04"))
-	if l.Totals == nil {
-		return span + "the market was settled. " + l.Why
+	from, to := p.l.Minute(i.Start()), p.l.Minute(i.End())
+	t := i.Totals
+	switch {
+	case t == nil:
+		return p.l.Say("From %s to %s UTC the market was settled.", from, to) + " " + p.l.Say(i.Why)
+	case t.LocalWh > 0:
+		return p.l.Say("From %s to %s UTC neighbours shared %s at %s; %s came from the grid, %s went to it.", from, to,
+			p.l.energy(t.LocalWh), i.Cost(t.LocalPrice), p.l.energy(t.GridImportWh), p.l.energy(t.GridExportWh))
 	}
-	t := l.Totals
-	text := span + "neighbours shared nothing"
-	if t.LocalWh > 0 {
-		text = span + fmt.Sprintf("neighbours shared %s at %s", energy(t.LocalWh), l.Cost(t.LocalPrice))
-	}
-	return text + fmt.Sprintf("; %s came from the grid, %s went to it.", energy(t.GridImportWh), energy(t.GridExportWh))
+	return p.l.Say("From %s to %s UTC neighbours shared nothing; %s came from the grid, %s went to it.", from, to, p.l.energy(t.GridImportWh), p.l.energy(t.GridExportWh))
 }
 
 // Terms is the tariff in force.
 func (p marketPage) Terms() *api.TariffItem { return p.Zone.Tariff }
 
 // Cost is a price of a kWh in the tariff's currency.
-func (p marketPage) Cost(text string) string { return price(text, p.Zone.Tariff.Currency) }
+func (p marketPage) Cost(text string) string { return p.l.price(text, p.Zone.Tariff.Currency) }
 
 func (d *Dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 	a, ok := d.queries(w)
 	if !ok {
 		return
 	}
+	l := spoken(w)
 	zones := a.Zones()
 	if len(zones) == 0 {
-		d.missing(w, http.StatusNotFound, "There is no market on this ledger.", "It begins with a tariff for a zone: see wattmark market tariff --help.")
+		d.missing(w, http.StatusNotFound, l.Say("There is no market on this ledger."), l.Say("It begins with a tariff for a zone: see wattmark market tariff --help."))
 		return
 	}
-	p := marketPage{Zone: zones[0]}
+	p := marketPage{l: l, Zone: zones[0]}
 	if name := r.URL.Query().Get("zone"); name != "" {
 		i := slices.IndexFunc(zones, func(z api.ZoneItem) bool { return z.Zone == name })
 		if i < 0 {
-			d.missing(w, http.StatusNotFound, "There is no zone "+strconv.Quote(shorten(name, 40))+" on this ledger.", "The market’s page names those that there are.")
+			d.missing(w, http.StatusNotFound, l.Say("There is no zone %q on this ledger.", shorten(name, 40)), l.Say("The market’s page names those that there are."))
 			return
 		}
 		p.Zone = zones[i]
@@ -188,7 +191,7 @@ func (d *Dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 	}
 	var bars []chart.Bar
 	for i := range day {
-		row := intervalRow{day[i]}
+		row := intervalRow{l, day[i]}
 		if p.Last == nil && row.State == "settled" {
 			p.Last = &row
 		}
@@ -201,13 +204,13 @@ func (d *Dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 	}
 	if p.Charted > 0 {
 		slices.Reverse(bars)
-		p.Chart = template.HTML(chart.Energy(bars, interval, "Energy by quarter hour: shared among neighbours, from the grid and to the grid. "+p.Sentence()))
+		p.Chart = template.HTML(chart.Energy(bars, interval, l.Locale, l.Say("Energy by quarter hour: shared among neighbours, from the grid and to the grid.")+" "+p.Sentence()))
 	}
 	listed := day
 	if from := r.URL.Query().Get("from"); from != "" {
 		at, err := unit.ParseInterval(from)
 		if err != nil {
-			d.missing(w, http.StatusNotFound, "The list starts at an interval, and "+strconv.Quote(shorten(from, 40))+" is none.", "Start again from the newest one.")
+			d.missing(w, http.StatusNotFound, l.Say("The list starts at an interval, and %q is none.", shorten(from, 40)), l.Say("Start again from the newest one."))
 			return
 		}
 		if listed, more, err = a.Intervals(p.Zone.Zone, 0, at+unit.Interval(interval/time.Second), listedIntervals); err != nil {
@@ -219,13 +222,13 @@ func (d *Dashboard) serveMarket(w http.ResponseWriter, r *http.Request) {
 		listed, more = listed[:listedIntervals], true
 	}
 	for i := range listed {
-		p.Rows = append(p.Rows, intervalRow{listed[i]})
+		p.Rows = append(p.Rows, intervalRow{l, listed[i]})
 	}
 	if more {
 		before := p.Rows[len(p.Rows)-1].Start().Add(-interval)
 		p.Older = "/market?zone=" + url.QueryEscape(p.Zone.Zone) + "&from=" + before.Format(time.RFC3339)
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Market", Page: "market", Topic: topicInterval, Data: p})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Market"), Page: "market", Topic: topicInterval, Data: p})
 }
 
 func (d *Dashboard) serveInterval(w http.ResponseWriter, r *http.Request) {
@@ -233,9 +236,10 @@ func (d *Dashboard) serveInterval(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	l := spoken(w)
 	at, err := unit.ParseInterval(r.PathValue("start"))
 	if err != nil {
-		d.missing(w, http.StatusNotFound, "There is no interval "+strconv.Quote(shorten(r.PathValue("start"), 40))+".", "Intervals begin at each quarter hour, in UTC, and are written as 2026-06-17T10:00:00Z.")
+		d.missing(w, http.StatusNotFound, l.Say("There is no interval %q.", shorten(r.PathValue("start"), 40)), l.Say("Intervals begin at each quarter hour, in UTC, and are written as 2026-06-17T10:00:00Z."))
 		return
 	}
 	item, err := a.Interval(r.PathValue("zone"), at)
@@ -243,13 +247,14 @@ func (d *Dashboard) serveInterval(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, err)
 		return
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Interval " + item.Interval, Page: "market-interval", Topic: topicInterval, Data: intervalRow{*item}})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Interval %s", item.Interval), Page: "market-interval", Topic: topicInterval, Data: intervalRow{l, *item}})
 }
 
 // queries returns what the pages of market and carbon read, or answers that there is nothing.
 func (d *Dashboard) queries(w http.ResponseWriter) (*api.API, bool) {
 	if d.options.API == nil {
-		d.missing(w, http.StatusNotFound, "This page server has no accounts to read.", "Ask an oracle's, or run: wattmark market intervals --dir "+quoted(d.options.Dir))
+		l := spoken(w)
+		d.missing(w, http.StatusNotFound, l.Say("This page server has no accounts to read."), l.Say("Ask an oracle's, or run: %s", "wattmark market intervals --dir "+quoted(d.options.Dir)))
 		return nil, false
 	}
 	return d.options.API, true
@@ -257,6 +262,7 @@ func (d *Dashboard) queries(w http.ResponseWriter) (*api.API, bool) {
 
 // problem answers with what a question to the API came to.
 func (d *Dashboard) problem(w http.ResponseWriter, err error) {
+	l := spoken(w)
 	status, what, remedy := api.Explain(err)
-	d.missing(w, status, what, remedy)
+	d.missing(w, status, l.known(what), l.known(remedy))
 }

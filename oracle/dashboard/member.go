@@ -4,7 +4,6 @@ import (
 	"html/template"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"wattmark/ledger/unit"
 	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard/chart"
+	"wattmark/oracle/dashboard/locale"
 	"wattmark/oracle/export"
 	"wattmark/signer/words"
 )
@@ -21,6 +21,7 @@ const dayOf = unit.Interval(24 * time.Hour / time.Second)
 // memberPage is what a member sees of the own home.
 type memberPage struct {
 	*export.Statement
+	l         language
 	Power     powerNow
 	Chart     template.HTML
 	Rows      []memberRow // the newest first
@@ -42,7 +43,7 @@ func (p memberPage) Disputable() (rows []memberRow) {
 }
 
 // Day is the page's.
-func (p memberPage) Day() string { return time.Unix(p.From.Start(), 0).UTC().Format("2 January 2006") }
+func (p memberPage) Day() string { return p.l.Date(time.Unix(p.From.Start(), 0)) }
 
 // Sum says what an amount is, in hundredths.
 func (p memberPage) Sum(m unit.Money) string {
@@ -51,7 +52,7 @@ func (p memberPage) Sum(m unit.Money) string {
 	if c < 0 {
 		sign, c = minus, -c
 	}
-	return sign + c.String() + " " + p.Currency
+	return sign + p.l.Decimal(c.String()) + " " + p.Currency
 }
 
 // PreliminaryText says how much of the sum is not invoiced.
@@ -60,18 +61,42 @@ func (p memberPage) PreliminaryText() string {
 	case 0:
 		return ""
 	case 1:
-		return "one quarter hour is preliminary"
+		return p.l.Say("one quarter hour is preliminary")
 	default:
-		return count(uint64(n)) + " quarter hours are preliminary"
+		return p.l.Say("%s quarter hours are preliminary", p.l.Number(uint64(n)))
 	}
 }
 
-// Sense says which way an amount goes.
+// Sense is an amount, and which way it goes.
 func (p memberPage) Sense(m unit.Money) string {
 	if m < 0 {
-		return "paid"
+		return p.l.Say("%s paid", p.Sum(-m))
 	}
-	return "earned"
+	return p.l.Say("%s earned", p.Sum(m))
+}
+
+// Headline says in a sentence what the period came to, as the statement says it in English.
+func (p memberPage) Headline() string {
+	total, alone, saving := p.Invoice.Total, p.Invoice.Counterfactual, p.Invoice.Saving
+	said := p.l.Say("You earned %s.", p.Sum(total))
+	if total < 0 {
+		said = p.l.Say("You paid %s.", p.Sum(-total))
+	}
+	c, _ := saving.Cents()
+	with, better := p.Sum(p.Abs(alone)), p.Sum(p.Abs(saving))
+	switch {
+	case alone < 0 && c == 0:
+		return said + " " + p.l.Say("With the supplier alone you would have paid %s: that is the same.", with)
+	case alone < 0 && c < 0:
+		return said + " " + p.l.Say("With the supplier alone you would have paid %s: that is %s worse.", with, better)
+	case alone < 0:
+		return said + " " + p.l.Say("With the supplier alone you would have paid %s: that is %s better.", with, better)
+	case c == 0:
+		return said + " " + p.l.Say("With the supplier alone you would have earned %s: that is the same.", with)
+	case c < 0:
+		return said + " " + p.l.Say("With the supplier alone you would have earned %s: that is %s worse.", with, better)
+	}
+	return said + " " + p.l.Say("With the supplier alone you would have earned %s: that is %s better.", with, better)
 }
 
 // Abs is an amount without its direction.
@@ -83,11 +108,12 @@ func (p memberPage) Abs(m unit.Money) unit.Money {
 }
 
 // Cost is a price of a kWh in the statement's currency.
-func (p memberPage) Cost(text string) string { return price(text, p.Currency) }
+func (p memberPage) Cost(text string) string { return p.l.price(text, p.Currency) }
 
 // memberRow is an interval of the member's.
 type memberRow struct {
 	export.Spot
+	l        language
 	Amount   string
 	Zone     string
 	Disputed bool
@@ -105,17 +131,17 @@ func (r memberRow) Path() string {
 func (r memberRow) Word() stateWord {
 	switch {
 	case r.Disputed:
-		return stateWord{"!", "disputed", "warn"}
+		return stateWord{"!", r.l.Say("disputed"), "warn"}
 	case r.Quality == market.Missing:
-		return stateWord{"!", "no reading", "warn"}
+		return stateWord{"!", r.l.Say("no reading"), "warn"}
 	case r.Quality == market.Estimated:
-		return stateWord{"!", "estimated", "warn"}
+		return stateWord{"!", r.l.Say("estimated"), "warn"}
 	case r.Corrected:
-		return stateWord{"✓", "corrected", "good"}
+		return stateWord{"✓", r.l.Say("corrected"), "good"}
 	case r.Run == market.R0:
-		return stateWord{"○", "preliminary", "muted"}
+		return stateWord{"○", r.l.Say("preliminary"), "muted"}
 	}
-	return stateWord{"✓", "invoiced", "good"}
+	return stateWord{"✓", r.l.Say("invoiced"), "good"}
 }
 
 // Disputable says that the row can be disputed: it is invoiced.
@@ -123,30 +149,30 @@ func (r memberRow) Disputable() bool { return r.Run != market.R0 && !r.Disputed 
 
 // In and Out are what came in and went out, in words.
 func (r memberRow) In() string {
-	return flow(r.FromNeighbours, "from neighbours", r.FromGrid, "from the grid")
+	return r.l.flow(r.FromNeighbours, locale.Text("%s from neighbours"), r.FromGrid, locale.Text("%s from the grid"))
 }
 func (r memberRow) Out() string {
-	return flow(r.ToNeighbours, "to neighbours", r.ToGrid, "to the grid")
+	return r.l.flow(r.ToNeighbours, locale.Text("%s to neighbours"), r.ToGrid, locale.Text("%s to the grid"))
 }
 
-func flow(a unit.Energy, first string, b unit.Energy, second string) string {
+func (l language) flow(a unit.Energy, first string, b unit.Energy, second string) string {
 	switch {
 	case a == 0 && b == 0:
-		return "nothing"
+		return l.Say("nothing")
 	case a == 0:
-		return energy(int64(b)) + " " + second
+		return l.Say(second, l.energy(int64(b)))
 	case b == 0:
-		return energy(int64(a)) + " " + first
+		return l.Say(first, l.energy(int64(a)))
 	}
-	return energy(int64(a)) + " " + first + ", " + energy(int64(b)) + " " + second
+	return l.Say(first, l.energy(int64(a))) + ", " + l.Say(second, l.energy(int64(b)))
 }
 
 // signIn is what who is not signed in sees.
 type signIn struct {
-	Members []string // whose page a demonstration shows
-	Far     bool     // that who asks sits at another machine than the demonstration, which shows them nothing
-	Refused string   // why a code was not taken
-	Remedy  string
+	Members []string      // whose page a demonstration shows
+	Far     bool          // that who asks sits at another machine than the demonstration, which shows them nothing
+	Refused template.HTML // why a code was not taken
+	Remedy  template.HTML
 	URL     string // of this server
 }
 
@@ -160,17 +186,18 @@ func (d *Dashboard) serveMember(w http.ResponseWriter, r *http.Request) {
 		d.askSignIn(w, r, http.StatusOK, nil)
 		return
 	}
+	l := spoken(w)
 	var from, to unit.Interval
 	if text := r.URL.Query().Get("day"); text != "" {
 		at, err := time.Parse(time.DateOnly, text)
 		if err != nil {
-			d.missing(w, http.StatusNotFound, "There is no day "+strconv.Quote(shorten(text, 40))+".", "Days are written as 2026-06-17.")
+			d.missing(w, http.StatusNotFound, l.Say("There is no day %q.", shorten(text, 40)), l.Say("Days are written as 2026-06-17."))
 			return
 		}
 		from = unit.Interval(at.Unix())
 		to = from + dayOf
 		if from.Check() != nil || to.Check() != nil {
-			d.missing(w, http.StatusNotFound, "There is no day "+strconv.Quote(shorten(text, 40))+".", "Days are written as 2026-06-17.")
+			d.missing(w, http.StatusNotFound, l.Say("There is no day %q.", shorten(text, 40)), l.Say("Days are written as 2026-06-17."))
 			return
 		}
 	}
@@ -179,21 +206,21 @@ func (d *Dashboard) serveMember(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, err)
 		return
 	}
-	p := d.memberPage(a, s)
+	p := d.memberPage(l, a, s)
 	readings, err := a.Power(member)
 	if err != nil {
 		d.problem(w, err)
 		return
 	}
-	p.Power = powerOf(readings)
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Member " + member, Page: "member", Topic: topicInterval + "," + topicMe, Script: "member.js", Data: p})
+	p.Power = powerOf(l, readings)
+	d.write(w, http.StatusOK, frame{Title: l.Say("Member %s", member), Page: "member", Topic: topicInterval + "," + topicMe, Script: "member.js", Data: p})
 }
 
-func (d *Dashboard) memberPage(a *api.API, s *export.Statement) memberPage {
+func (d *Dashboard) memberPage(l language, a *api.API, s *export.Statement) memberPage {
 	p := memberPage{
-		Statement: s,
-		Before:    "/member?day=" + time.Unix(s.From.Start()-int64(dayOf), 0).UTC().Format(time.DateOnly),
-		Query:     template.URL(url.Values{"from": {s.From.String()}, "to": {s.To.String()}}.Encode()),
+		Statement: s, l: l,
+		Before: "/member?day=" + time.Unix(s.From.Start()-int64(dayOf), 0).UTC().Format(time.DateOnly),
+		Query:  template.URL(url.Values{"from": {s.From.String()}, "to": {s.To.String()}}.Encode()),
 	}
 	if s.To.StartMilli() <= s.Time {
 		p.After = "/member?day=" + time.Unix(s.To.Start(), 0).UTC().Format(time.DateOnly)
@@ -206,19 +233,19 @@ func (d *Dashboard) memberPage(a *api.API, s *export.Statement) memberPage {
 	amounts := api.Amounts(s)
 	var bars []chart.Bar
 	for _, i := range s.Spots {
-		row := memberRow{i, strings.TrimSuffix(p.Sum(amounts[i.Interval]), " "+s.Currency), s.Zone, disputed[i.Interval]}
+		row := memberRow{i, l, strings.TrimSuffix(p.Sum(amounts[i.Interval]), " "+s.Currency), s.Zone, disputed[i.Interval]}
 		bars = append(bars, chart.Bar{
 			At: row.StartTime(), Shared: int64(i.FromNeighbours), FromGrid: int64(i.FromGrid), Sent: int64(i.ToNeighbours), ToGrid: int64(i.ToGrid), Unknown: i.Quality == market.Missing,
 		})
 		p.Rows = append([]memberRow{row}, p.Rows...)
 	}
-	p.Chart = template.HTML(chart.Energy(bars, interval, "Energy by quarter hour, from and to neighbours and the grid. "+s.Headline()))
+	p.Chart = template.HTML(chart.Energy(bars, interval, l.Locale, l.Say("Energy by quarter hour, from and to neighbours and the grid.")+" "+p.Headline()))
 	return p
 }
 
 // askSignIn says how a member comes to the own page.
 func (d *Dashboard) askSignIn(w http.ResponseWriter, r *http.Request, status int, refused error) {
-	scheme := "https"
+	l, scheme := spoken(w), "https"
 	if r.TLS == nil && r.Header.Get("X-Forwarded-Proto") != "https" {
 		scheme = "http"
 	}
@@ -229,9 +256,10 @@ func (d *Dashboard) askSignIn(w http.ResponseWriter, r *http.Request, status int
 		}
 	}
 	if refused != nil {
-		_, p.Refused, p.Remedy = api.Explain(refused)
+		_, what, remedy := api.Explain(refused)
+		p.Refused, p.Remedy = l.known(what), l.known(remedy)
 	}
-	d.write(w, status, frame{now: d.page(), Title: "Member", Page: "member-sign-in", Script: "member.js", Data: p})
+	d.write(w, status, frame{Title: l.Say("Member"), Page: "member-sign-in", Script: "member.js", Data: p})
 }
 
 // serveJoin is where an invitation leads. What it says is behind the #, and comes to no server
@@ -240,7 +268,7 @@ func (d *Dashboard) serveJoin(w http.ResponseWriter, r *http.Request) {
 	if _, ok := d.queries(w); !ok {
 		return
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Join", Page: "member-join", Script: "member.js", Data: strings.Join(words.List(), " ")})
+	d.write(w, http.StatusOK, frame{Title: spoken(w).Say("Join"), Page: "member-join", Script: "member.js", Data: strings.Join(words.List(), " ")})
 }
 
 // serveEnter shows who comes with a code a button: what only looks at links uses up no code.
@@ -248,7 +276,7 @@ func (d *Dashboard) serveEnter(w http.ResponseWriter, r *http.Request) {
 	if _, ok := d.queries(w); !ok {
 		return
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Sign in", Page: "member-enter", Data: shorten(r.URL.Query().Get("code"), 64)})
+	d.write(w, http.StatusOK, frame{Title: spoken(w).Say("Sign in"), Page: "member-enter", Data: shorten(r.URL.Query().Get("code"), 64)})
 }
 
 func (d *Dashboard) takeCode(w http.ResponseWriter, r *http.Request) {

@@ -30,7 +30,7 @@ type monthRow struct {
 
 // ID and Name are the month.
 func (m monthRow) ID() string   { return m.start().Format("2006-01") }
-func (m monthRow) Name() string { return m.start().Format("January 2006") }
+func (m monthRow) Name() string { return m.page.l.Month(m.start()) }
 
 func (m monthRow) start() time.Time { return time.Unix(m.From.Start(), 0).UTC() }
 
@@ -42,15 +42,19 @@ func (m monthRow) Query() template.URL {
 // Way, Amount and Better say what it came to.
 func (m monthRow) Way() string {
 	if m.Invoice.Total < 0 {
-		return "Paid"
+		return m.page.l.Say("Paid")
 	}
-	return "Earned"
+	return m.page.l.Say("Earned")
 }
+
+// Headline says in a sentence what the month came to.
+func (m monthRow) Headline() string { return m.page.Headline() }
+
 func (m monthRow) Amount() string { return m.page.Sum(m.page.Abs(m.Invoice.Total)) }
 func (m monthRow) Better() string { return m.page.Sum(m.Invoice.Saving) }
 
 // Quarters is how many intervals it has, and Open what may change.
-func (m monthRow) Quarters() string { return count(uint64(len(m.Spots))) }
+func (m monthRow) Quarters() string { return m.page.l.Number(uint64(len(m.Spots))) }
 func (m monthRow) Open() string     { return m.page.PreliminaryText() }
 
 // Digest is that of the lines.
@@ -71,6 +75,7 @@ func (d *Dashboard) serveStatements(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, err)
 		return
 	}
+	l := spoken(w)
 	p := statementsPage{Member: member}
 	day := time.Unix(newest.From.Start(), 0).UTC()
 	for from := time.Date(day.Year(), day.Month(), 1, 0, 0, 0, 0, time.UTC); len(p.Months) < shownMonths && from.After(day.AddDate(-1, 0, 0)); from = from.AddDate(0, -1, 0) {
@@ -80,8 +85,8 @@ func (d *Dashboard) serveStatements(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if len(s.Spots) > 0 {
-			p.Months = append(p.Months, monthRow{s, memberPage{Statement: s}})
+			p.Months = append(p.Months, monthRow{s, memberPage{Statement: s, l: l}})
 		}
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Statements of " + member, Page: "member-statements", Topic: topicInterval, Data: p})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Statements of %s", member), Page: "member-statements", Topic: topicInterval, Data: p})
 }

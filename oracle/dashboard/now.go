@@ -18,15 +18,16 @@ const maxLines = 32
 // now is what the page / shows. It does not change once it is made, so that one
 // serves every request until the next.
 type now struct {
-	Options Options
-	Event   uint64    // the newest event that it has in it
-	Built   time.Time // wall clock
-	View    View
-	More    int // homes that are not listed
-	Homes   []homeRow
-	Others  []otherRow // gateways that are in no home
-	Oracles []oracleRow
-	Blocks  []blockRow
+	language language
+	Options  Options
+	Event    uint64    // the newest event that it has in it
+	Built    time.Time // wall clock
+	View     View
+	More     int // homes that are not listed
+	Homes    []homeRow
+	Others   []otherRow // gateways that are in no home
+	Oracles  []oracleRow
+	Blocks   []blockRow
 	// Receipts and Notices are the rows of those tables.
 	Receipts []receiptLine
 	Notices  []noticeLine
@@ -98,9 +99,9 @@ func (n noticeLine) LeafIndex() uint64 {
 }
 
 // build makes the page of a view, of what was told, and of the samples so far.
-func (d *Dashboard) build(v View, s snapshot, samples []chart.Sample, wall time.Time) *now {
+func (d *Dashboard) build(l language, v View, s snapshot, samples []chart.Sample, wall time.Time) *now {
 	m := &now{
-		Options: d.options, Built: wall, View: v,
+		language: l, Options: d.options, Built: wall, View: v,
 		text: make(map[string]string), attr: make(map[string]map[string]string),
 	}
 	links := d.options.Ledger != nil
@@ -239,7 +240,7 @@ func tenths(n int64) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 
 func (m *now) fillChart(samples []chart.Sample) {
 	to := m.View.At
-	m.Figure = chart.Power(samples, to.Add(-m.Options.Window), to)
+	m.Figure = chart.Power(samples, to.Add(-m.Options.Window), to, m.language.Locale)
 	m.text["chart.title"] = "Power of the last " + m.Window() + ": " + m.text["street"]
 	for _, p := range m.Figure.Parts() {
 		if p.Attr == "" {

@@ -13,8 +13,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"wattmark/ledger/audit/browser"
 )
 
 //go:embed templates/*.html
@@ -22,25 +20,6 @@ var templateFiles embed.FS
 
 //go:embed static
 var staticFiles embed.FS
-
-var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"count": func(n any) string {
-		switch n := n.(type) {
-		case uint64:
-			return count(n)
-		case int:
-			return count(uint64(max(n, 0)))
-		}
-		return ""
-	},
-	"verifier": browser.Digest,
-	"clock":    clock, "date": date, "stamp": stamp, "took": took, "power": power,
-	"shorten": shorten, "breakable": breakable, "reading": reading, "hash": hexOf,
-	"energy": energy, "tidy": tidy, "mass": mass,
-	"counted":     func(n int64, one, many string) string { return counted(uint64(max(n, 0)), one, many) },
-	"millis":      func(ms int64) string { return stamp(time.UnixMilli(ms)) },
-	"millisClock": func(ms int64) string { return clock(time.UnixMilli(ms)) },
-}).ParseFS(templateFiles, "templates/*.html"))
 
 // breakable escapes a word whose parts are joined by underscores, and lets a line
 // end between them.
@@ -84,8 +63,10 @@ func (d *Dashboard) Handler() http.Handler {
 		m.HandleFunc("GET /static/{name}", d.serveStatic)
 		m.HandleFunc("GET /", d.nowhere)
 		m.HandleFunc("POST "+themePath, d.takeTheme)
+		m.HandleFunc("POST "+languagePath, d.takeLanguage)
 		protection := http.NewCrossOriginProtection() // what changes something is asked for by our own pages
 		protection.AddInsecureBypassPattern("POST " + themePath)
+		protection.AddInsecureBypassPattern("POST " + languagePath)
 		h := protection.Handler(m)
 		if len(d.options.Controls) > 0 {
 			m.HandleFunc("POST "+controlPath+"{control}", d.takeControl)
@@ -104,8 +85,8 @@ func headers(next http.Handler) http.Handler {
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
 		h.Set("Cache-Control", "no-store")
-		h.Set("Vary", "Cookie")
-		next.ServeHTTP(&answering{w, r}, r)
+		h.Set("Vary", "Accept-Language, Cookie")
+		next.ServeHTTP(&answering{w, r, languageOf(r)}, r)
 	})
 }
 
@@ -118,9 +99,13 @@ type frame struct {
 	// Script is what the page has besides, empty for none.
 	Script string
 	Data   any
-	// Theme is the one that was chosen, and Path where the page is; write sets both.
-	Theme, Path string
+	// Theme and Chosen, a language, are those that were chosen, and Path is where the page is;
+	// write sets them.
+	Theme, Chosen, Path string
 }
+
+// liveScript is on every page that changes.
+const liveScript = "live.js"
 
 // Here marks the page in the navigation.
 func (f frame) Here(page string) template.HTMLAttr {
@@ -132,7 +117,7 @@ func (f frame) Here(page string) template.HTMLAttr {
 
 func (d *Dashboard) serveNow(w http.ResponseWriter, r *http.Request) {
 	topics := streetTopics
-	t, err := d.today()
+	t, err := d.today(english)
 	if err != nil {
 		d.problem(w, err)
 		return
@@ -140,25 +125,34 @@ func (d *Dashboard) serveNow(w http.ResponseWriter, r *http.Request) {
 	if t != nil {
 		topics = append(slices.Clip(topics), topicInterval)
 	}
-	d.write(w, http.StatusOK, frame{now: d.page(), Title: "Now", Page: "now", Topic: strings.Join(topics, ","), Data: t})
+	d.write(w, http.StatusOK, frame{Title: "Now", Page: "now", Topic: strings.Join(topics, ","), Data: t})
 }
 
 // write draws a page completely before it sends the first byte.
 func (d *Dashboard) write(w http.ResponseWriter, status int, f frame) {
+	l := spoken(w)
+	if untranslated[f.Page] {
+		l = english
+	}
+	f.now = d.page(l)
 	f.Theme = "auto"
 	if a, ok := w.(*answering); ok {
 		f.Theme = theme(a.r)
+		if l, ok := chosenLanguage(a.r); ok {
+			f.Chosen = l.Tag()
+		}
 		if a.r.Method == http.MethodGet || a.r.Method == http.MethodHead {
 			f.Path = a.r.URL.RequestURI()
 		}
 	}
 	var b bytes.Buffer
-	if err := pages.ExecuteTemplate(&b, "page", f); err != nil {
+	if err := l.pages().ExecuteTemplate(&b, "page", f); err != nil {
 		d.options.Log.Error("did not draw a page", "page", f.Page, "error", err)
 		http.Error(w, "This page could not be drawn. What it shows is safe; the oracle's log says what went wrong.", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.Header().Set("Content-Language", l.Tag())
 	w.Header().Set("Content-Length", strconv.Itoa(b.Len()))
 	w.WriteHeader(status)
 	w.Write(b.Bytes()) // an error means that nobody reads any more
@@ -166,20 +160,22 @@ func (d *Dashboard) write(w http.ResponseWriter, status int, f frame) {
 
 // nowhere answers for a path that nothing is at.
 func (d *Dashboard) nowhere(w http.ResponseWriter, r *http.Request) {
-	d.missing(w, http.StatusNotFound, "There is no page at "+strconv.Quote(shorten(r.URL.Path, 80))+".", "The pages are listed above.")
+	l := spoken(w)
+	d.missing(w, http.StatusNotFound, l.Say("There is no page at %q.", shorten(r.URL.Path, 80)), l.Say("The pages are listed above."))
 }
 
 // missing answers with a page that says what is not there and what to do.
-func (d *Dashboard) missing(w http.ResponseWriter, status int, what, remedy string) {
-	title := "Not found"
+func (d *Dashboard) missing(w http.ResponseWriter, status int, what, remedy any) {
+	l := spoken(w)
+	title := l.Say("Not found")
 	if status >= 500 {
-		title = "Not readable"
+		title = l.Say("Not readable")
 	}
-	d.write(w, status, frame{now: d.page(), Title: title, Page: "missing", Data: []string{what, remedy}})
+	d.write(w, status, frame{Title: title, Page: "missing", Data: []any{what, remedy}})
 }
 
 func (d *Dashboard) servePower(w http.ResponseWriter, r *http.Request) {
-	m := d.page()
+	m := d.page(english)
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="power.csv"`)
 	c := csv.NewWriter(w)

@@ -3,10 +3,12 @@ package dashboard
 import (
 	"net/http"
 	"time"
+
+	"wattmark/oracle/dashboard/locale"
 )
 
 // themes are what a person may choose of: as the device has it, or always one.
-var themes = []Theme{{"auto", "As the device"}, {"light", "Light"}, {"dark", "Dark"}}
+var themes = []Theme{{"auto", locale.Text("As the device")}, {"light", locale.Text("Light")}, {"dark", locale.Text("Dark")}}
 
 // Theme is one of them.
 type Theme struct{ Name, Label string }
@@ -14,14 +16,17 @@ type Theme struct{ Name, Label string }
 const (
 	themeCookie = "wattmark-theme"
 	themePath   = "/theme"
-	themeFor    = 365 * 24 * time.Hour
+
+	choiceFor = 365 * 24 * time.Hour // that a browser keeps a choice
+	maxChoice = 4096                 // bytes of the form
 )
 
 // answering is a page's answer, which knows what was asked for: every page is drawn in the
-// theme that was chosen, the first time already.
+// theme and the language that were chosen, the first time already.
 type answering struct {
 	http.ResponseWriter
-	r *http.Request
+	r        *http.Request
+	language language
 }
 
 // Unwrap is for http.ResponseController.
@@ -42,16 +47,24 @@ func (f frame) Themes() []Theme { return themes }
 // forms of other sites: what they could do with it is nothing, and over plain HTTP browsers do
 // not say whose a form is.
 func (d *Dashboard) takeTheme(w http.ResponseWriter, r *http.Request) {
-	r.Body = http.MaxBytesReader(w, r.Body, 4096)
-	name := r.PostFormValue("theme")
-	c := &http.Cookie{Name: themeCookie, Value: name, Path: "/", MaxAge: int(themeFor / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil}
-	switch name {
+	r.Body = http.MaxBytesReader(w, r.Body, maxChoice)
+	switch name := r.PostFormValue("theme"); name {
 	case "light", "dark":
+		keepChoice(w, r, themeCookie, name)
 	case "auto":
-		c.MaxAge = -1
+		keepChoice(w, r, themeCookie, "")
 	default:
-		d.missing(w, http.StatusUnprocessableEntity, "There is no such theme.", "Choose one of those below each page.")
-		return
+		l := spoken(w)
+		d.missing(w, http.StatusUnprocessableEntity, l.Say("There is no such theme."), l.Say("Choose one of those below each page."))
+	}
+}
+
+// keepChoice has the browser keep a choice, or none for an empty value, and leads back to the
+// page whose form it was.
+func keepChoice(w http.ResponseWriter, r *http.Request, cookie, value string) {
+	c := &http.Cookie{Name: cookie, Value: value, Path: "/", MaxAge: int(choiceFor / time.Second), HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil}
+	if value == "" {
+		c.MaxAge = -1
 	}
 	http.SetCookie(w, c)
 	back := r.PostFormValue("back")

@@ -1,7 +1,6 @@
 package dashboard
 
 import (
-	"fmt"
 	"html/template"
 	"math/big"
 	"slices"
@@ -16,6 +15,7 @@ import (
 // today is the market's newest day as / shows it: the day (UTC) of the newest interval that
 // was cleared.
 type today struct {
+	l     language
 	Zone  string
 	Begun time.Time
 	Sum   string // in a sentence
@@ -28,9 +28,9 @@ type today struct {
 }
 
 // Row is the interval of the price.
-func (t today) Row() intervalRow { return intervalRow{*t.Price} }
+func (t today) Row() intervalRow { return intervalRow{t.l, *t.Price} }
 
-// todayCache keeps what was computed last, for as long as the ledger stands still.
+// todayCache keeps what was computed last in a language, for as long as the ledger stands still.
 type todayCache struct {
 	mu   sync.Mutex // guards what follows
 	mark string     // of the ledger
@@ -38,35 +38,35 @@ type todayCache struct {
 }
 
 // today returns the market's newest day, nil where there is no market.
-func (d *Dashboard) today() (*today, error) {
+func (d *Dashboard) today(l language) (*today, error) {
 	if d.options.API == nil {
 		return nil, nil
 	}
-	mark := d.ledgerMark()
-	d.todays.mu.Lock()
-	defer d.todays.mu.Unlock()
-	if mark != "" && mark == d.todays.mark {
-		return d.todays.is, nil
+	mark, kept := d.ledgerMark(), &d.todays[l.Index()]
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	if mark != "" && mark == kept.mark {
+		return kept.is, nil
 	}
-	t, err := newestDay(d.options.API)
+	t, err := newestDay(l, d.options.API)
 	if err != nil {
 		return nil, err
 	}
-	d.todays.mark, d.todays.is = mark, t
+	kept.mark, kept.is = mark, t
 	return t, nil
 }
 
-func newestDay(a *api.API) (*today, error) {
+func newestDay(l language, a *api.API) (*today, error) {
 	zones := a.Zones()
 	if len(zones) == 0 {
 		return nil, nil
 	}
-	t := &today{Zone: zones[0].Zone, Terms: zones[0].Tariff, Sum: "No quarter hour of today is settled yet."}
+	t := &today{l: l, Zone: zones[0].Zone, Terms: zones[0].Tariff, Sum: l.Say("No quarter hour of today is settled yet.")}
 	newest, _, err := a.Intervals(t.Zone, 0, 0, 1)
 	if err != nil || len(newest) == 0 {
 		return t, err
 	}
-	t.Begun = intervalRow{newest[0]}.Start().Truncate(24 * time.Hour)
+	t.Begun = intervalRow{l, newest[0]}.Start().Truncate(24 * time.Hour)
 	day, _, err := a.Intervals(t.Zone, unit.Interval(t.Begun.Unix()), 0, chartedIntervals)
 	if err != nil {
 		return nil, err
@@ -76,7 +76,7 @@ func newestDay(a *api.API) (*today, error) {
 	// The whole day, so that it fills from the left.
 	bars := []chart.Bar{{At: t.Begun.Add((chartedIntervals - 1) * interval), Unknown: true}}
 	for i := range day {
-		row := intervalRow{day[i]}
+		row := intervalRow{l, day[i]}
 		b := chart.Bar{At: row.Start(), Unknown: row.Totals == nil}
 		if k := row.Totals; k != nil {
 			b.Shared, b.FromGrid, b.ToGrid = k.LocalWh, k.GridImportWh, k.GridExportWh
@@ -92,9 +92,9 @@ func newestDay(a *api.API) (*today, error) {
 	}
 	bars = append(bars, chart.Bar{At: t.Begun, Unknown: true})
 	slices.Reverse(bars)
-	t.Sum = fmt.Sprintf("On %s until %s UTC neighbours shared %s; %s came from the grid and %s went to it.",
-		t.Begun.Format("2 January"), until.Format("15:04"), energy(local), energy(fromGrid), energy(toGrid))
-	t.Chart = template.HTML(chart.Energy(bars, interval, "Energy of the day by quarter hour: shared among neighbours, from the grid and to the grid. "+t.Sum))
+	t.Sum = l.Say("On %s until %s UTC neighbours shared %s; %s came from the grid and %s went to it.",
+		l.DayMonth(t.Begun), l.Minute(until), l.energy(local), l.energy(fromGrid), l.energy(toGrid))
+	t.Chart = template.HTML(chart.Energy(bars, interval, l.Locale, l.Say("Energy of the day by quarter hour: shared among neighbours, from the grid and to the grid.")+" "+t.Sum))
 	t.emitted(a.Accounts().Grid)
 	return t, nil
 }
@@ -115,5 +115,5 @@ func (t *today) emitted(grid []api.GridItem) {
 	if err != nil {
 		return
 	}
-	t.CO2e, t.Grid, t.Pack = mass(unit.Mass(mg.Int64()).String()), mass(grid[0].PerKWh), grid[0].Pack
+	t.CO2e, t.Grid, t.Pack = t.l.mass(unit.Mass(mg.Int64()).String()), t.l.mass(grid[0].PerKWh), grid[0].Pack
 }

@@ -12,6 +12,7 @@ import (
 
 	"wattmark/oracle/dashboard"
 	"wattmark/oracle/dashboard/chart"
+	"wattmark/oracle/dashboard/locale"
 )
 
 // TestTold tells whatever in whatever order. What is shown is the newest of all
@@ -181,7 +182,7 @@ func TestHistoryFills(t *testing.T) {
 			t.Errorf("sample %d comes %v after the one before, a gap: %v", i+1, step, s.Gap)
 		}
 	}
-	f := chart.Power(samples, last.At.Add(-10*time.Minute), last.At)
+	f := chart.Power(samples, last.At.Add(-10*time.Minute), last.At, locale.English)
 	if f.Using == "" || f.To != "12:07" {
 		t.Errorf("drawn up to %s: %q", f.To, f.Using)
 	}

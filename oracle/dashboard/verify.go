@@ -31,8 +31,9 @@ func (d *Dashboard) serveCross(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if page == nil {
-		d.missing(w, http.StatusNotFound, "This oracle was built without the cross-check.",
-			"Write it yourself with: wattmark verify page --cross > verify-cross.html. The page at /verify answers all but what rules compute.")
+		l := spoken(w)
+		d.missing(w, http.StatusNotFound, l.Say("This oracle was built without the cross-check."),
+			l.Say("Write it yourself with: wattmark verify page --cross > verify-cross.html. The page at /verify answers all but what rules compute."))
 		return
 	}
 	writeVerifier(w, page, policy)

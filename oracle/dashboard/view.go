@@ -1,6 +1,10 @@
 package dashboard
 
-import "time"
+import (
+	"time"
+
+	"wattmark/oracle/dashboard/locale"
+)
 
 // Source is what the pages ask for figures. Now must be quick, as each page and
 // each second asks once, and safe for concurrent use; the slices it returns must
@@ -88,13 +92,13 @@ const (
 func (s State) Word() string {
 	switch s {
 	case StateGood:
-		return "good"
+		return locale.Text("good")
 	case StateSilent:
-		return "silent"
+		return locale.Text("silent")
 	case StateHalted:
-		return "halted"
+		return locale.Text("halted")
 	}
-	return "starting"
+	return locale.Text("starting")
 }
 
 // Sign returns the character that stands before the word, so that a state never
@@ -168,7 +172,9 @@ const (
 
 // Word returns "", "good", "look" or "refused or false" for those who do not see
 // the sign.
-func (t Tone) Word() string { return [...]string{"", "good", "look", "refused or false"}[t.index()] }
+func (t Tone) Word() string {
+	return [...]string{"", locale.Text("good"), locale.Text("look"), locale.Text("refused or false")}[t.index()]
+}
 
 // Sign returns the character that stands before the text.
 func (t Tone) Sign() string { return [...]string{"·", "✓", "!", "✕"}[t.index()] }

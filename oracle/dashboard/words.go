@@ -1,11 +1,12 @@
 package dashboard
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"wattmark/oracle/dashboard/locale"
 )
 
 const (
@@ -18,7 +19,7 @@ const balancedW = 50
 
 // power writes W for people: whole watts below a kilowatt, above that kilowatts
 // with three significant figures.
-func power(w int64) string {
+func (l language) power(w int64) string {
 	w = tame(w)
 	sign := ""
 	if w < 0 {
@@ -39,23 +40,7 @@ func power(w int64) string {
 		places, step = 1, unit/10
 	}
 	n := (w + step/2) / step
-	return sign + fixed(n, places) + thinSpace + name
-}
-
-// fixed writes n with its last digits after a point.
-func fixed(n int64, places int) string {
-	sign, size := "", uint64(n)
-	if n < 0 {
-		sign, size = minus, -size
-	}
-	if places == 0 {
-		return sign + count(size)
-	}
-	scale := uint64(1)
-	for range places {
-		scale *= 10
-	}
-	return fmt.Sprintf("%s%s.%0*d", sign, count(size/scale), places, size%scale)
+	return sign + l.Fixed(n, places) + thinSpace + name
 }
 
 // rounded returns n / by to the nearest, halves away from zero.
@@ -70,55 +55,32 @@ func rounded(n, by int64) int64 {
 	return q
 }
 
-// count writes a whole number with its thousands parted.
-func count(n uint64) string {
-	s := strconv.FormatUint(n, 10)
-	var b strings.Builder
-	for i, c := range s {
-		if i > 0 && (len(s)-i)%3 == 0 {
-			b.WriteByte(',')
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
-}
-
-// counted writes a number and the word for what it counts.
-func counted(n uint64, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return count(n) + " " + many
-}
-
 // direction says which way power flows at a connection.
-func direction(gridW int64) string {
+func (l language) direction(gridW int64) string {
 	gridW = tame(gridW)
 	switch {
 	case gridW > 0:
-		return "takes " + power(gridW)
+		return l.Say("takes %s", l.power(gridW))
 	case gridW < 0:
-		return "gives " + power(-gridW)
+		return l.Say("gives %s", l.power(-gridW))
 	}
-	return "takes nothing"
+	return l.Say("takes nothing")
 }
 
 // took writes a duration as short as it is worth.
-func took(d time.Duration) string {
+func (l language) took(d time.Duration) string {
 	switch {
 	case d <= 0:
-		return "not known"
+		return l.Say("not known")
 	case d < time.Second:
 		return strconv.FormatInt(max(d.Milliseconds(), 1), 10) + thinSpace + "ms"
 	case d < 100*time.Second:
-		return fixed(d.Milliseconds()/100, 1) + thinSpace + "s"
+		return l.Fixed(d.Milliseconds()/100, 1) + thinSpace + "s"
 	}
-	return count(uint64(d/time.Minute)) + thinSpace + "min"
+	return l.Number(uint64(d/time.Minute)) + thinSpace + "min"
 }
 
 func clock(t time.Time) string { return t.UTC().Format("15:04:05") }
-
-func date(t time.Time) string { return t.UTC().Format("2 January 2006") }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
@@ -157,26 +119,26 @@ func total(homes []Home) sums {
 }
 
 // streetSentence says in words what the street does.
-func streetSentence(homes []Home) string {
+func (l language) streetSentence(homes []Home) string {
 	s := total(homes)
 	switch {
 	case len(homes) == 0:
-		return "No home has been heard of yet."
+		return l.Say("No home has been heard of yet.")
 	case s.made == 0 && s.grid < balancedW && s.grid > -balancedW:
-		return "The homes use next to nothing."
+		return l.Say("The homes use next to nothing.")
 	case s.made == 0 && s.grid > 0:
-		return fmt.Sprintf("The homes use %s, all of it from the grid.", power(s.using))
+		return l.Say("The homes use %s, all of it from the grid.", l.power(s.using))
 	case s.grid >= balancedW:
-		return fmt.Sprintf("The roofs make %s, the homes use %s, and %s comes from the grid.", power(s.made), power(s.using), power(s.grid))
+		return l.Say("The roofs make %s, the homes use %s, and %s comes from the grid.", l.power(s.made), l.power(s.using), l.power(s.grid))
 	case s.grid <= -balancedW:
-		return fmt.Sprintf("The roofs make %s, the homes use %s, and %s goes to the grid.", power(s.made), power(s.using), power(-s.grid))
+		return l.Say("The roofs make %s, the homes use %s, and %s goes to the grid.", l.power(s.made), l.power(s.using), l.power(-s.grid))
 	}
-	return fmt.Sprintf("The roofs make %s and the homes use %s: balanced.", power(s.made), power(s.using))
+	return l.Say("The roofs make %s and the homes use %s: balanced.", l.power(s.made), l.power(s.using))
 }
 
 // doubt says whose figures are old, as the sums still have them; it is empty where
 // every home is heard.
-func doubt(homes []Home) string {
+func (l language) doubt(homes []Home) string {
 	n, name := 0, ""
 	for _, h := range homes {
 		if h.State == StateSilent || h.State == StateHalted {
@@ -187,30 +149,28 @@ func doubt(homes []Home) string {
 	case 0:
 		return ""
 	case 1:
-		return shorten(name, 40) + " is not heard: the sums have its last figures."
+		return l.Say("%s is not heard: the sums have its last figures.", shorten(name, 40))
 	}
-	return fmt.Sprintf("%s of %s are not heard: the sums have their last figures.", count(uint64(n)), counted(uint64(len(homes)), "home", "homes"))
+	return l.Say("%s of %s homes are not heard: the sums have their last figures.", l.Number(uint64(n)), l.Number(uint64(len(homes))))
 }
 
 // ledgerSentence says in words how far the record is.
-func ledgerSentence(v *View, s *snapshot) string {
-	var b strings.Builder
+func (l language) ledgerSentence(v *View, s *snapshot) string {
+	said := l.Say("No block has been closed yet.")
 	switch {
 	case s.anyFinal:
-		fmt.Fprintf(&b, "Block %s is final: %s cosigned it.", count(s.final), counted(uint64(s.cosigners), "oracle has", "oracles have"))
+		said = l.Count(uint64(s.cosigners), "Block %[2]s is final: %[1]s oracle has cosigned it.", "Block %[2]s is final: %[1]s oracles have cosigned it.", l.Number(s.final))
 	case s.any:
-		fmt.Fprintf(&b, "Block %s is written and waits to be final.", count(s.blocks[0].Height))
-	default:
-		b.WriteString("No block has been closed yet.")
+		said = l.Say("Block %s is written and waits to be final.", l.Number(s.blocks[0].Height))
 	}
-	refused := refusedOf(v)
-	verb := "have"
-	if v.Acknowledged == 1 && v.Signed == 1 {
-		verb = "has"
+	have := locale.Text("%s of %s statements have a receipt;")
+	switch {
+	case v.Signed == 1 && v.Acknowledged == 1:
+		have = locale.Text("%s of %s statement has a receipt;")
+	case v.Signed == 1:
+		have = locale.Text("%s of %s statement have a receipt;")
 	}
-	fmt.Fprintf(&b, " %s of %s %s a receipt; %s refused.", count(v.Acknowledged), counted(v.Signed, "statement", "statements"), verb,
-		counted(refused, "was", "were"))
-	return b.String()
+	return said + " " + l.Say(have, l.Number(v.Acknowledged), l.Number(v.Signed)) + " " + l.Count(refusedOf(v), "%s was refused.", "%s were refused.")
 }
 
 func refusedOf(v *View) (n uint64) {

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"wattmark/oracle/dashboard/locale"
 )
 
 // Sample is the street's power at one moment, in W.
@@ -35,8 +37,8 @@ type Figure struct {
 }
 
 // Power draws samples, which are in order of time, between from and to. Samples
-// outside are left out.
-func Power(samples []Sample, from, to time.Time) Figure {
+// outside are left out. Its labels are numbers as the locale writes them.
+func Power(samples []Sample, from, to time.Time, l *locale.Locale) Figure {
 	var most int64
 	inside := make([]Sample, 0, len(samples))
 	for _, s := range samples {
@@ -49,7 +51,7 @@ func Power(samples []Sample, from, to time.Time) Figure {
 	top := Top(most)
 	span := to.Sub(from)
 	f := Figure{
-		Top: watts(top), Half: watts(top / 2),
+		Top: l.Decimal(watts(top)), Half: l.Decimal(watts(top / 2)),
 		From: from.UTC().Format("15:04"), Middle: from.Add(span / 2).UTC().Format("15:04"), To: to.UTC().Format("15:04"),
 	}
 	if span < 3*time.Minute {

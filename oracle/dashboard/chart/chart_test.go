@@ -20,6 +20,7 @@ import (
 	"pgregory.net/rapid"
 
 	"wattmark/oracle/dashboard/chart"
+	"wattmark/oracle/dashboard/locale"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
@@ -45,7 +46,7 @@ func TestGolden(t *testing.T) {
 		p.Gap = s == 360
 		samples = append(samples, p)
 	}
-	f := chart.Power(samples, from, to)
+	f := chart.Power(samples, from, to, locale.English)
 	got := strings.ReplaceAll(f.Markup("Power of the last 10 minutes: it's <fine>"), "><", ">\n<") + "\n"
 	file := filepath.Join("testdata", "power.svg")
 	if *update {
@@ -86,7 +87,7 @@ func TestPower(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			f := chart.Power(tt.samples, tt.from, tt.to)
+			f := chart.Power(tt.samples, tt.from, tt.to, locale.English)
 			if f.Using != tt.using || f.MadeArea != tt.area || f.Top != tt.top {
 				t.Errorf("got using %q, area %q, top %q\nwant     %q,      %q,     %q", f.Using, f.MadeArea, f.Top, tt.using, tt.area, tt.top)
 			}
@@ -97,15 +98,15 @@ func TestPower(t *testing.T) {
 
 // TestLabels: the x axis has seconds where minutes would say the same thrice.
 func TestLabels(t *testing.T) {
-	f := chart.Power(nil, from, to)
+	f := chart.Power(nil, from, to, locale.English)
 	if got := f.From + " " + f.Middle + " " + f.To; got != "11:30 11:35 11:40" {
 		t.Errorf("ten minutes are labelled %s", got)
 	}
-	f = chart.Power(nil, from, from.Add(time.Minute))
+	f = chart.Power(nil, from, from.Add(time.Minute), locale.English)
 	if got := f.From + " " + f.Middle + " " + f.To; got != "11:30:00 11:30:30 11:31:00" {
 		t.Errorf("a minute is labelled %s", got)
 	}
-	f = chart.Power([]chart.Sample{at(0, 1_200, 0)}, from, to)
+	f = chart.Power([]chart.Sample{at(0, 1_200, 0)}, from, to, locale.English)
 	if f.Top != "1.5 kW" || f.Half != "750 W" {
 		t.Errorf("1,200 W are under %s and %s", f.Top, f.Half)
 	}
@@ -195,7 +196,7 @@ func TestDrawn(t *testing.T) {
 				stretches++
 			}
 		}
-		f := chart.Power(samples, from, to)
+		f := chart.Power(samples, from, to, locale.English)
 		checkMarkup(t, f)
 		points := point.FindAllStringSubmatch(f.Using, -1)
 		if len(points) != len(samples) {
@@ -258,7 +259,7 @@ func ExamplePower() {
 	f := chart.Power([]chart.Sample{
 		{At: start, Using: 400, Made: 100},
 		{At: start.Add(5 * time.Minute), Using: 800, Made: 1_200},
-	}, start, start.Add(10*time.Minute))
+	}, start, start.Add(10*time.Minute), locale.English)
 	fmt.Println(f.Using)
 	fmt.Println("0 to", f.Top, "from", f.From, "to", f.To)
 	// Output:

@@ -5,6 +5,8 @@ import (
 	"html"
 	"strings"
 	"time"
+
+	"wattmark/oracle/dashboard/locale"
 )
 
 // Bar is what a zone or a home did with energy in one interval, in Wh.
@@ -20,7 +22,8 @@ type Bar struct {
 // Energy draws bars, which are in order of time and an interval apart: up from the line what
 // was shared and, on top of that, what came from the grid; down what was sent, and below that
 // what went to the grid. An interval that nothing is told of has no bar.
-func Energy(bars []Bar, every time.Duration, title string) string {
+// The title is of the caller's language, l.
+func Energy(bars []Bar, every time.Duration, l *locale.Locale, title string) string {
 	if len(bars) == 0 {
 		return ""
 	}
@@ -61,9 +64,9 @@ func Energy(bars []Bar, every time.Duration, title string) string {
 	line := y(0)
 	var m strings.Builder
 	fmt.Fprintf(&m, `<svg class="y" aria-hidden="true"><text x="100%%" y="0" dy="0.9em" text-anchor="end">%s</text>`+
-		`<text x="100%%" y="%s%%" dy="0.35em" text-anchor="end">0</text>`, wattHours(top), html.EscapeString(line))
+		`<text x="100%%" y="%s%%" dy="0.35em" text-anchor="end">0</text>`, l.Decimal(wattHours(top)), html.EscapeString(line))
 	if bottom > 0 {
-		fmt.Fprintf(&m, `<text x="100%%" y="100%%" dy="-0.1em" text-anchor="end">%s</text>`, wattHours(bottom))
+		fmt.Fprintf(&m, `<text x="100%%" y="100%%" dy="-0.1em" text-anchor="end">%s</text>`, l.Decimal(wattHours(bottom)))
 	}
 	fmt.Fprintf(&m, `</svg><svg class="plot" viewBox="0 0 100 100" preserveAspectRatio="none" role="img"><title>%s</title>`+
 		`<path class="shared" d="%s"/><path class="takes" d="%s"/><path class="sent" d="%s"/><path class="gives" d="%s"/>`+

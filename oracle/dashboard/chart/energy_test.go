@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"wattmark/oracle/dashboard/chart"
+	"wattmark/oracle/dashboard/locale"
 )
 
 // TestEnergy draws three quarter hours, the second of which nothing is told of.
@@ -22,7 +23,7 @@ func TestEnergy(t *testing.T) {
 		{At: from, Shared: 500, FromGrid: 250},
 		{At: from.Add(15 * time.Minute), Shared: 900, Unknown: true},
 		{At: from.Add(45 * time.Minute), Shared: 100, Sent: 50, ToGrid: 400},
-	}, 15*time.Minute, "it's <fine>")
+	}, 15*time.Minute, locale.English, "it's <fine>")
 	// 800 Wh up and 500 Wh down; the line is at 8 of 13 parts.
 	for _, want := range []string{
 		`<title>it&#39;s &lt;fine&gt;</title>`, ">800 Wh</text>", ">500 Wh</text>", `y="61.53%"`, "M0 61.53L100 61.53",
@@ -34,7 +35,7 @@ func TestEnergy(t *testing.T) {
 			t.Errorf("there is no %s in\n%s", want, got)
 		}
 	}
-	if got := chart.Energy(nil, time.Hour, "x"); got != "" {
+	if got := chart.Energy(nil, time.Hour, locale.English, "x"); got != "" {
 		t.Errorf("nothing is drawn as %s", got)
 	}
 }
@@ -87,7 +88,7 @@ func TestEnergyStaysInside(t *testing.T) {
 			bars = append(bars, chart.Bar{At: at, Shared: wh.Draw(rt, "shared"), FromGrid: wh.Draw(rt, "from"), Sent: wh.Draw(rt, "sent"), ToGrid: wh.Draw(rt, "to"), Unknown: rapid.Bool().Draw(rt, "unknown")})
 			at = at.Add(time.Duration(rapid.IntRange(1, 3).Draw(rt, "gap")) * 15 * time.Minute)
 		}
-		m := chart.Energy(bars, 15*time.Minute, "x")
+		m := chart.Energy(bars, 15*time.Minute, locale.English, "x")
 		for d := xml.NewDecoder(strings.NewReader("<x>" + m + "</x>")); ; {
 			if _, err := d.Token(); errors.Is(err, io.EOF) {
 				break

@@ -53,6 +53,12 @@ func (l *Locale) Day(t time.Time) string {
 	return fmt.Sprintf("%d%s %s", t.Day(), l.day, l.short[t.Month()-1])
 }
 
+// DayMonth writes a day of this year, in UTC: 27 November.
+func (l *Locale) DayMonth(t time.Time) string {
+	t = t.UTC()
+	return fmt.Sprintf("%d%s %s", t.Day(), l.day, l.months[t.Month()-1])
+}
+
 // Month writes the month of a time, in UTC: November 2026.
 func (l *Locale) Month(t time.Time) string {
 	t = t.UTC()

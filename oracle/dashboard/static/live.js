@@ -10,6 +10,11 @@
   const sayEvery = 30_000; // ms between two things read aloud
   const attributes = new Set(["d", "x", "width"]);
 
+  // phrase says a text in the language of the page, which has what is not in English.
+  const language = document.documentElement.lang;
+  const texts = JSON.parse(document.getElementById("texts")?.content.textContent || "{}");
+  const phrase = (text, ...of) => (texts[text] || text).replace(/%s/g, () => of.shift());
+
   const age = document.getElementById("age");
   const ageText = document.getElementById("age-text");
   const said = document.getElementById("said");
@@ -74,10 +79,11 @@
   async function renew(all) {
     const answer = await fetch(location.href, { cache: "no-store" });
     if (!answer.ok) throw new Error(answer.statusText);
-    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById("main");
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const fresh = page.getElementById("main");
     const parts = all ? [] : [...main.querySelectorAll("[data-part]")];
     const next = (part) => fresh.querySelector('[data-part="' + part.dataset.part + '"]');
-    if (parts.length > 0 && !parts.some(next)) { // it is another page: the session has ended
+    if (page.documentElement.lang !== language || (parts.length > 0 && !parts.some(next))) { // it is another page: the session has ended, or another language was chosen
       location.reload();
       return;
     }
@@ -123,7 +129,7 @@
 
   function listen() {
     if (source || topics === "") return;
-    source = new EventSource("/events?topics=" + topics + "&after=" + last);
+    source = new EventSource("/events?topics=" + topics + "&language=" + language + "&after=" + last);
     const stream = source;
     const take = (run) => (e) => {
       if (stream !== source) return;
@@ -160,15 +166,15 @@
 
   function showAge() {
     if (topics === "") {
-      ageText.textContent = "Changes no more";
+      ageText.textContent = phrase("Changes no more");
       age.classList.remove("live", "old");
       return;
     }
     const silence = Date.now() - heard;
     const old = silence > silentAfter;
     const text = old
-      ? "No news since " + new Date(heard).toLocaleTimeString("en-GB")
-      : "Live · " + Math.round(silence / 1000) + " s ago";
+      ? phrase("No news since %s", new Date(heard).toLocaleTimeString(language === "en" ? "en-GB" : language))
+      : phrase("Live · %s s ago", Math.round(silence / 1000));
     if (ageText.textContent !== text) ageText.textContent = text;
     age.classList.toggle("live", !old);
     age.classList.toggle("old", old);

@@ -9,6 +9,11 @@
   const limits = document.getElementById("limits");
   if (!(say && go) && !limits) return;
   const utf8 = new TextEncoder();
+
+  // phrase says a text in the language of the page, which has what is not in English.
+  const texts = JSON.parse(document.getElementById("texts")?.content.textContent || "{}");
+  const phrase = (text, ...of) => (texts[text] || text).replace(/%s/g, () => of.shift());
+
   const invitation = location.pathname === "/join" ? location.hash.slice(1) : "";
 
   function tell(text, bad) {
@@ -174,7 +179,7 @@
     if (!answer.ok) return body;
     const code = new URL(body.enter, location.origin).searchParams.get("code");
     const entered = await fetch("/member/enter", { method: "POST", body: new URLSearchParams({ code }) });
-    if (!entered.ok) return { detail: "The session did not begin." };
+    if (!entered.ok) return { detail: phrase("The session did not begin.") };
     location.assign("/member");
     return null;
   }
@@ -183,7 +188,7 @@
     const request = base64url(await asked(pair, i));
     const answer = await fetch("/api/v1/join", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ invitation, request }) });
     const body = await answer.json();
-    if (!answer.ok) throw new Error(`${body.detail} ${body.hint}`);
+    if (!answer.ok) throw new Error(phrase(body.detail) + " " + phrase(body.hint));
     return body;
   }
 
@@ -192,12 +197,12 @@
     try {
       i = JSON.parse(new TextDecoder().decode(payloadOf(fromBase64url(invitation))));
     } catch {
-      tell("The link is not whole: open it as you got it, or ask the operator for another.", true);
+      tell(phrase("The link is not whole: open it as you got it, or ask the operator for another."), true);
       return;
     }
-    tell(`You are invited to ${i.ledger} as ${i.member}, in zone ${i.zone}, with ${i.power_w} W.`);
+    tell(phrase("You are invited to %s as %s, in zone %s, with %s W.", i.ledger, i.member, i.zone, i.power_w));
     go.hidden = false;
-    go.textContent = "Make my key on this device";
+    go.textContent = phrase("Make my key on this device");
     go.onclick = async () => {
       go.disabled = true;
       try {
@@ -206,7 +211,7 @@
         for (;;) {
           const body = await join(pair, i);
           if (body.state === "admitted" && (await signIn(pair)) === null) return;
-          tell(`Tell the operator these words, who compares them and lets you in: ${own}. This page waits.`);
+          tell(phrase("Tell the operator these words, who compares them and lets you in: %s. This page waits.", own));
           await new Promise((done) => setTimeout(done, 3000));
         }
       } catch (e) {
@@ -219,17 +224,17 @@
   async function returning() {
     const pair = await loaded();
     if (!pair) {
-      tell("This device has no key yet. The operator invites you with a link that makes one.");
+      tell(phrase("This device has no key yet. The operator invites you with a link that makes one."));
       return;
     }
-    tell("This device has a key.");
+    tell(phrase("This device has a key."));
     go.hidden = false;
-    go.textContent = "Sign in on this device";
+    go.textContent = phrase("Sign in on this device");
     go.onclick = async () => {
       go.disabled = true;
       try {
         const problem = await signIn(pair);
-        if (problem) tell(`${problem.detail} ${problem.hint || ""}`, true);
+        if (problem) tell(phrase(problem.detail) + " " + phrase(problem.hint || ""), true);
       } catch (e) {
         tell(e.message, true);
       }
@@ -241,7 +246,7 @@
   function micro(typed) {
     const parts = typed.trim().replace(",", ".").match(/^(-?)(\d{1,6})(?:\.(\d{1,6}))?$/);
     if (typed.trim() === "") return null;
-    if (!parts) throw new Error(`"${typed}" is no price of a kWh: write it as 0.30.`);
+    if (!parts) throw new Error(phrase("\"%s\" is no price of a kWh: write it as 0.30.", typed));
     const n = Number(parts[2]) * 1_000_000 + Number((parts[3] || "").padEnd(6, "0"));
     return parts[1] ? -n : n;
   }
@@ -251,7 +256,7 @@
   async function enter(pair, said, type, payloadFor) {
     const next = async () => {
       const answer = await fetch("/api/v1/signing", { cache: "no-store" });
-      if (!answer.ok) throw new Error("The session has ended. Load this page again, and sign in.");
+      if (!answer.ok) throw new Error(phrase("The session has ended. Load this page again, and sign in."));
       return answer.json();
     };
     const own = await next();
@@ -262,10 +267,10 @@
     const body = await statement(pair, type, claims, payloadFor(own));
     const answer = await fetch("/api/v1/entries", { method: "POST", headers: { "Content-Type": "application/cose" }, body });
     const told = await answer.json();
-    if (!answer.ok) throw new Error(`${told.detail} ${told.hint || ""}`);
-    said.textContent = "Signed and sent.";
+    if (!answer.ok) throw new Error(phrase(told.detail) + " " + phrase(told.hint || ""));
+    said.textContent = phrase("Signed and sent.");
     for (let tries = 0; (await next()).sequence_number <= own.sequence_number; tries++) {
-      if (tries === 60) throw new Error("It was sent, and is not on the ledger after half a minute. Look again later: it counts once.");
+      if (tries === 60) throw new Error(phrase("It was sent, and is not on the ledger after half a minute. Look again later: it counts once."));
       await new Promise((done) => setTimeout(done, 500));
     }
     return own;
@@ -297,7 +302,7 @@
       [int(1), text(own.member)], ...(least === null ? [] : [[int(2), int(least)]]), ...(most === null ? [] : [[int(3), int(most)]]),
       [int(6), int(own.next_interval)],
     ]));
-    return `On the ledger: it holds from ${new Date(own.next_interval * 1000).toISOString().slice(11, 16)} UTC on.`;
+    return phrase("On the ledger: it holds from %s UTC on.", new Date(own.next_interval * 1000).toISOString().slice(11, 16));
   }
 
   // dispute signs what the meter should have shown. Of what the member has to show its hash
@@ -305,18 +310,18 @@
   async function dispute(pair, said) {
     const watthours = (name) => {
       const typed = document.getElementById(name).value.trim();
-      if (!/^\d{1,9}$/.test(typed)) throw new Error(`"${typed}" is no whole number of Wh.`);
+      if (!/^\d{1,9}$/.test(typed)) throw new Error(phrase("\"%s\" is no whole number of Wh.", typed));
       return Number(typed);
     };
     const file = document.getElementById("shown").files[0];
-    if (!file) throw new Error("Choose the file that shows it, as a photo of the meter. It stays on this device: the ledger has its hash.");
+    if (!file) throw new Error(phrase("Choose the file that shows it, as a photo of the meter. It stays on this device: the ledger has its hash."));
     const evidence = await sha256(await file.arrayBuffer());
     const interval = Number(document.getElementById("which").value);
     const [imported, exported] = [watthours("should-import"), watthours("should-export")];
     await enter(pair, said, "dispute", (own) => map([
       [int(1), text(own.member)], [int(2), int(interval)], [int(3), int(imported)], [int(4), int(exported)], [int(5), bytes(evidence)],
     ]));
-    return "On the ledger: payment of that quarter hour waits until it is decided. Keep the file, and show it to whoever decides.";
+    return phrase("On the ledger: payment of that quarter hour waits until it is decided. Keep the file, and show it to whoever decides.");
   }
 
   async function signing() {
@@ -352,8 +357,8 @@
     return;
   }
   if (!window.isSecureContext) {
-    tell("A browser keeps a key only where the address begins with https://. Ask for that address.", true);
+    tell(phrase("A browser keeps a key only where the address begins with https://. Ask for that address."), true);
     return;
   }
-  (location.pathname === "/join" ? joining() : returning()).catch((e) => tell("This browser keeps no key: " + e.message, true));
+  (location.pathname === "/join" ? joining() : returning()).catch((e) => tell(phrase("This browser keeps no key: %s", e.message), true));
 })();
