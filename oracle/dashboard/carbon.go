@@ -15,6 +15,7 @@ import (
 const listedAccounts = 100
 
 type carbonPage struct {
+	l                      language
 	Rates                  []rateRow
 	Periods                []periodRow
 	Sources                []sourceRow // certificates by the source of their energy
@@ -28,7 +29,10 @@ type carbonPage struct {
 }
 
 // rateRow is what a stack gives off, as the page shows it.
-type rateRow struct{ api.RateItem }
+type rateRow struct {
+	l language
+	api.RateItem
+}
 
 // Span is the quarter hour in which it was measured.
 func (r rateRow) Span() string {
@@ -36,16 +40,16 @@ func (r rateRow) Span() string {
 	if err != nil {
 		return r.Interval
 	}
-	return at.UTC().Format("2 Jan 15:04") + " to " + at.Add(interval).UTC().Format("15:04")
+	return r.l.Say("%s to %s", r.l.Day(at)+" "+r.l.Minute(at), r.l.Minute(at.Add(interval)))
 }
 
 // Hourly is a mass of the quarter hour as a rate.
-func (rateRow) Hourly(t string) string {
+func (r rateRow) Hourly(t string) string {
 	m, err := unit.ParseMass(t)
 	if err != nil || m > 1<<60 {
-		return mass(t)
+		return r.l.mass(t)
 	}
-	return mass((4 * m).String()) + "/h"
+	return r.l.mass((4 * m).String()) + "/h"
 }
 
 // Sentence says what stands.
@@ -53,25 +57,25 @@ func (p carbonPage) Sentence() string {
 	var parts []string
 	if i := slices.IndexFunc(p.Periods, func(k periodRow) bool { return k.Version > 0 }); i >= 0 {
 		k := p.Periods[i]
-		parts = append(parts, fmt.Sprintf("Site %s emitted %s CO₂e itself in period %s", k.Site, mass(k.CO2e), k.Period))
+		parts = append(parts, p.l.Say("Site %s emitted %s CO₂e itself in period %s", k.Site, p.l.mass(k.CO2e), k.Period))
 	}
 	if p.held+p.retired > 0 {
-		parts = append(parts, fmt.Sprintf("%s of carbon units are held and %s are retired", tonnes(p.held), tonnes(p.retired)))
+		parts = append(parts, p.l.Say("%s of carbon units are held and %s are retired", p.l.tonnes(p.held), p.l.tonnes(p.retired)))
 	}
 	if p.wh > 0 {
-		parts = append(parts, fmt.Sprintf("certificates stand for %s, %s of it used up by claims", energy(p.wh), energy(p.claimed)))
+		parts = append(parts, p.l.Say("certificates stand for %s, %s of it used up by claims", p.l.energy(p.wh), p.l.energy(p.claimed)))
 	}
 	if len(parts) == 0 {
-		return "No period is closed, no unit issued and no certificate made yet."
+		return p.l.Say("No period is closed, no unit issued and no certificate made yet.")
 	}
 	return strings.Join(parts, "; ") + "."
 }
 
 // mass writes a decimal of tonnes in the unit that suits it, with three figures.
-func mass(t string) string {
+func (l language) mass(t string) string {
 	m, err := unit.ParseMass(t)
 	if err != nil {
-		return t + thinSpace + "t"
+		return l.Decimal(t) + thinSpace + "t"
 	}
 	mg := int64(m)
 	sign := ""
@@ -91,52 +95,48 @@ func mass(t string) string {
 			for range places {
 				step /= 10
 			}
-			return sign + fixed(rounded(mg, step), places) + thinSpace + u.name
+			return sign + l.Fixed(rounded(mg, step), places) + thinSpace + u.name
 		}
 	}
 	return ""
 }
 
-func tonnes(n int64) string { return count(uint64(max(n, 0))) + thinSpace + "t" }
+func (l language) tonnes(n int64) string { return l.Number(uint64(max(n, 0))) + thinSpace + "t" }
 
 // periodRow is a period as the page shows it.
-type periodRow struct{ api.PeriodItem }
+type periodRow struct {
+	l language
+	api.PeriodItem
+}
 
 // Word is its status. Nobody but a verifier calls it verified.
 func (p periodRow) Word() stateWord {
 	switch p.Status {
 	case "verified":
-		return stateWord{"✓", "verified", "good"}
+		return stateWord{"✓", p.l.Say("verified"), "good"}
 	case "closed":
-		return stateWord{"○", "closed", "muted"}
+		return stateWord{"○", p.l.Say("closed"), "muted"}
 	}
-	return stateWord{"○", "open", "muted"}
+	return stateWord{"○", p.l.Say("open"), "muted"}
 }
 
 // Span is its time.
 func (p periodRow) Span() string {
-	from, to := day(p.From), day(p.To)
-	if a, b, ok := sameDay(p.From, p.To); ok {
-		return a + " to " + b
+	from, err := time.Parse(time.RFC3339, p.From)
+	to, more := time.Parse(time.RFC3339, p.To)
+	if err != nil || more != nil {
+		return p.l.Say("%s to %s", p.From, p.To)
 	}
-	return from + " to " + to
+	end := p.l.Minute(to)
+	if from.UTC().Format(time.DateOnly) != to.UTC().Format(time.DateOnly) {
+		end = p.l.moment(to)
+	}
+	return p.l.Say("%s to %s", p.l.moment(from), end)
 }
 
-func day(at string) string {
-	t, err := time.Parse(time.RFC3339, at)
-	if err != nil {
-		return at
-	}
-	return t.UTC().Format("2 Jan 2006 15:04")
-}
-
-func sameDay(from, to string) (a, b string, ok bool) {
-	x, err := time.Parse(time.RFC3339, from)
-	y, more := time.Parse(time.RFC3339, to)
-	if err != nil || more != nil || x.UTC().Format(time.DateOnly) != y.UTC().Format(time.DateOnly) {
-		return "", "", false
-	}
-	return x.UTC().Format("2 Jan 2006 15:04"), y.UTC().Format("15:04"), true
+// moment writes a minute of whatever year.
+func (l language) moment(t time.Time) string {
+	return fmt.Sprintf("%s %d %s", l.Day(t), t.UTC().Year(), l.Minute(t))
 }
 
 // Changed says what the newest version changed.
@@ -145,21 +145,21 @@ func (p periodRow) Changed() string {
 	case p.Version < 2:
 		return ""
 	case p.MaterialityPPM < 0:
-		return fmt.Sprintf("restated as version %d: there was nothing before", p.Version)
+		return p.l.Say("restated as version %d: there was nothing before", p.Version)
 	}
-	return fmt.Sprintf("restated as version %d: changed by %s %%", p.Version, percent(p.MaterialityPPM))
+	return p.l.Say("restated as version %d: changed by %s %%", p.Version, p.l.percent(p.MaterialityPPM))
 }
 
 // Declared says how much of it nobody measured.
 func (p periodRow) Declared() string {
 	if p.DeclaredPPM == 0 {
-		return "All of it was measured."
+		return p.l.Say("All of it was measured.")
 	}
-	return percent(p.DeclaredPPM) + " % of it was declared, and nobody measured it."
+	return p.l.Say("%s %% of it was declared, and nobody measured it.", p.l.percent(p.DeclaredPPM))
 }
 
 // percent writes millionths in per cent, with two places.
-func percent(ppm int64) string { return fixed(rounded(max(ppm, 0), 100), 2) }
+func (l language) percent(ppm int64) string { return l.Fixed(rounded(max(ppm, 0), 100), 2) }
 
 // sourceRow is what certificates of one source come to, in Wh.
 type sourceRow struct {
@@ -168,19 +168,22 @@ type sourceRow struct {
 }
 
 // unitsRow is a block of units as the page shows it.
-type unitsRow struct{ api.UnitsItem }
+type unitsRow struct {
+	l language
+	api.UnitsItem
+}
 
 // Word is its status.
 func (u unitsRow) Word() stateWord {
 	switch u.Status {
 	case "Held":
-		return stateWord{"○", "held", "muted"}
+		return stateWord{"○", u.l.Say("held"), "muted"}
 	case "Retired":
-		return stateWord{"✓", "retired", "good"}
+		return stateWord{"✓", u.l.Say("retired"), "good"}
 	case "Buffer":
-		return stateWord{"○", "in the buffer", "muted"}
+		return stateWord{"○", u.l.Say("in the buffer"), "muted"}
 	}
-	return stateWord{"●", strings.ToLower(u.Status), "muted"}
+	return stateWord{"●", u.l.Say(strings.ToLower(u.Status)), "muted"}
 }
 
 func (d *Dashboard) serveCarbon(w http.ResponseWriter, r *http.Request) {
@@ -189,13 +192,14 @@ func (d *Dashboard) serveCarbon(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	all := a.Accounts()
-	p := carbonPage{Projects: all.Projects, Balances: all.Adjustments, Records: len(all.Records)}
+	l := spoken(w)
+	p := carbonPage{l: l, Projects: all.Projects, Balances: all.Adjustments, Records: len(all.Records)}
 	for _, r := range all.Rates {
-		p.Rates = append(p.Rates, rateRow{r})
+		p.Rates = append(p.Rates, rateRow{l, r})
 	}
 	slices.SortStableFunc(all.Periods, func(a, b api.PeriodItem) int { return strings.Compare(b.From, a.From) })
 	for _, k := range all.Periods {
-		p.Periods = append(p.Periods, periodRow{k})
+		p.Periods = append(p.Periods, periodRow{l, k})
 	}
 	for _, b := range all.Certificates {
 		i := slices.IndexFunc(p.Sources, func(s sourceRow) bool { return s.Source == b.Source })
@@ -227,7 +231,7 @@ func (d *Dashboard) serveCarbon(w http.ResponseWriter, r *http.Request) {
 		case "Retired":
 			p.retired += b.Units
 		}
-		p.Units = append(p.Units, unitsRow{b})
+		p.Units = append(p.Units, unitsRow{l, b})
 	}
 	slices.SortStableFunc(p.Units, func(a, b unitsRow) int { return int(min(max(int64(b.Leaf)-int64(a.Leaf), -1), 1)) })
 	if n := len(p.Periods) - listedAccounts; n > 0 {
@@ -236,5 +240,5 @@ func (d *Dashboard) serveCarbon(w http.ResponseWriter, r *http.Request) {
 	if n := len(p.Units) - listedAccounts; n > 0 {
 		p.Units, p.MoreUnits = p.Units[:listedAccounts], n
 	}
-	d.write(w, http.StatusOK, frame{Title: "Carbon", Page: "carbon", Topic: topicInterval, Data: p})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Carbon"), Page: "carbon", Topic: topicInterval, Data: p})
 }

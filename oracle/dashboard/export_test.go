@@ -20,19 +20,18 @@ func (d *Dashboard) Ticks() func(power bool) {
 
 // Words.
 var (
-	Power          = power
-	Energy         = energy
-	Mass           = mass
-	Count          = count
-	Counted        = counted
-	Direction      = direction
-	Fixed          = fixed
+	Power          = english.power
+	Energy         = english.energy
+	Mass           = english.mass
+	Count          = english.Number
+	Direction      = english.direction
+	Fixed          = english.Fixed
 	Rounded        = rounded
-	Took           = took
+	Took           = english.took
 	Shorten        = shorten
 	Quoted         = quoted
-	StreetSentence = streetSentence
-	Doubt          = doubt
+	StreetSentence = english.streetSentence
+	Doubt          = english.doubt
 	Signers        = signers
 	HexDump        = hexDump
 	Assets         = assets

@@ -3,48 +3,95 @@ package dashboard
 import (
 	"cmp"
 	"fmt"
+	"html/template"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"wattmark/oracle/api"
+	"wattmark/oracle/dashboard/locale"
 )
 
 // gatewayRow is a gateway as the operator's pages show it.
-type gatewayRow struct{ *api.FleetGateway }
+type gatewayRow struct {
+	l language
+	*api.FleetGateway
+}
 
 // State is the worst of its troubles, or that there is none.
 func (g gatewayRow) State() stateWord {
 	if len(g.Trouble) == 0 {
-		return stateWord{"✓", "well", "good"}
+		return stateWord{"✓", g.l.Say("well"), "good"}
 	}
-	words := map[string]stateWord{
-		"silent": {"✕", "silent", "bad"}, "never_heard": {"✕", "never heard", "bad"}, "offline": {"✕", "off line", "bad"},
-		"firmware_not_logged": {"✕", "firmware not logged", "bad"}, "update_fell_back": {"!", "update not kept", "warn"},
-		"update_refused": {"!", "update refused", "warn"}, "went_back": {"!", "went back", "warn"}, "clock": {"!", "clock", "warn"}, "late": {"!", "late", "warn"},
+	s := troubleWords[g.Trouble[0].Kind]
+	s.Word = g.l.Say(s.Word)
+	return s
+}
+
+// troubleWords are the states by kind of trouble.
+var troubleWords = map[string]stateWord{
+	"silent": {"✕", locale.Text("silent"), "bad"}, "never_heard": {"✕", locale.Text("never heard"), "bad"}, "offline": {"✕", locale.Text("off line"), "bad"},
+	"firmware_not_logged": {"✕", locale.Text("firmware not logged"), "bad"}, "update_fell_back": {"!", locale.Text("update not kept"), "warn"},
+	"update_refused": {"!", locale.Text("update refused"), "warn"}, "went_back": {"!", locale.Text("went back"), "warn"},
+	"clock": {"!", locale.Text("clock"), "warn"}, "late": {"!", locale.Text("late"), "warn"},
+}
+
+// Said is one of its troubles in words. The API has them in English.
+func (g gatewayRow) Said(t api.Trouble) template.HTML {
+	said := ""
+	switch t.Kind {
+	case "silent":
+		said = g.l.Say("its last statement is %s old: see that it has power and its line", g.l.age(g.AgeS))
+	case "late":
+		said = g.l.Say("its last statement came %s after it was signed: it sends a backlog, or its line is bad", g.l.age(g.DelayS))
+	case "clock":
+		said = g.l.Say("its clock is %s: let it reach a time server", g.Clock)
+	case "went_back":
+		said = g.l.Say("it has signed on version %d and signs on it no more", g.WentBack)
+	case "update_fell_back":
+		said = g.l.Say("version %d was tried and not kept: %s: stop the roll-out until it is known why", g.Update.Version, g.Update.Reason)
+	case "update_refused":
+		said = g.l.Say("version %d was refused: %s", g.Update.Version, g.Update.Reason)
+	default:
+		return g.l.known(t.Text)
 	}
-	return words[g.Trouble[0].Kind]
+	return template.HTML(template.HTMLEscapeString(said))
+}
+
+// age says a time span in words, roughly, as api.Age does in English.
+func (l language) age(seconds int64) string {
+	if seconds < 2*24*3600 {
+		return api.Age(seconds)
+	}
+	return l.Say("%d days", seconds/(24*3600))
+}
+
+// ago says how long ago something was.
+func (l language) ago(seconds int64) string {
+	if seconds < 2*24*3600 {
+		return l.Say("%s ago", api.Age(seconds))
+	}
+	return l.Say("%d days ago", seconds/(24*3600))
 }
 
 // On is the firmware that it signs on, in words.
 func (g gatewayRow) On() string {
 	switch {
 	case g.Release != nil:
-		return fmt.Sprintf("release %d for %s", g.Release.Version, g.Release.Board)
+		return g.l.Say("release %d for %s", g.Release.Version, g.Release.Board)
 	case g.Root != "":
-		return "firmware that no release names"
+		return g.l.Say("firmware that no release names")
 	}
-	return "no image"
+	return g.l.Say("no image")
 }
 
 // Last says what became of its last update.
 func (g gatewayRow) Last() string {
 	u := g.Update
 	if u == nil {
-		return "none told"
+		return g.l.Say("none told")
 	}
-	text := fmt.Sprintf("version %d %s", u.Version, map[string]string{"kept": "kept", "refused": "refused", "fell_back": "tried and not kept"}[u.Result])
+	text := g.l.Say(map[string]string{"kept": locale.Text("version %d kept"), "refused": locale.Text("version %d refused"), "fell_back": locale.Text("version %d tried and not kept")}[u.Result], u.Version)
 	if u.Reason != "" {
 		text += ": " + u.Reason
 	}
@@ -52,14 +99,14 @@ func (g gatewayRow) Last() string {
 }
 
 // Uncertainty is how far its clock may be off.
-func (g gatewayRow) Uncertainty() string { return took(time.Duration(g.ClockNS)) }
+func (g gatewayRow) Uncertainty() string { return g.l.took(time.Duration(g.ClockNS)) }
 
 // Age says how long ago it was heard.
 func (g gatewayRow) Age() string {
 	if g.Heard == "" {
-		return "never"
+		return g.l.Say("never")
 	}
-	return api.Age(g.AgeS) + " ago"
+	return g.l.ago(g.AgeS)
 }
 
 type gatewaysPage struct {
@@ -79,17 +126,20 @@ type gatewaysPage struct {
 }
 
 // backupRow is a backup as the page shows it.
-type backupRow struct{ api.Backup }
+type backupRow struct {
+	l language
+	api.Backup
+}
 
 // What says what it is of.
 func (b backupRow) What() string {
 	switch b.Of {
 	case "ledger":
-		return "Copy of the ledger"
+		return b.l.Say("Copy of the ledger")
 	case "vault":
-		return "Copy of the vault"
+		return b.l.Say("Copy of the vault")
 	}
-	return "A copy was checked"
+	return b.l.Say("A copy was checked")
 }
 
 // oldBackup is how old a copy may be, in seconds, before the page says so: a week and a day,
@@ -100,11 +150,11 @@ const oldBackup = 8 * 24 * 60 * 60
 func (b backupRow) Age() stateWord {
 	switch {
 	case b.At == "":
-		return stateWord{"!", "never noted", "warn"}
+		return stateWord{"!", b.l.Say("never noted"), "warn"}
 	case b.AgeS > oldBackup:
-		return stateWord{"!", api.Age(b.AgeS) + " ago", "warn"}
+		return stateWord{"!", b.l.ago(b.AgeS), "warn"}
 	}
-	return stateWord{"✓", api.Age(b.AgeS) + " ago", "good"}
+	return stateWord{"✓", b.l.ago(b.AgeS), "good"}
 }
 
 // refusedRow is a reason as the page shows it.
@@ -134,14 +184,14 @@ func (b balanceRow) Share() string {
 	if through <= 0 {
 		return ""
 	}
-	return fixed(rounded(abs(*b.Unaccounted)*1000, through), 1) + thinSpace + "%"
+	return b.l.Fixed(rounded(abs(*b.Unaccounted)*1000, through), 1) + thinSpace + "%"
 }
 
 // listedBalances is how many intervals the operator's page compares.
 const listedBalances = 8
 
 // operate adds what an operator wants to know besides the gateways.
-func (p *gatewaysPage) operate(o *Options) error {
+func (p *gatewaysPage) operate(l language, o *Options) error {
 	if o.Refused != nil {
 		for _, r := range o.Refused() {
 			p.Refused = append(p.Refused, refusedRow{r})
@@ -153,7 +203,7 @@ func (p *gatewaysPage) operate(o *Options) error {
 			p.Unread = err.Error()
 		}
 		for _, b := range list {
-			p.Backups = append(p.Backups, backupRow{b})
+			p.Backups = append(p.Backups, backupRow{l, b})
 		}
 	}
 	if o.API == nil {
@@ -168,7 +218,7 @@ func (p *gatewaysPage) operate(o *Options) error {
 		n := 0
 		for _, i := range list {
 			if i.State == "settled" && n < listedBalances {
-				p.Balances = append(p.Balances, balanceRow{intervalRow{english, i}})
+				p.Balances = append(p.Balances, balanceRow{intervalRow{l, i}})
 				n++
 			}
 		}
@@ -199,7 +249,8 @@ func releases(rows []gatewayRow) (out []releaseRow) {
 // fleet reads the gateways, or answers that there is nothing.
 func (d *Dashboard) fleet(w http.ResponseWriter) ([]api.FleetGateway, bool) {
 	if d.options.Fleet == nil {
-		d.missing(w, http.StatusNotFound, "This page server does not tell of gateways.", "Ask on the operator's listener of an oracle (http.admin), or run: wattmark gateway list "+quoted(d.options.Dir))
+		l := spoken(w)
+		d.missing(w, http.StatusNotFound, l.Say("This page server does not tell of gateways."), l.Say("Ask on the operator's listener of an oracle (http.admin), or run: %s", "wattmark gateway list "+quoted(d.options.Dir)))
 		return nil, false
 	}
 	list, err := d.options.Fleet()
@@ -215,9 +266,10 @@ func (d *Dashboard) serveGateways(w http.ResponseWriter, _ *http.Request) {
 	if !ok {
 		return
 	}
+	l := spoken(w)
 	var p gatewaysPage
 	for i := range list {
-		p.Rows = append(p.Rows, gatewayRow{&list[i]})
+		p.Rows = append(p.Rows, gatewayRow{l, &list[i]})
 		if len(list[i].Trouble) == 0 {
 			p.Well++
 		}
@@ -226,24 +278,20 @@ func (d *Dashboard) serveGateways(w http.ResponseWriter, _ *http.Request) {
 	if d.options.Trouble != nil {
 		p.Told, p.Trouble = true, d.options.Trouble()
 	}
-	if err := p.operate(&d.options); err != nil {
+	if err := p.operate(l, &d.options); err != nil {
 		d.problem(w, err)
 		return
 	}
-	verb := "are"
-	if p.Well == 1 {
-		verb = "is"
-	}
-	p.Sum = fmt.Sprintf("%d of %d gateways %s well.", p.Well, len(list), verb)
+	p.Sum = l.Count(uint64(p.Well), "%s of %s gateways is well.", "%s of %s gateways are well.", l.Number(uint64(len(list))))
 	switch bad := len(list) - p.Well; {
 	case len(list) == 0:
-		p.Sum = "No gateway has a key on this ledger yet."
+		p.Sum = l.Say("No gateway has a key on this ledger yet.")
 	case bad == 1:
-		p.Sum += " One is in trouble: it stands first."
+		p.Sum += " " + l.Say("One is in trouble: it stands first.")
 	case bad > 1:
-		p.Sum += fmt.Sprintf(" %d are in trouble: they stand first.", bad)
+		p.Sum += " " + l.Say("%d are in trouble: they stand first.", bad)
 	}
-	d.write(w, http.StatusOK, frame{Title: "Gateways", Page: "gateways", Topic: topicGateway, Data: p})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Gateways"), Page: "gateways", Topic: topicGateway, Data: p})
 }
 
 func (d *Dashboard) serveGateway(w http.ResponseWriter, r *http.Request) {
@@ -251,13 +299,13 @@ func (d *Dashboard) serveGateway(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	name := r.PathValue("name")
+	l, name := spoken(w), r.PathValue("name")
 	for i := range list {
 		if list[i].Gateway == name {
-			d.write(w, http.StatusOK, frame{Title: "Gateway " + name, Page: "gateways-one", Topic: topicGateway, Data: gatewayRow{&list[i]}})
+			d.write(w, http.StatusOK, frame{Title: l.Say("Gateway %s", name), Page: "gateways-one", Topic: topicGateway, Data: gatewayRow{l, &list[i]}})
 			return
 		}
 	}
-	d.missing(w, http.StatusNotFound, "No gateway "+strconv.Quote(shorten(name, 80))+" has a key on this ledger.",
-		"Names are those of the enrolment; one whose key was revoked is not listed: wattmark gateway show "+quoted(d.options.Dir))
+	d.missing(w, http.StatusNotFound, l.Say("No gateway %q has a key on this ledger.", shorten(name, 80)),
+		l.Say("Names are those of the enrolment; one whose key was revoked is not listed: %s", "wattmark gateway show "+quoted(d.options.Dir)))
 }

@@ -101,7 +101,6 @@ func (l language) functions() template.FuncMap {
 	return template.FuncMap{
 		"t": l.markup, "say": func(text string) string { return l.Say(text) }, "plural": l.plural, "known": l.known, "lang": l.Tag, "english": l.inEnglish,
 		"word":     l.word,
-		"counted":  func(n int64, one, many string) string { return counted(uint64(max(n, 0)), one, many) },
 		"count":    func(n any) string { return l.Number(natural(n)) },
 		"verifier": browser.Digest,
 		"clock":    clock, "stamp": stamp, "date": l.Date, "day": l.Day, "minute": l.Minute, "took": l.took, "power": l.power,

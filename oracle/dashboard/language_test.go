@@ -53,6 +53,8 @@ func TestLanguage(t *testing.T) {
 // germanPages are the pages of testPages, and what is on them in German.
 func germanPages(spot unit.Interval) map[string][]string {
 	return map[string][]string{
+		"/":       {"Die Dächer erzeugen 23,6", "bezieht ", "liefert ", "✓", "endgültig", "Uhr der Straße", "21. Juni 2026", "Heute nach Viertelstunden", "Was gerade geschah"},
+		"/carbon": {"CO₂-Bilanz", "Keine Periode ist offen."}, "/gateways": {"Gateways geht es gut.", "Die mit Schwierigkeiten zuerst"}, "/gateways/home-03": {"Was es signiert hat"},
 		"/ledger": {"Hauptbuch", "Blöcke ab"}, "/ledger?q=nobody": {"gibt es in diesem Hauptbuch nicht. Gesucht als Schlüssel, Gateway, Mitglied."},
 		"/ledger/block/3": {"Block 3", "seinen Kopf mitgezählt", "Blätter"}, "/ledger/leaf/22": {"Blatt 22", "<dd class=\"break\" lang=\"en\">", "Was das Hauptbuch dazu sagt"},
 		"/ledger/block/99": {"Es gibt keinen Block", "Blöcke haben Höhen von 0 bis"}, "/ledger?q=home2": {"Gefunden"},
@@ -88,7 +90,7 @@ func TestGermanWords(t *testing.T) {
 	german := dashboard.In(locale.German)
 	for _, tt := range []struct{ got, want string }{
 		{german.Power(1_234), "1,23 kW"}, {german.Power(-999), "-999 W"}, {german.Power(123_456_789_000), "123.457 MW"},
-		{german.Direction(1_500), "bezieht 1,50 kW"}, {german.Direction(-1_500), "speist 1,50 kW ein"}, {german.Direction(0), "bezieht nichts"},
+		{german.Direction(1_500), "bezieht 1,50 kW"}, {german.Direction(-1_500), "liefert 1,50 kW"}, {german.Direction(0), "bezieht nichts"},
 		{german.Took(0), "unbekannt"}, {german.Took(1234 * time.Millisecond), "1,2 s"}, {german.Tidy("0.300000"), "0,30"}, {german.Tidy("-0.3050"), "-0,305"}, {german.Tidy("12"), "12"},
 		{german.StreetSentence(nil), "Noch hat sich kein Haus gemeldet."},
 		{german.StreetSentence([]dashboard.Home{{GridW: -2_000, SolarW: 3_000}}), "Die Dächer erzeugen 3,00 kW, die Häuser verbrauchen 1,00 kW, und 2,00 kW gehen ins Netz."},
@@ -162,7 +164,7 @@ func TestStreamLanguage(t *testing.T) {
 		if strings.Join(german, " ") != strings.Join(english, " ") {
 			t.Errorf("ids are %v in German and %v in English", german, english)
 		}
-		if !strings.Contains(text, "1.234") {
+		if !strings.Contains(text, "1.234") || !strings.Contains(text, "bezieht 4,32") || !strings.Contains(text, "offen") || strings.Contains(text, "takes 4") {
 			t.Errorf("%q: %s", how, text)
 		}
 	}

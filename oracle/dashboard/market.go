@@ -87,7 +87,7 @@ func (i intervalRow) Readings() string {
 		text += ", " + i.l.Count(t.Estimated, "%s estimated", "%s estimated")
 	}
 	if t.Missing > 0 {
-		text += ", " + i.l.Count(t.Missing, "%s missing", "%s missing")
+		text += ", " + i.l.Count(t.Missing, "%s missing|one", "%s missing")
 	}
 	return text
 }

@@ -141,75 +141,79 @@ func (m *now) outline() (names []string, states []State) {
 }
 
 func (m *now) fillStreet(v *View) {
-	s := total(v.Homes)
-	m.text["street"], m.text["doubt"] = streetSentence(v.Homes), doubt(v.Homes)
+	l, s := m.language, total(v.Homes)
+	m.text["street"], m.text["doubt"] = l.streetSentence(v.Homes), l.doubt(v.Homes)
 	m.text["clock"] = clock(v.At)
-	m.text["date"] = date(v.At)
-	m.text["using"], m.text["made"] = power(s.using), power(s.made)
-	m.text["grid"], m.text["grid.label"] = power(max(s.grid, -s.grid)), "From the grid"
+	m.text["date"] = l.Date(v.At)
+	m.text["using"], m.text["made"] = l.power(s.using), l.power(s.made)
+	m.text["grid"], m.text["grid.label"] = l.power(max(s.grid, -s.grid)), l.Say("From the grid")
 	if s.grid < 0 {
-		m.text["grid.label"] = "To the grid"
+		m.text["grid.label"] = l.Say("To the grid")
 	}
 	if f := v.Feeder; f != nil {
-		m.text["feeder"] = "the feeder meter " + direction(f.GridW)
+		m.text["feeder"] = l.Say("the feeder meter %s", l.direction(f.GridW))
 	}
 	if k := v.Stack; k != nil {
-		m.text["co2"] = count(uint64(max(k.CO2PPM, 0))) + thinSpace + "ppm"
-		m.text["air"] = fixed(rounded(k.TemperatureCenti, 10), 1) + thinSpace + "°C, " + fixed(rounded(k.HumidityCenti, 100), 0) + thinSpace + "% humidity"
+		m.text["co2"] = l.Number(uint64(max(k.CO2PPM, 0))) + thinSpace + "ppm"
+		m.text["air"] = l.Fixed(rounded(k.TemperatureCenti, 10), 1) + thinSpace + "°C, " + l.Say("%s humidity", l.Fixed(rounded(k.HumidityCenti, 100), 0)+thinSpace+"%")
 	}
 }
 
 func (m *now) fillOthers(v *View) {
+	l := m.language
 	if f := v.Feeder; f != nil {
-		m.text["feeder.reads"], m.text["feeder.waiting"] = direction(f.GridW), kept(f.Waiting)
-		m.Others = append(m.Others, otherRow{"feeder", "Feeder meter", f.State, m})
+		m.text["feeder.reads"], m.text["feeder.waiting"] = l.direction(f.GridW), l.kept(f.Waiting)
+		m.Others = append(m.Others, otherRow{"feeder", l.Say("Feeder meter"), f.State, m})
 	}
 	if k := v.Stack; k != nil {
-		m.text["stack.reads"], m.text["stack.waiting"] = m.text["co2"]+" CO₂, "+m.text["air"], kept(k.Waiting)
-		m.Others = append(m.Others, otherRow{"stack", "Stack", k.State, m})
+		m.text["stack.reads"], m.text["stack.waiting"] = m.text["co2"]+" CO₂, "+m.text["air"], l.kept(k.Waiting)
+		m.Others = append(m.Others, otherRow{"stack", l.Say("Stack"), k.State, m})
 	}
 }
 
 func (m *now) fillOracles(oracles []Oracle) {
+	l := m.language
 	for i, o := range oracles[:min(len(oracles), maxLines)] {
 		o.Name = shorten(o.Name, 64)
 		key := "oracle." + strconv.Itoa(i) + "."
-		m.text[key+"height"], m.text[key+"final"] = count(o.Height), count(o.Final)
+		m.text[key+"height"], m.text[key+"final"] = l.Number(o.Height), l.Number(o.Final)
 		if o.State == StateStarting {
-			m.text[key+"height"], m.text[key+"final"] = "none", "none"
+			m.text[key+"height"], m.text[key+"final"] = l.Say("none"), l.Say("none")
 		}
 		m.Oracles = append(m.Oracles, oracleRow{i, o, m})
 	}
 }
 
 // kept says how many statements wait in an outbox; it is empty where none does.
-func kept(waiting uint64) string {
+func (l language) kept(waiting uint64) string {
 	if waiting == 0 {
 		return ""
 	}
-	return count(waiting) + " kept"
+	return l.Count(waiting, "%s kept", "%s kept")
 }
 
 func (m *now) fillLedger(v *View, s *snapshot) {
-	m.text["ledger"] = ledgerSentence(v, s)
-	m.text["height"], m.text["leaves"], m.text["final"] = "none", "no leaves", "none final yet"
+	l := m.language
+	m.text["ledger"] = l.ledgerSentence(v, s)
+	m.text["height"], m.text["leaves"], m.text["final"] = l.Say("none"), l.Say("no leaves"), l.Say("none final yet")
 	if len(s.blocks) > 0 {
-		m.text["height"] = count(s.blocks[0].Height)
-		m.text["leaves"] = counted(s.blocks[0].Size, "leaf", "leaves")
+		m.text["height"] = l.Number(s.blocks[0].Height)
+		m.text["leaves"] = l.Count(s.blocks[0].Size, "%s leaf", "%s leaves")
 	}
 	if s.anyFinal {
-		m.text["final"] = "final up to " + count(s.final)
+		m.text["final"] = l.Say("final up to %s", l.Number(s.final))
 	}
-	m.text["acknowledged"] = count(v.Acknowledged)
-	m.text["signed"] = "of " + counted(v.Signed, "statement", "statements") + " signed"
-	m.text["waiting"] = count(v.Waiting) + " waiting"
-	m.text["refused"] = count(refusedOf(v))
+	m.text["acknowledged"] = l.Number(v.Acknowledged)
+	m.text["signed"] = l.Count(v.Signed, "of %s statement signed", "of %s statements signed")
+	m.text["waiting"] = l.Count(v.Waiting, "%s waiting|one", "%s waiting")
+	m.text["refused"] = l.Number(refusedOf(v))
 }
 
 // barHalf is half the width of a home's bar, in tenths of its view box's units.
 const barHalf = 1000
 
 func (m *now) fillHomes(homes []Home) {
+	l := m.language
 	m.More = max(len(homes)-maxHomes, 0)
 	homes = homes[:min(len(homes), maxHomes)]
 	var most int64
@@ -218,18 +222,18 @@ func (m *now) fillHomes(homes []Home) {
 		most = max(most, w, -w)
 	}
 	top := chart.Top(most)
-	m.text["bar"] = power(top)
+	m.text["bar"] = l.power(top)
 	for i := range homes {
 		h := homes[i]
 		h.Name, h.GridW, h.SolarW = shorten(h.Name, 40), tame(h.GridW), tame(max(h.SolarW, 0))
 		m.Homes = append(m.Homes, homeRow{i, h, m})
 		key := "home." + strconv.Itoa(i) + "."
-		m.text[key+"grid"] = direction(h.GridW)
-		m.text[key+"solar"] = "none"
+		m.text[key+"grid"] = l.direction(h.GridW)
+		m.text[key+"solar"] = l.Say("none|roof")
 		if h.Solar {
-			m.text[key+"solar"] = power(h.SolarW)
+			m.text[key+"solar"] = l.power(h.SolarW)
 		}
-		m.text[key+"waiting"] = kept(h.Waiting)
+		m.text[key+"waiting"] = l.kept(h.Waiting)
 		takes, gives := max(h.GridW, 0)*barHalf/top, max(-h.GridW, 0)*barHalf/top
 		m.attr[key+"takes"] = map[string]string{"width": tenths(takes)}
 		m.attr[key+"gives"] = map[string]string{"x": tenths(barHalf - gives), "width": tenths(gives)}
@@ -241,7 +245,7 @@ func tenths(n int64) string { return fmt.Sprintf("%d.%d", n/10, n%10) }
 func (m *now) fillChart(samples []chart.Sample) {
 	to := m.View.At
 	m.Figure = chart.Power(samples, to.Add(-m.Options.Window), to, m.language.Locale)
-	m.text["chart.title"] = "Power of the last " + m.Window() + ": " + m.text["street"]
+	m.text["chart.title"] = m.Last() + ": " + m.text["street"]
 	for _, p := range m.Figure.Parts() {
 		if p.Attr == "" {
 			m.text[p.Name] = p.Text
@@ -265,16 +269,16 @@ func (m *now) Chart() template.HTML {
 	return template.HTML(m.Figure.Markup(m.text["chart.title"]))
 }
 
-// Window says how long the chart's stretch of time is.
-func (m *now) Window() string {
-	w := m.Options.Window
+// Last says what the chart shows.
+func (m *now) Last() string {
+	l, w := m.language, m.Options.Window
 	switch {
 	case w >= 2*time.Hour && w%time.Hour == 0:
-		return fmt.Sprintf("%d hours", w/time.Hour)
+		return l.Say("Power of the last %d hours", w/time.Hour)
 	case w >= 2*time.Minute && w%time.Minute == 0:
-		return fmt.Sprintf("%d minutes", w/time.Minute)
+		return l.Say("Power of the last %d minutes", w/time.Minute)
 	}
-	return w.String()
+	return l.Say("Power of the last %s", w)
 }
 
 // Quorum says how many oracles make a block final.
@@ -282,5 +286,5 @@ func (m *now) Quorum() string {
 	if m.Options.Quorum <= 0 {
 		return ""
 	}
-	return fmt.Sprintf("%d of %d oracles make a block final.", m.Options.Quorum, max(len(m.Oracles), m.Options.Quorum))
+	return m.language.Say("%d of %d oracles make a block final.", m.Options.Quorum, max(len(m.Oracles), m.Options.Quorum))
 }

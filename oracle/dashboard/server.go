@@ -116,8 +116,8 @@ func (f frame) Here(page string) template.HTMLAttr {
 }
 
 func (d *Dashboard) serveNow(w http.ResponseWriter, r *http.Request) {
-	topics := streetTopics
-	t, err := d.today(english)
+	l, topics := spoken(w), streetTopics
+	t, err := d.today(l)
 	if err != nil {
 		d.problem(w, err)
 		return
@@ -125,15 +125,12 @@ func (d *Dashboard) serveNow(w http.ResponseWriter, r *http.Request) {
 	if t != nil {
 		topics = append(slices.Clip(topics), topicInterval)
 	}
-	d.write(w, http.StatusOK, frame{Title: "Now", Page: "now", Topic: strings.Join(topics, ","), Data: t})
+	d.write(w, http.StatusOK, frame{Title: l.Say("Now"), Page: "now", Topic: strings.Join(topics, ","), Data: t})
 }
 
 // write draws a page completely before it sends the first byte.
 func (d *Dashboard) write(w http.ResponseWriter, status int, f frame) {
 	l := spoken(w)
-	if untranslated[f.Page] {
-		l = english
-	}
 	f.now = d.page(l)
 	f.Theme = "auto"
 	if a, ok := w.(*answering); ok {

@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"wattmark/oracle/dashboard"
+	"wattmark/oracle/dashboard/locale"
 )
 
 // plain undoes what makes numbers pretty.
@@ -59,7 +60,7 @@ func TestNumbers(t *testing.T) {
 	tests := []struct{ got, want string }{
 		{dashboard.Count(0), "0"}, {dashboard.Count(999), "999"}, {dashboard.Count(1_000), "1,000"}, {dashboard.Count(1_234_567), "1,234,567"},
 		{dashboard.Count(math.MaxUint64), "18,446,744,073,709,551,615"},
-		{dashboard.Counted(0, "leaf", "leaves"), "0 leaves"}, {dashboard.Counted(1, "leaf", "leaves"), "1 leaf"}, {dashboard.Counted(1_500, "leaf", "leaves"), "1,500 leaves"},
+		{locale.English.Count(0, "%s leaf", "%s leaves"), "0 leaves"}, {locale.English.Count(1, "%s leaf", "%s leaves"), "1 leaf"}, {locale.English.Count(1_500, "%s leaf", "%s leaves"), "1,500 leaves"},
 		{dashboard.Fixed(0, 1), "0.0"}, {dashboard.Fixed(-5, 1), "-0.5"}, {dashboard.Fixed(123_456, 2), "1,234.56"}, {dashboard.Fixed(-7, 0), "-7"}, {dashboard.Fixed(5, 3), "0.005"},
 		{dashboard.Fixed(math.MinInt64, 0), "-9,223,372,036,854,775,808"},
 		{dashboard.Direction(0), "takes nothing"}, {dashboard.Direction(12), "takes 12 W"}, {dashboard.Direction(-1_500), "gives 1.50 kW"}, {dashboard.Direction(math.MinInt64), "gives 1,000,000 MW"},

@@ -4,6 +4,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"golang.org/x/text/language"
 )
@@ -127,15 +128,14 @@ func (l *Locale) Count(n uint64, one, many string, args ...any) string {
 }
 
 // Known returns a text in the language, and whether the language has it. What it does not have
-// is in English.
+// is in English. What stands behind a bar, as in "none|roof", is not said: it tells texts apart
+// that are one in English alone.
 func (l *Locale) Known(text string) (said string, known bool) {
-	if l.texts == nil {
-		return text, true
-	}
 	if said, known = l.texts[text]; known {
 		return said, true
 	}
-	return text, false
+	said, _, _ = strings.Cut(text, "|")
+	return said, l.texts == nil
 }
 
 // Texts returns what the language's file has, by English text; nil for English. It must not be
