@@ -159,6 +159,7 @@ func served(t *testing.T, s *street, o dashboard.Options) (d *dashboard.Dashboar
 func TestBrowser(t *testing.T) {
 	browser := chromium(t)
 	t.Run("live", func(t *testing.T) { testLive(t, browser) })
+	t.Run("live in German", func(t *testing.T) { testLiveGerman(t, browser) })
 	t.Run("restart", func(t *testing.T) { testRestart(t, browser) })
 	t.Run("hidden", func(t *testing.T) { testHidden(t, browser) })
 	t.Run("crowd", func(t *testing.T) { testCrowd(t, browser) })
@@ -268,6 +269,35 @@ func testLive(t *testing.T, browser context.Context) {
 	if got := eval[string](p, `document.getElementById("said").textContent`); got == "" {
 		t.Error("nothing was said to who does not see")
 	}
+}
+
+// testLiveGerman: what comes over the stream is in the page's language, which another page may
+// change meanwhile.
+func testLiveGerman(t *testing.T, browser context.Context) {
+	s := lively()
+	d, server := served(t, s, dashboard.Options{})
+	tick := d.Ticks()
+	tick(true)
+	p := open(t, browser)
+	p.do(chromedp.Navigate(server.URL))
+	eval[any](p, `document.cookie = "wattmark-language=de; path=/"`)
+	p.do(chromedp.Navigate(server.URL))
+	p.until("the page is live", `document.getElementById("age-text").textContent.startsWith("Live · vor ")`)
+	eval[bool](p, `window.here = true`)
+	tell(d)
+	s.set(func(v *dashboard.View) { v.Homes[0].GridW, v.Homes[3].State = 4_321, dashboard.StateSilent })
+	tick(true)
+	p.checkSame("in German")
+	if got := eval[string](p, `document.querySelector("#home-0").textContent`); !strings.Contains(got, "bezieht 4,32") {
+		t.Errorf("the first home's row says %q", got)
+	}
+	eval[any](p, `document.cookie = "wattmark-language=; path=/; max-age=0"`)
+	s.set(func(v *dashboard.View) { v.Homes[0].GridW = -4_321 })
+	tick(true)
+	p.until("the page goes on in German", `document.querySelector("#home-0").textContent.includes("liefert 4,32") && window.here`)
+	s.set(func(v *dashboard.View) { v.Homes = v.Homes[:4] }) // and it is fetched anew
+	tick(true)
+	p.lands("the page in the language that was chosen", `document.documentElement.lang === "en" && !window.here`)
 }
 
 // testRestart: a page that is open when the oracle stops shows the next one's

@@ -93,18 +93,19 @@ func BenchmarkStreams(b *testing.B) {
 	b.ReportMetric(float64(events)/float64(seconds), "events/s")
 }
 
-// readStreams is the other process: browsers that read until its input ends.
+// readStreams is the other process: browsers that read until its input ends, every other one in
+// German.
 func readStreams(b *testing.B, address string) {
 	var events atomic.Int64
 	var all sync.WaitGroup
 	var conns []net.Conn
-	for range heldStreams {
+	for n := range heldStreams {
 		c, err := net.Dial("tcp", address)
 		if err != nil {
 			b.Fatal(err)
 		}
 		conns = append(conns, c)
-		fmt.Fprintf(c, "GET /events?topics=power,block HTTP/1.1\r\nHost: %s\r\n\r\n", address)
+		fmt.Fprintf(c, "GET /events?topics=power,block HTTP/1.1\r\nHost: %s\r\nAccept-Language: %s\r\n\r\n", address, []string{"en", "de"}[n%2])
 		all.Go(func() {
 			r := bufio.NewReaderSize(c, 4096)
 			for {
