@@ -279,8 +279,8 @@ func (a *accounts) certify(ctx context.Context, from int64) (string, error) {
 			return issued.ID, err // less was used than it seemed
 		}
 	}
-	a.tell(fmt.Sprintf("carbon: %s certifies %d Wh of the roof of %s, %s to %s; %d Wh of them stand for what the bakery of %s used in that quarter of an hour",
-		issued.ID, issued.Wh, a.roof.name, clockOf(from, "15:04"), clockOf(to, "15:04"), wh, a.owner.name))
+	a.tell("carbon: %s certifies %d Wh of the roof of %s, %s to %s; %d Wh of them stand for what the bakery of %s used in that quarter of an hour",
+		issued.ID, issued.Wh, a.roof.name, clockOf(from, "15:04"), clockOf(to, "15:04"), wh, a.owner.name)
 	return issued.ID, nil
 }
 
@@ -333,7 +333,7 @@ func (a *accounts) close(ctx context.Context, id string) (*entry.Stated, error) 
 	}
 	for i := range stated.Lines {
 		if l := &stated.Lines[i]; l.Source == stackSource && l.Measured > 0 && len(l.Gases) > 0 {
-			a.tell(fmt.Sprintf("carbon: the bakery's stack emitted %s kg of CO2 from %s to %s, by concentration and flow; closed and verified", kilograms(l.Gases[0].Mass), clockOf(stated.From, "15:04"), clockOf(stated.To, "15:04")))
+			a.tell("carbon: the bakery's stack emitted %s kg of CO2 from %s to %s, by concentration and flow; closed and verified", dashboard.Decimal(kilograms(l.Gases[0].Mass)), clockOf(stated.From, "15:04"), clockOf(stated.To, "15:04"))
 			return stated, nil
 		}
 	}
@@ -355,8 +355,12 @@ func (a *accounts) issue(ctx context.Context, stated *entry.Stated) (string, *en
 		return "", issued, nil
 	}
 	b := issued.Blocks[0]
-	a.tell(fmt.Sprintf("carbon: %s issues %s, the whole tonnes that are surely there of %s t ± %s t; %s, serials %s %d to %d, is the bakery's, the rest is in the buffer",
-		issued.ID, plural(uint64(issued.Units), "unit", "units"), unit.Mass(issued.Reduced), unit.Mass(issued.HalfWidth), b.ID, issued.Prefix, b.First, b.Last))
+	format := "carbon: %s issues %d units, the whole tonnes that are surely there of %s t ± %s t; %s, serials %s %d to %d, is the bakery's, the rest is in the buffer"
+	if issued.Units == 1 {
+		format = "carbon: %s issues %d unit, the whole tonnes that are surely there of %s t ± %s t; %s, serials %s %d to %d, is the bakery's, the rest is in the buffer"
+	}
+	a.tell(format, issued.ID, issued.Units, dashboard.Decimal(unit.Mass(issued.Reduced).String()), dashboard.Decimal(unit.Mass(issued.HalfWidth).String()),
+		b.ID, issued.Prefix, b.First, b.Last)
 	return b.ID, issued, nil
 }
 
@@ -386,7 +390,7 @@ func (a *accounts) retire(ctx context.Context, block string, stated *entry.State
 	if err != nil || h.reason != "" {
 		return "", orRefused(err, h)
 	}
-	a.tell(fmt.Sprintf("carbon: unit %s is retired for The Bakery, for good", block))
+	a.tell("carbon: unit %s is retired for The Bakery, for good", block)
 	return block, nil
 }
 
@@ -410,16 +414,17 @@ func (a *accounts) refusedTwice(err error, h heard, first, what string) error {
 	case h.reason != entry.ReasonCountedTwice || len(words) != 6 || words[1] != first:
 		return fmt.Errorf("a second claim on what %s has was not refused for that: %s %s", first, h.reason, h.detail)
 	}
-	text := fmt.Sprintf("carbon: somebody asks for %s again: refused, counted_twice: %s has what %s wants too", what, words[1], words[2])
-	a.d.screen.event(a.d, text)
-	a.d.notice(dashboard.Bad, capital(text)+". Both claims are named in the refusal.", nil)
+	format := "carbon: somebody asks for %s again: refused, counted_twice: %s has what %s wants too"
+	args := []any{dashboard.Said(what), words[1], words[2]}
+	a.d.screen.event(a.d, fmt.Sprintf(format, args...))
+	a.d.notice(dashboard.Bad, capital(format)+". Both claims are named in the refusal.", args...)
 	return nil
 }
 
 // tell shows a line, and the page a notice.
-func (a *accounts) tell(text string) {
-	a.d.screen.event(a.d, text)
-	a.d.notice(dashboard.Good, capital(text)+".", nil)
+func (a *accounts) tell(format string, args ...any) {
+	a.d.screen.event(a.d, fmt.Sprintf(format, args...))
+	a.d.notice(dashboard.Good, capital(format)+".", args...)
 }
 
 func capital(text string) string { return strings.ToUpper(text[:1]) + text[1:] }

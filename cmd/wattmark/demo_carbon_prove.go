@@ -54,7 +54,7 @@ func (a *accounts) prove(ctx context.Context, block string) error {
 	if r := verifyFile(file, trust); r.Exit() != audit.ExitHolds {
 		return fmt.Errorf("%s does not verify: run 'wattmark verify --policy %s %s'", file, policy, file)
 	}
-	a.tell(fmt.Sprintf("carbon: the tonne of %s is verified from the retirement down to the sensors' signatures, and computed again: %d leaves, %d bytes", block, len(evidence.Leaves), len(content)))
+	a.tell("carbon: the tonne of %s is verified from the retirement down to the sensors' signatures, and computed again: %d leaves, %d bytes", block, len(evidence.Leaves), len(content))
 	d.screen.say(fmt.Sprintf("         yourself:  wattmark verify --policy %s %s", policy, file))
 	return nil
 }

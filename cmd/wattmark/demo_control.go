@@ -19,18 +19,18 @@ import (
 // controls are the forms in the ribbon of the pages.
 func (d *demo) controls() []dashboard.Control {
 	return []dashboard.Control{
-		{Name: "cut", Label: "Cut its link", Of: "Home whose gateway loses its network", Choices: d.homes(false, ""), Run: d.cutOne},
-		{Name: "restore", Label: "Restore its link", Of: "Home whose gateway gets its network back", Each: true, Choices: d.homes(true, "Restore "), Run: d.restoreOne},
+		{Name: "cut", Label: "Cut its link", Of: "Home whose gateway loses its network", Choices: d.homes(false, "%s"), Run: d.cutOne},
+		{Name: "restore", Label: "Restore its link", Of: "Home whose gateway gets its network back", Each: true, Choices: d.homes(true, "Restore %s"), Run: d.restoreOne},
 		{Name: "forge", Label: "Forge a reading", Of: "Home whose reading is changed on the wire", Choices: d.everyHome, Run: d.forgeOne},
 	}
 }
 
-// homes lists the homes whose link is cut, or is not; label comes before their names.
+// homes lists the homes whose link is cut, or is not; label is the format of their names.
 func (d *demo) homes(cut bool, label string) func() []dashboard.Choice {
 	return func() (out []dashboard.Choice) {
 		for _, g := range d.fleet[:min(d.gateways, len(d.fleet))] {
 			if g.cable.isPulled() == cut {
-				out = append(out, dashboard.Choice{Value: g.Name, Label: label + g.Name})
+				out = append(out, dashboard.Choice{Value: g.Name, Label: label, Args: []any{g.Name}})
 			}
 		}
 		return out
@@ -81,7 +81,7 @@ func (l *links) cut(g *demoGateway) bool {
 	g.cable.pull()
 	delete(l.catching, g)
 	l.d.screen.event(l.d, g.Name+" has lost its network; it goes on reading, signing and keeping")
-	l.d.notice(dashboard.Warn, g.Name+" has lost its network. It goes on reading, signing and keeping.", nil)
+	l.d.notice(dashboard.Warn, "%s has lost its network. It goes on reading, signing and keeping.", g.Name)
 	return true
 }
 
@@ -103,9 +103,11 @@ func (l *links) plug(g *demoGateway) {
 		l.catching = make(map[*demoGateway]time.Time)
 	}
 	l.catching[g] = time.Now()
-	text := fmt.Sprintf("%s has its network back, with %s kept", g.Name, plural(uint64(max(kept, 0)), "statement", "statements"))
-	l.d.screen.event(l.d, text)
-	l.d.notice(dashboard.Plain, text+".", nil)
+	format := "%s has its network back, with %d statements kept"
+	if kept == 1 {
+		format = "%s has its network back, with %d statement kept"
+	}
+	l.d.happened(dashboard.Plain, format, g.Name, max(kept, 0))
 }
 
 // behind reports whether a gateway that got its network back still has something to send.
@@ -138,9 +140,8 @@ func (l *links) look() {
 			continue
 		}
 		delete(l.catching, g)
-		text := fmt.Sprintf("%s has caught up: every statement kept has a receipt, %.1f s after the network came back", g.Name, time.Since(since).Seconds())
-		l.d.screen.event(l.d, text)
-		l.d.notice(dashboard.Good, text+".", nil)
+		l.d.happened(dashboard.Good, "%s has caught up: every statement kept has a receipt, %s s after the network came back",
+			g.Name, dashboard.Decimal(fmt.Sprintf("%.1f", time.Since(since).Seconds())))
 	}
 }
 

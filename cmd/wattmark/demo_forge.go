@@ -119,7 +119,7 @@ func (d *demo) sendAs(ctx context.Context, g *demoGateway, f wire.Frame, what st
 	if err != nil {
 		return fmt.Errorf("a statement in the name of %s: %w", g.Name, err)
 	}
-	d.notice(dashboard.Bad, fmt.Sprintf("A statement of %s with %s was refused: %s, %s. Nothing of it is on the ledger.", g.Name, what, reason, reason.Remedy()), nil)
+	d.notice(dashboard.Bad, "A statement of %s with %s was refused: %s, %s. Nothing of it is on the ledger.", g.Name, dashboard.Said(what), reason, dashboard.Said(reason.Remedy()))
 	return nil
 }
 

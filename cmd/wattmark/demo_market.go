@@ -346,14 +346,21 @@ func (n *news) settled(d *demo, o *entry.Settled) {
 	if n.corrected == 1 {
 		d.corrected <- o.Interval // the only one, which there is room for
 	}
-	moved := fmt.Sprintf("neighbours share %d Wh instead of %d", t.Local, was.Totals.Local)
-	if t.Local == was.Totals.Local { // whose reading came bought all of it from the grid, or sold it there
-		moved = fmt.Sprintf("%d Wh come from the grid instead of %d, and %d Wh go to it instead of %d", t.GridImport, was.Totals.GridImport, t.GridExport, was.Totals.GridExport)
+	at, late := o.Interval.String()[11:16], t.Measured-min(t.Measured, was.Totals.Measured)
+	if t.Local != was.Totals.Local {
+		format := "settled %s again (R1): %d late readings count now, neighbours share %d Wh instead of %d"
+		if late == 1 {
+			format = "settled %s again (R1): %d late reading counts now, neighbours share %d Wh instead of %d"
+		}
+		d.happened(dashboard.Good, format, at, late, t.Local, was.Totals.Local)
+		return
 	}
-	text := fmt.Sprintf("settled %s again (R1): %s counts now, %s",
-		o.Interval.String()[11:16], plural(t.Measured-min(t.Measured, was.Totals.Measured), "late reading", "late readings"), moved)
-	d.screen.event(d, text)
-	d.notice(dashboard.Good, text+".", nil)
+	// Whose reading came bought all of it from the grid, or sold it there.
+	format := "settled %s again (R1): %d late readings count now, %d Wh come from the grid instead of %d, and %d Wh go to it instead of %d"
+	if late == 1 {
+		format = "settled %s again (R1): %d late reading counts now, %d Wh come from the grid instead of %d, and %d Wh go to it instead of %d"
+	}
+	d.happened(dashboard.Good, format, at, late, t.GridImport, was.Totals.GridImport, t.GridExport, was.Totals.GridExport)
 }
 
 // proveBill waits for an interval that a late reading has corrected, writes the evidence
@@ -401,10 +408,8 @@ func (d *demo) proveBill(ctx context.Context) error {
 	if r.Exit() != audit.ExitHolds {
 		return fmt.Errorf("%s does not verify: run 'wattmark verify --policy %s %s'", file, policy, file)
 	}
-	text := "bill of " + id + " for " + at.String()[11:16] + " verified down to its gateway's signature, and settled again: no other home's energy is in the file"
-	d.screen.event(d, text)
+	d.happened(dashboard.Good, "bill of %s for %s verified down to its gateway's signature, and settled again: no other home's energy is in the file", id, at.String()[11:16])
 	d.screen.say(fmt.Sprintf("         yourself:  wattmark verify --policy %s %s", policy, file))
-	d.notice(dashboard.Good, text+".", nil)
 	return nil
 }
 

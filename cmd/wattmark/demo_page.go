@@ -185,6 +185,14 @@ func (d *demo) tellReceipt(g *demoGateway, r uplink.Receipt, took time.Duration)
 	})
 }
 
-func (d *demo) notice(t dashboard.Tone, text string, leaf *uint64) {
-	d.page.Notice(dashboard.Notice{At: d.clock.Now(), Tone: t, Text: text, Leaf: leaf})
+// notice tells the page what happened: a format and its arguments, which the page says in the
+// language of who reads.
+func (d *demo) notice(t dashboard.Tone, format string, args ...any) {
+	d.page.Notice(dashboard.Notice{At: d.clock.Now(), Tone: t, Text: format, Args: args})
+}
+
+// happened shows a line, and tells the page the same as a sentence.
+func (d *demo) happened(t dashboard.Tone, format string, args ...any) {
+	d.screen.event(d, fmt.Sprintf(format, args...))
+	d.notice(t, format+".", args...)
 }

@@ -125,7 +125,7 @@ func (d *demo) verifyOne(ctx context.Context) error {
 	if r.Exit() != audit.ExitHolds {
 		return fmt.Errorf("%s does not verify: run 'wattmark verify --policy %s %s'", file, policy, file)
 	}
-	d.notice(dashboard.Good, fmt.Sprintf("Receipt %s of %s verified offline: %s hold.", n, g.Name, strings.Join(holds, ", ")), nil)
+	d.notice(dashboard.Good, "Receipt %s of %s verified offline: %s hold.", n, g.Name, strings.Join(holds, ", "))
 	return nil
 }
 

@@ -16,9 +16,10 @@ import (
 type Control struct {
 	// Name is its part of an address, of letters and digits.
 	Name string
-	// Label is what its button says.
+	// Label is what its button says, in English; the pages say it in the language of who reads,
+	// where they have it.
 	Label string
-	// Of says what there is to choose, to who does not see the form.
+	// Of says what there is to choose, to who does not see the form; as Label.
 	Of string
 	// Each gives every choice a button of its own, where there are few.
 	Each bool
@@ -33,7 +34,8 @@ type Control struct {
 // Choice is one of a control's.
 type Choice struct {
 	Value string
-	Label string // in a list; on a button, where each choice has one
+	Label string // in a list; on a button, where each choice has one; as Control.Label
+	Args  []any  // where Label is a fmt format
 }
 
 const (
@@ -58,7 +60,11 @@ type controlForm struct {
 func (f frame) Controls() []controlForm {
 	var out []controlForm
 	for _, c := range f.Options.Controls {
-		if now := c.Choices(); len(now) > 0 {
+		if now := slices.Clone(c.Choices()); len(now) > 0 {
+			for i := range now {
+				now[i].Label = f.language.Say(now[i].Label, now[i].Args...)
+			}
+			c.Label, c.Of = f.language.Say(c.Label), f.language.Say(c.Of)
 			out = append(out, controlForm{c, now, c.Each && len(now) <= maxButtons})
 		}
 	}

@@ -234,7 +234,7 @@ func (p *publisher) tick(power bool) {
 		}
 		for _, r := range n.notices {
 			notices[i].add(p, m, "notices", "notice", noticeLine{r, p.options.Ledger != nil})
-			notices[i].Say = m.language.Say(r.Text)
+			notices[i].Say, _ = m.language.notice(r.Notice)
 		}
 		figures[i] = update{Text: m.text, Attr: m.attr}
 	}

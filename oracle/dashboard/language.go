@@ -99,7 +99,7 @@ func (l language) pages() *template.Template { return pages[l.Index()] }
 // functions are those of the templates.
 func (l language) functions() template.FuncMap {
 	return template.FuncMap{
-		"t": l.markup, "say": func(text string) string { return l.Say(text) }, "plural": l.plural, "known": l.known, "lang": l.Tag, "english": l.inEnglish,
+		"t": l.markup, "say": func(text string) string { return l.Say(text) }, "plural": l.plural, "known": l.known, "noticed": l.noticed, "lang": l.Tag, "english": l.inEnglish,
 		"word":     l.word,
 		"count":    func(n any) string { return l.Number(natural(n)) },
 		"verifier": browser.Digest,
@@ -151,12 +151,37 @@ func natural(n any) uint64 {
 
 // known says a text of elsewhere that the language may not have: then it is English, and marked
 // as that.
-func (l language) known(text string) template.HTML {
-	said, ok := l.Known(text)
-	if said = template.HTMLEscapeString(said); !ok && text != "" {
-		said = `<span lang="en">` + said + `</span>`
+func (l language) known(text string) template.HTML { return marked(l.Known(text)) }
+
+func (l language) noticed(n noticeLine) template.HTML { return marked(l.notice(n.Notice)) }
+
+func marked(said string, known bool) template.HTML {
+	escaped := template.HTMLEscapeString(said)
+	if !known && said != "" {
+		escaped = `<span lang="en">` + escaped + `</span>`
 	}
-	return template.HTML(said)
+	return template.HTML(escaped)
+}
+
+// notice says what happened, and whether the language has it; what it does not have is English.
+func (l language) notice(n Notice) (said string, known bool) {
+	said, known = l.Known(n.Text)
+	if !known {
+		l = english
+	}
+	if len(n.Args) == 0 {
+		return said, known
+	}
+	args := slices.Clone(n.Args)
+	for i, a := range args {
+		switch a := a.(type) {
+		case Said:
+			args[i] = l.Say(string(a))
+		case Decimal:
+			args[i] = l.Decimal(string(a))
+		}
+	}
+	return shorten(fmt.Sprintf(said, args...), 2*maxNotice), known
 }
 
 // inEnglish marks an element whose text is English in every language.

@@ -103,6 +103,23 @@ func TestGermanWords(t *testing.T) {
 	}
 }
 
+// TestNotices: what is told with its arguments is said in the reader's language, and what is told
+// in a text that it does not have is marked as English.
+func TestNotices(t *testing.T) {
+	d := dashboard.New(lively(), dashboard.Options{Log: logged(t)})
+	const back = "%s has caught up: every statement kept has a receipt, %s s after the network came back."
+	d.Notice(dashboard.Notice{At: noon, Text: back, Args: []any{nasty, dashboard.Decimal("0.8")}})
+	d.Notice(dashboard.Notice{At: noon, Text: "The %s <i>took</i> %s.", Args: []any{"day", dashboard.Decimal("1.5")}})
+	d.Notice(dashboard.Notice{At: noon, Text: "A statement of %s with %s was refused: %s, %s. Nothing of it is on the ledger.",
+		Args: []any{"home-1", dashboard.Said("one bit of its reading changed"), "bad_signature", dashboard.Said("ask the operator of the oracle")}})
+	english, german := get(d, "/"), get(d, "/", "Accept-Language", "de")
+	checkHTML(t, "/", english.body)
+	checkHTML(t, "/", german.body)
+	english.has(t, "0.8 s after the network came back.", "The day &lt;i&gt;took&lt;/i&gt; 1.5.", "home-1 with one bit of its reading changed was refused")
+	german.has(t, "0,8 s nachdem das Netz zurückkam.", `<span lang="en">The day &lt;i&gt;took&lt;/i&gt; 1.5.</span>`,
+		"Eine Meldung von home-1 mit einem geänderten Bit in ihrem Messwert wurde abgewiesen: bad_signature, fragen Sie den Betreiber des Orakels.")
+}
+
 // TestSameFigures: what is German is the same figure as in English.
 func TestSameFigures(t *testing.T) {
 	german, english := dashboard.In(locale.German), dashboard.In(locale.English)

@@ -482,7 +482,7 @@ func TestEveryFieldIsShown(t *testing.T) {
 	}
 	base := func() *all {
 		leaf := uint64(17)
-		a := &all{View: lively().view, Notice: dashboard.Notice{At: noon, Text: "so", Leaf: &leaf}}
+		a := &all{View: lively().view, Notice: dashboard.Notice{At: noon, Text: "so %s", Args: []any{"much"}, Leaf: &leaf}}
 		a.View.Homes, a.View.Oracles, a.View.Refusals = a.View.Homes[:1], a.View.Oracles[:1], a.View.Refusals[:1]
 		a.View.Homes[0].Waiting, a.View.Feeder.Waiting, a.View.Stack.Waiting = 3, 4, 5
 		a.Block = dashboard.Block{Height: 3, Time: noon, Statements: 4, Outcomes: 5, Size: 6, Final: true, Cosigners: 3}
@@ -528,6 +528,8 @@ func TestEveryFieldIsShown(t *testing.T) {
 			v.SetInt(v.Int() + max(2, v.Int()/4, -v.Int()/4))
 		case v.CanUint():
 			v.SetUint(v.Uint() + 2)
+		case v.Kind() == reflect.Interface:
+			v.Set(reflect.ValueOf("little"))
 		case v.Kind() == reflect.String:
 			v.SetString(v.String() + "-x")
 		default:

@@ -9,6 +9,9 @@ import (
 // and all that is remembered of them.
 const shownRows = 10
 
+// maxNotice is how many characters of a notice are shown; German needs more of them.
+const maxNotice = 280
+
 // told is what the dashboard was told, as much of it as is shown, and what of
 // that is news since the last take.
 type told struct {
@@ -139,7 +142,10 @@ func (t *told) receipt(r Receipt) {
 func (t *told) notice(n Notice) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	n.Text = shorten(n.Text, 280)
+	if len(n.Args) == 0 { // else it is whose it is, and not from outside
+		n.Text = shorten(n.Text, maxNotice)
+	}
+	n.Args = slices.Clone(n.Args)
 	if n.Leaf != nil { // the caller's may change
 		leaf := *n.Leaf
 		n.Leaf = &leaf

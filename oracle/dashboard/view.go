@@ -154,10 +154,20 @@ type Receipt struct {
 type Notice struct {
 	At   time.Time // of the street's clock
 	Tone Tone
+	// Text is what happened, in English. With Args it is a fmt format; the pages say both in the
+	// language of who reads, where they have the text.
 	Text string
+	Args []any
 	// Leaf, where not nil, is the leaf that proves it.
 	Leaf *uint64
 }
+
+// Said is an argument of a text that is a text itself, and Decimal one that is a number in plain
+// digits, which is written as the language does.
+type (
+	Said    string
+	Decimal string
+)
 
 // Tone says how news is to be taken.
 type Tone int
