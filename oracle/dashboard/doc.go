@@ -25,6 +25,9 @@
 // once. It shows what it is told and verifies nothing, so it never says verified
 // of anything itself.
 //
+// Pages and stream are in the language of who reads (package locale): the one that was
+// chosen below each page, or the one that the browser asks for.
+//
 // What is of one home stands on /member alone, which asks who is there. Only the
 // street's page names homes: it is for a demonstration, whose homes are made up.
 // What changes something is a form of these pages themselves, which the server

@@ -9,6 +9,7 @@ import (
 	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard/chart"
 	"wattmark/oracle/dashboard/locale"
+	"wattmark/oracle/export"
 )
 
 // Ticks returns what Run calls twice a second, so that a test moves time itself:
@@ -201,6 +202,16 @@ func Emitted(fromGrid, taken int64, factor string) string {
 
 // Spoken are words in one language.
 type Spoken struct{ l language }
+
+// Trouble is what a gateway's page says of one of its troubles.
+func (s Spoken) Trouble(g *api.FleetGateway, t api.Trouble) string {
+	return string(gatewayRow{s.l, g}.Said(t))
+}
+
+// Headline is what a member's page says of a period.
+func (s Spoken) Headline(of *export.Statement) string {
+	return memberPage{Statement: of, l: s.l}.Headline()
+}
 
 // In returns the words of a language.
 func In(l *locale.Locale) Spoken { return Spoken{language{l}} }

@@ -3,6 +3,7 @@ package dashboard_test
 import (
 	"context"
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,10 +14,17 @@ import (
 
 	"pgregory.net/rapid"
 
+	"wattmark/ledger"
+	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
+	"wattmark/ledger/market"
 	"wattmark/ledger/unit"
+	"wattmark/oracle/api"
 	"wattmark/oracle/dashboard"
 	"wattmark/oracle/dashboard/locale"
+	"wattmark/oracle/export"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
 )
 
 // TestLanguage: what is chosen goes before what the browser asks for, and is kept by the browser
@@ -54,12 +62,12 @@ func TestLanguage(t *testing.T) {
 func germanPages(spot unit.Interval) map[string][]string {
 	return map[string][]string{
 		"/":       {"Die Dächer erzeugen 23,6", "bezieht ", "liefert ", "✓", "endgültig", "Uhr der Straße", "21. Juni 2026", "Heute nach Viertelstunden", "Was gerade geschah"},
-		"/carbon": {"CO₂-Bilanz", "Keine Periode ist offen."}, "/gateways": {"Gateways geht es gut.", "Die mit Schwierigkeiten zuerst"}, "/gateways/home-03": {"Was es signiert hat"},
-		"/ledger": {"Hauptbuch", "Blöcke ab"}, "/ledger?q=nobody": {"gibt es in diesem Hauptbuch nicht. Gesucht als Schlüssel, Gateway, Mitglied."},
-		"/ledger/block/3": {"Block 3", "seinen Kopf mitgezählt", "Blätter"}, "/ledger/leaf/22": {"Blatt 22", "<dd class=\"break\" lang=\"en\">", "Was das Hauptbuch dazu sagt"},
+		"/carbon": {"CO₂-Bilanz", "Keine Periode ist offen."}, "/gateways": {"Gateways geht es gut.", "Die mit Schwierigkeiten zuerst"}, "/gateways/home-03": {"Was es unterschrieben hat"},
+		"/ledger": {"Ledger", "Blöcke ab"}, "/ledger?q=nobody": {"gibt es in diesem Ledger nicht. Gesucht als Schlüssel, Gateway, Mitglied."},
+		"/ledger/block/3": {"Block 3", "seinen Blockkopf mitgezählt", "Blätter"}, "/ledger/leaf/22": {"Blatt 22", "<dd class=\"break\" lang=\"en\">", "Was das Ledger dazu sagt"},
 		"/ledger/block/99": {"Es gibt keinen Block", "Blöcke haben Höhen von 0 bis"}, "/ledger?q=home2": {"Gefunden"},
 		"/market": {"Markt von street", "Der Lieferant verlangt", "0,30 EUR"}, "/market/street/" + spot.String(): {"bis ", "Netzbezug", "Häuser gemessen"},
-		"/market?zone=x": {"In diesem Hauptbuch gibt es keine Zone"},
+		"/market?zone=x": {"In diesem Ledger gibt es keine Zone"},
 		"/member":        {"Ihr Haus", "kam unverschlüsselt durch ein Netz"}, "/join": {"Ihr Schlüssel entsteht auf diesem Gerät", `id="texts"`, "Nennen Sie dem Betreiber diese Wörter"},
 		"/docs": {"Für Programme", ` lang="en">`}, "/member/enter?code=x": {"meldet diesen Browser für 12 Stunden an"}, "/nowhere": {"gibt es keine Seite"},
 		"/verify-cross.html": nil,
@@ -76,7 +84,7 @@ func TestGerman(t *testing.T) {
 	for path, texts := range germanPages(h.State.Spots(ledgertest.Zone, 0, 1<<40)[4].Interval) {
 		page := get(d, path, "Accept-Language", "de")
 		checkHTML(t, path, page.body)
-		page.has(t, append(texts, `<html lang="de"`, "Hauptbuch", "Vorführung.", "Sprache:")...)
+		page.has(t, append(texts, `<html lang="de"`, "Ledger", "Vorführung.", "Sprache:")...)
 	}
 	r, _ := post(d, "/member/enter", url.Values{"as": {"home1"}})
 	cookie := r.Cookies()[0].Name + "=" + r.Cookies()[0].Value
@@ -103,6 +111,44 @@ func TestGermanWords(t *testing.T) {
 	}
 }
 
+// TestSaidAnew: what a page says anew from the figures is in English what the figures' own package
+// says, and in German another text.
+func TestSaidAnew(t *testing.T) {
+	german, english := dashboard.In(locale.German), dashboard.In(locale.English)
+	heard := ledger.Heard{Gateway: "a", IssuedAt: noon.Unix() - 400_000, Block: noon.UnixMilli(), Clock: &entry.TimeQuality{Quality: entry.ClockUnsynced},
+		Release: &ledger.Released{Release: entry.Release{Version: 3}}, Highest: 4}
+	troubles := 0
+	for _, result := range []string{"fell_back", "refused"} {
+		told := api.Announced{Offline: true, Birth: wire.Birth{Firmware: &wire.Firmware{Update: &wire.Update{Version: 5, Result: result, Reason: "unhealthy"}}}}
+		for _, g := range api.Fleet(map[string]signer.KeyID{"a": {}, "b": {1}}, []ledger.Heard{heard}, map[string]api.Announced{"a": told}, noon.UnixMilli()) {
+			for _, k := range g.Trouble {
+				troubles++
+				if got := english.Trouble(&g, k); got != template.HTMLEscapeString(k.Text) {
+					t.Errorf("%s: %q, and the API says %q", k.Kind, got, k.Text)
+				}
+				if got := german.Trouble(&g, k); strings.Contains(got, "lang=") || got == k.Text {
+					t.Errorf("%s is not German: %q", k.Kind, got)
+				}
+			}
+		}
+	}
+	if troubles != 14 {
+		t.Errorf("%d troubles", troubles)
+	}
+	money := func() *rapid.Generator[unit.Money] {
+		return rapid.Map(rapid.OneOf(rapid.Int64Range(-20_000_000, 20_000_000), rapid.Int64Range(-1<<50, 1<<50)), func(n int64) unit.Money { return unit.Money(n) })
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		s := &export.Statement{Currency: "EUR", Invoice: market.Invoice{Total: money().Draw(t, "total"), Counterfactual: money().Draw(t, "alone"), Saving: money().Draw(t, "saving")}}
+		if got, want := english.Headline(s), s.Headline(); got != want {
+			t.Errorf("%q, and the statement says %q", got, want)
+		}
+		if got := german.Headline(s); !strings.HasPrefix(got, "Sie haben ") || strings.Contains(got, "%!") {
+			t.Errorf("in German %q", got)
+		}
+	})
+}
+
 // TestNotices: what is told with its arguments is said in the reader's language, and what is told
 // in a text that it does not have is marked as English.
 func TestNotices(t *testing.T) {
@@ -117,7 +163,7 @@ func TestNotices(t *testing.T) {
 	checkHTML(t, "/", german.body)
 	english.has(t, "0.8 s after the network came back.", "The day &lt;i&gt;took&lt;/i&gt; 1.5.", "home-1 with one bit of its reading changed was refused")
 	german.has(t, "0,8 s nachdem das Netz zurückkam.", `<span lang="en">The day &lt;i&gt;took&lt;/i&gt; 1.5.</span>`,
-		"Eine Meldung von home-1 mit einem geänderten Bit in ihrem Messwert wurde abgewiesen: bad_signature, fragen Sie den Betreiber des Orakels.")
+		"Eine Meldung von home-1 mit einem geänderten Bit in ihrem Messwert wurde abgelehnt: bad_signature, fragen Sie den Betreiber des Orakels.")
 }
 
 // TestSameFigures: what is German is the same figure as in English.

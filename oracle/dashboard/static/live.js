@@ -15,6 +15,14 @@
   const texts = JSON.parse(document.getElementById("texts")?.content.textContent || "{}");
   const phrase = (text, ...of) => (texts[text] || text).replace(/%s/g, () => of.shift());
 
+  // The page that verifies asks no server, and goes by what this browser keeps.
+  const chosen = document.querySelector('[name="language"][aria-pressed="true"]')?.value;
+  try {
+    if (chosen) localStorage.setItem("wattmark-language", chosen);
+  } catch {
+    // A browser that keeps nothing.
+  }
+
   const age = document.getElementById("age");
   const ageText = document.getElementById("age-text");
   const said = document.getElementById("said");
