@@ -22,7 +22,9 @@ type BookItem struct {
 	// Rationed is how many orders had a good price and got less than they asked for: those
 	// at the price itself, among which the lot decides.
 	Rationed int
-	Why      string // there are no steps, empty where there are
+	// Far says that orders lie too far back to be looked for: then there are no steps, though
+	// there were orders.
+	Far bool
 }
 
 // StepItem is some orders of a side together, as many as leastOrders, or all of them.
@@ -33,10 +35,9 @@ type StepItem struct {
 }
 
 const (
-	leastOrders  = 5       // that are shown together
-	bookLeaves   = 200_000 // that are looked through for orders
-	booksAtHand  = 256     // of intervals, kept
-	tooFarBehind = "Some of the orders lie too far back to be drawn: wattmark market replay has them all."
+	leastOrders = 5       // that are shown together
+	bookLeaves  = 200_000 // that are looked through for orders
+	booksAtHand = 256     // of intervals, kept
 )
 
 // books are those of cleared intervals, which do not change any more.
@@ -49,7 +50,7 @@ type books struct {
 func (a *API) Book(item *IntervalItem) (*BookItem, error) {
 	c := item.ClearedDetail
 	if c == nil || c.Orders == 0 || c.Void != "" {
-		return &BookItem{Why: "There were no orders."}, nil
+		return new(BookItem), nil
 	}
 	a.books.mu.Lock()
 	defer a.books.mu.Unlock()
@@ -75,7 +76,7 @@ func (a *API) book(item *IntervalItem) (*BookItem, error) {
 	}
 	spots, _, err := a.spots(item.Zone, at, at+intervalSeconds)
 	if err != nil || len(spots) == 0 {
-		return &BookItem{Why: tooFarBehind}, err
+		return &BookItem{Far: true}, err
 	}
 	spot := &spots[0]
 	var tariff *entry.Tariff
@@ -89,7 +90,7 @@ func (a *API) book(item *IntervalItem) (*BookItem, error) {
 		}
 	})
 	if tariff == nil {
-		return &BookItem{Why: tooFarBehind}, nil
+		return &BookItem{Far: true}, nil
 	}
 	terms := market.TariffOf(tariff)
 	loss, err := terms.LossFee()
@@ -106,7 +107,7 @@ func (a *API) book(item *IntervalItem) (*BookItem, error) {
 	}
 	auction := book.Auction(market.Rule(item.ClearedDetail.Rule), spot.Beacon)
 	if uint64(len(auction.Bids)+len(auction.Offers)) != item.ClearedDetail.Orders {
-		return &BookItem{Why: tooFarBehind}, nil
+		return &BookItem{Far: true}, nil
 	}
 	c, err := market.Clear(auction)
 	if err != nil {

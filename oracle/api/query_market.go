@@ -18,6 +18,8 @@ type ZoneItem struct {
 	Zone     string      `json:"zone"`
 	Members  int         `json:"members"`
 	Next     string      `json:"next_interval,omitempty" format:"date-time" doc:"The interval to be cleared next"`
+	Gate     string      `json:"gate_closes,omitempty" format:"date-time" doc:"Until when orders for the next interval whose gate is open are taken"`
+	Trading  string      `json:"trading_interval,omitempty" format:"date-time" doc:"That interval"`
 	Tariff   *TariffItem `json:"tariff,omitempty" doc:"In force for the next interval; absent where none is yet"`
 	Upcoming int         `json:"later_tariffs" doc:"How many tariffs are decided and not in force yet"`
 }
@@ -118,6 +120,11 @@ func listZones(s *state.State) []ZoneItem {
 		item := ZoneItem{Zone: z.Zone, Members: members[z.Zone]}
 		if z.Next > 0 {
 			item.Next = z.Next.String()
+			calendar, at := s.Calendar(), z.Next
+			for calendar.Gate(at) <= s.Time() {
+				at += unit.IntervalSeconds
+			}
+			item.Gate, item.Trading = second(calendar.Gate(at)/1000), at.String()
 		}
 		for i := range z.Tariffs {
 			t := &z.Tariffs[i]

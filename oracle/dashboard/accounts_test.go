@@ -70,6 +70,7 @@ func TestMarketPages(t *testing.T) {
 		}
 		shared := dashboard.Energy(last.Totals.LocalWh)
 		page.has(t, "neighbours shared "+shared+" at ", "0.30 EUR", `class="shared" d="M`, `<td class="n">`+shared+`</td>`)
+		page.has(t, "Trading for ", " closes at ")
 		one.has(t, shared, dashboard.Energy(last.Totals.GridExportWh), "6 homes measured", `href="/ledger/leaf/`)
 		// Every interval is listed once, on the way down.
 		rows, path := 0, "/market"

@@ -122,6 +122,52 @@ func (l language) tidy(text string) string {
 	return strings.Replace(whole, "-", minus, 1) + l.Decimal(".") + places
 }
 
+// intervalPage is an interval with the orders that stood at its gate.
+type intervalPage struct {
+	intervalRow
+	Book *api.BookItem
+}
+
+// NoSteps says why there is nothing to draw, where there is not.
+func (p intervalPage) NoSteps() string {
+	switch {
+	case p.Book.Far:
+		return p.l.Say("Some of the orders lie too far back to be drawn: wattmark market replay has them all.")
+	case len(p.Book.Bids)+len(p.Book.Offers) == 0:
+		return p.l.Say("There were no orders.")
+	}
+	return ""
+}
+
+// Steps draws what was asked for and what was offered.
+func (p intervalPage) Steps() template.HTML {
+	side := func(items []api.StepItem) (out []chart.Step) {
+		for _, s := range items {
+			out = append(out, chart.Step{Price: int64(s.Price), Wh: s.Wh})
+		}
+		return out
+	}
+	var price *int64
+	if p.AuctionPrice != nil {
+		if at, err := unit.ParsePrice(*p.AuctionPrice); err == nil {
+			n := int64(at)
+			price = &n
+		}
+	}
+	label := func(n int64) string { return p.l.tidy(unit.Price(n).String()) }
+	return template.HTML(chart.Steps(side(p.Book.Bids), side(p.Book.Offers), price, label,
+		p.l.Say("What was asked for, from the dearest, and what was offered, from the cheapest, by price and energy.")))
+}
+
+// Rationed says how many got less than they asked for.
+func (p intervalPage) Rationed() string {
+	if p.Book.Rationed == 0 {
+		return p.l.Say("Every order with a good price got all of it.")
+	}
+	return p.l.Count(uint64(p.Book.Rationed), "%s order at the price got less than it asked for: among those of one price the lot decides, drawn from the header of the block at the gate.",
+		"%s orders at the price got less than they asked for: among those of one price the lot decides, drawn from the header of the block at the gate.")
+}
+
 type marketPage struct {
 	l       language
 	Zone    api.ZoneItem
@@ -133,6 +179,16 @@ type marketPage struct {
 	From    string // the page's first row, empty for the newest
 	Older   string
 	Newest  string
+}
+
+// Gate says until when orders are taken.
+func (p marketPage) Gate() string {
+	closes, err := time.Parse(time.RFC3339, p.Zone.Gate)
+	at, wrong := time.Parse(time.RFC3339, p.Zone.Trading)
+	if err != nil || wrong != nil {
+		return ""
+	}
+	return p.l.Say("Trading for %s to %s closes at %s UTC.", at.Format("15:04"), at.Add(interval).Format("15:04"), closes.UTC().Format("15:04"))
 }
 
 // Sentence says what the market came to last.
@@ -247,7 +303,12 @@ func (d *Dashboard) serveInterval(w http.ResponseWriter, r *http.Request) {
 		d.problem(w, err)
 		return
 	}
-	d.write(w, http.StatusOK, frame{Title: l.Say("Interval %s", item.Interval), Page: "market-interval", Topic: topicInterval, Data: intervalRow{l, *item}})
+	book, err := a.Book(item)
+	if err != nil {
+		d.problem(w, err)
+		return
+	}
+	d.write(w, http.StatusOK, frame{Title: l.Say("Interval %s", item.Interval), Page: "market-interval", Topic: topicInterval, Data: intervalPage{intervalRow{l, *item}, book}})
 }
 
 // queries returns what the pages of market and carbon read, or answers that there is nothing.
