@@ -213,6 +213,8 @@ func (s Spoken) Headline(of *export.Statement) string {
 	return memberPage{Statement: of, l: s.l}.Headline()
 }
 
+func (s Spoken) Digits(text string) string { return s.l.digits(text) }
+
 // In returns the words of a language.
 func In(l *locale.Locale) Spoken { return Spoken{language{l}} }
 

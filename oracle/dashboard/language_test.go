@@ -46,6 +46,11 @@ func TestLanguage(t *testing.T) {
 			t.Errorf("%+v: %v", tt, a.header)
 		}
 	}
+	for query, want := range map[string]string{"1.234": "1234", "2": "2", "1.5": "1.5", "1,234": "1,234", "12.345.678": "12345678", "a.b": "a.b"} {
+		if got := dashboard.In(locale.German).Digits(query); got != want {
+			t.Errorf("%q is looked for as %q, want %q", query, got, want)
+		}
+	}
 	r, _ := post(d, "/language", url.Values{"language": {"de"}, "back": {"/ledger?from=2"}}, "Origin", "null")
 	if r.StatusCode != http.StatusSeeOther || r.Header.Get("Location") != "/ledger?from=2" || len(r.Cookies()) != 1 || r.Cookies()[0].Value != "de" || !r.Cookies()[0].HttpOnly {
 		t.Errorf("German: %d %v", r.StatusCode, r.Header)

@@ -85,7 +85,7 @@ func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	default:
-		h, err := strconv.ParseUint(strings.ReplaceAll(p.Query, ",", ""), 10, 64)
+		h, err := strconv.ParseUint(strings.ReplaceAll(l.digits(p.Query), ",", ""), 10, 64)
 		if err == nil && h <= last.Height {
 			http.Redirect(w, r, "/ledger/block/"+strconv.FormatUint(h, 10), http.StatusSeeOther)
 			return
@@ -128,10 +128,25 @@ func (d *Dashboard) serveLedger(w http.ResponseWriter, r *http.Request) {
 	d.write(w, http.StatusOK, frame{Title: l.Say("Ledger"), Page: "ledger", Topic: topic, Data: p})
 }
 
+// digits writes a whole number that was typed as the language writes it in plain digits. Another
+// text it leaves as it is.
+func (l language) digits(text string) string {
+	plain := strings.Map(func(c rune) rune {
+		if c < '0' || c > '9' {
+			return -1
+		}
+		return c
+	}, text)
+	if n, err := strconv.ParseUint(plain, 10, 64); err == nil && l.Number(n) == text {
+		return plain
+	}
+	return text
+}
+
 // search looks for what a person asks for. What is one block or leaf alone is shown at once,
 // and then search has answered.
 func (d *Dashboard) search(w http.ResponseWriter, r *http.Request, p *ledgerPage) (goOn bool) {
-	f, err := d.options.API.Search(r.Context(), p.Query)
+	f, err := d.options.API.Search(r.Context(), spoken(w).digits(p.Query))
 	if err != nil {
 		d.problem(w, err)
 		return false
