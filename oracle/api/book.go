@@ -20,7 +20,7 @@ type BookItem struct {
 	// seller sees: of a bid the fee is taken off.
 	Bids, Offers []StepItem
 	// Rationed is how many orders had a good price and got less than they asked for: those
-	// at the price itself, among which the lot decides.
+	// at the price itself, which share what is left.
 	Rationed int
 	// Far says that orders lie too far back to be looked for: then there are no steps, though
 	// there were orders.

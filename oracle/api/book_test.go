@@ -60,8 +60,8 @@ func TestBook(t *testing.T) {
 	want := &api.BookItem{
 		Bids:   []api.StepItem{{Price: 200_000 - fee, Wh: 900, Orders: 6}},
 		Offers: []api.StepItem{{Price: 102_500, Wh: 600, Orders: 6}},
-		// 600 Wh for 900 asked for at one price: four of six are served, by lot.
-		Rationed: 2,
+		// 600 Wh for 900 asked for at one price: each gets two thirds.
+		Rationed: 6,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the book (-want +got):\n%s", diff)

@@ -164,8 +164,8 @@ func (p intervalPage) Rationed() string {
 	if p.Book.Rationed == 0 {
 		return p.l.Say("Every order with a good price got all of it.")
 	}
-	return p.l.Count(uint64(p.Book.Rationed), "%s order at the price got less than it asked for: among those of one price the lot decides, drawn from the header of the block at the gate.",
-		"%s orders at the price got less than they asked for: among those of one price the lot decides, drawn from the header of the block at the gate.")
+	return p.l.Count(uint64(p.Book.Rationed), "%s order at the price got less than it asked for: what was left was shared in proportion to what each wanted.",
+		"%s orders at the price got less than they asked for: what was left was shared in proportion to what each wanted.")
 }
 
 type marketPage struct {
