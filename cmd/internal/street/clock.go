@@ -55,12 +55,17 @@ func (c *Clock) Now() time.Time {
 // now moves the reference on now and then, which is exact since the speed is a
 // whole number: the product below would wrap after a month at the highest.
 func (c *Clock) now() time.Time {
-	gone := time.Since(c.wall)
-	now := c.since.Add(gone * time.Duration(c.speed))
-	if gone > time.Hour {
-		c.since, c.wall = now, c.wall.Add(gone)
+	wall := time.Now()
+	now := c.at(wall)
+	if wall.Sub(c.wall) > time.Hour {
+		c.since, c.wall = now, wall
 	}
 	return now
+}
+
+// at is what the clock shows at a moment of the wall. The caller holds mu.
+func (c *Clock) at(wall time.Time) time.Time {
+	return c.since.Add(wall.Sub(c.wall) * time.Duration(c.speed))
 }
 
 // Monotonic returns the time since the clock was made, in the street's time: the
@@ -101,10 +106,19 @@ func (c *Clock) SetSpeed(speed int) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.since, c.wall = c.now(), time.Now()
+	wall := time.Now()
+	c.since, c.wall = c.at(wall), wall
 	c.speed = int64(speed)
 	c.wake()
 	return nil
+}
+
+// Base returns a moment of the wall, and what the clock showed then, from which on it goes
+// at its speed: who keeps the three can tell later what it shows.
+func (c *Clock) Base() (wall, at time.Time, speed int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wall, c.since, int(c.speed)
 }
 
 // wake lets everybody who waits look at the clock again. The caller holds mu.

@@ -51,6 +51,28 @@ func TestClockSpeeds(t *testing.T) {
 	})
 }
 
+// TestClockBase: the clock goes on from its base at its speed, whatever it went through.
+func TestClockBase(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock(t, 60)
+		for i, speed := range []int{15, 15, 3600, 1, 0, 240} {
+			time.Sleep(time.Duration(i) * 40 * time.Minute)
+			before := c.Now()
+			if err := c.SetSpeed(speed); err != nil {
+				t.Fatal(err)
+			}
+			if !c.Now().Equal(before) {
+				t.Errorf("the clock went from %s to %s when its speed was set to %d", before, c.Now(), speed)
+			}
+			time.Sleep(time.Duration(i) * time.Minute)
+			wall, at, is := c.Base()
+			if want := at.Add(time.Since(wall) * time.Duration(speed)); is != speed || !c.Now().Equal(want) {
+				t.Errorf("at speed %d, said to be %d, it is %s, want %s", speed, is, c.Now(), want)
+			}
+		}
+	})
+}
+
 func TestEveryIsAligned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
