@@ -60,7 +60,8 @@ A bakery's stack is accounted for and certificates of a roof stand for its load;
 a tonne is issued, retired and proved, and a second claim is refused.
 
 The ribbon of its pages has a button that cuts a home's link, one that restores
-it, and one that forges a reading, which the oracles refuse.
+it, one that forges a reading, which the oracles refuse, and one that makes the
+street's clock go faster or slower.
 
 With --dir the same directory can be stopped, also by kill -9, and started
 again, and goes on. In it are policy, keys.jwks, receipts/, oracles/ and tiles/
@@ -221,8 +222,7 @@ func (d *demo) open(ctx context.Context) error {
 	d.screen.headline(d)
 	d.cluster, err = openCluster(ctx, clusterConfig{
 		dir: d.dir, oracles: d.oracles, gateways: names, listen: true, now: d.clock.Now, simulated: true,
-		parameters: append([]entry.Parameter{futureLimit(d.speed)}, marketParameters(d.speed)...),
-		observe:    d.observe, log: d.log,
+		parameters: policy(d.speed), observe: d.observe, log: d.log,
 	})
 	if err != nil {
 		return err
@@ -235,12 +235,6 @@ func (d *demo) open(ctx context.Context) error {
 		Ledger: first.Store(), API: d.api, OpenMembers: true, Controls: d.controls(), Cross: compileCross, Fleet: d.api.Fleet, Trouble: d.api.Trouble, Refused: d.api.Refused, Dir: d.dir, Window: time.Duration(d.speed) * 3 * time.Minute, Log: d.log,
 	})
 	return nil
-}
-
-// futureLimit is how far ahead of block time a statement may be, in seconds: a
-// fast street's clock runs on while a block is being closed.
-func futureLimit(speed int) entry.Parameter {
-	return entry.Parameter{Name: entry.ParamFutureLimit, Value: max(120, 10*int64(speed))}
 }
 
 // close releases what open opened, when nothing of it runs.
@@ -340,9 +334,8 @@ func (d *demo) enrol(ctx context.Context) error {
 		}
 		list = append(list, joining{key, entry.EnrolmentRequest{Gateway: g.Name, Points: g.Points()}})
 	}
-	// A street that goes on faster than it was founded needs another limit: the
-	// oracles vote for it.
-	if err := d.cluster.raise(ctx, futureLimit(d.speed)); err != nil {
+	// A street that goes on faster than it was founded needs other rules.
+	if err := d.agree(ctx, d.speed); err != nil {
 		return err
 	}
 	return d.cluster.enrol(ctx, list)

@@ -22,14 +22,55 @@ var streetStart = time.Date(2026, time.June, 17, 10, 0, 0, 0, time.UTC)
 type streetFile struct {
 	Seed   uint64    `json:"seed"`
 	Homes  int       `json:"homes"`
-	Wall   time.Time `json:"wall"`   // at the last start
+	Wall   time.Time `json:"wall"`   // at the last start, or when the speed was last changed
 	Street time.Time `json:"street"` // what its clock showed then
 	Speed  int       `json:"speed"`
 }
 
+// at is what the clock shows at a moment of the wall. A wall clock that was set back must
+// not take the street's along; more than the clock can count ends beyond its last year.
+func (s *streetFile) at(wall time.Time) time.Time {
+	const most = 250 * 365 * 24 * time.Hour
+	speed := time.Duration(s.Speed)
+	return s.Street.Add(min(max(0, wall.Sub(s.Wall)), most/speed) * speed)
+}
+
+func (d *demo) streetPath() string { return filepath.Join(d.dir, "street.json") }
+
+// keep writes the file, and returns when it is on the disk.
+func (d *demo) keep(s *streetFile) error {
+	b, err := json.Marshal(s)
+	if err != nil {
+		return err
+	}
+	return writeDurable(d.streetPath(), append(b, '\n'))
+}
+
+// setSpeed makes the clock go on from where it is at another speed. At every moment the file
+// makes of the wall's time one that is not before what the clock shows: a process that is
+// killed meanwhile goes on a little later, never earlier, and its registers do not fall.
+func setSpeed(c *street.Clock, s streetFile, speed int, keep func(*streetFile) error) error {
+	was := c.Speed()
+	if speed > was {
+		s.Wall, s.Street, s.Speed = time.Now().UTC(), c.Now(), speed
+		if err := keep(&s); err != nil {
+			return err
+		}
+	}
+	if err := c.SetSpeed(speed); err != nil {
+		return err
+	}
+	wall, at, _ := c.Base()
+	s.Wall, s.Street, s.Speed = wall.UTC(), at, speed
+	if err := keep(&s); err != nil {
+		return errors.Join(err, c.SetSpeed(was))
+	}
+	return nil
+}
+
 // openClock starts the street's clock, where it would be by now.
 func (d *demo) openClock() error {
-	name := filepath.Join(d.dir, "street.json")
+	name := d.streetPath()
 	now := time.Now().UTC()
 	s := streetFile{Seed: d.seed, Homes: d.gateways, Street: streetStart}
 	b, err := readLimited(name, 1<<16)
@@ -43,8 +84,7 @@ func (d *demo) openClock() error {
 			return err
 		}
 		s.Seed, s.Homes = was.Seed, was.Homes
-		// A wall clock that was set back must not take the street's along.
-		s.Street = was.Street.Add(max(0, now.Sub(was.Wall)) * time.Duration(was.Speed))
+		s.Street = was.at(now)
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
@@ -53,10 +93,7 @@ func (d *demo) openClock() error {
 	if d.clock, err = street.NewClock(s.Street, d.speed); err != nil {
 		return fmt.Errorf("the street in %s has been standing for too long at its speed, start a new one in another directory: %w", d.dir, err)
 	}
-	if b, err = json.Marshal(s); err != nil {
-		return err
-	}
-	return writeFile(name, append(b, '\n'))
+	return d.keep(&s)
 }
 
 // sameStreet refuses flags that would make another street of the one there: its

@@ -10,18 +10,13 @@ import (
 	"wattmark/oracle/dashboard"
 )
 
-// There is no control for the speed. The clock could go at another one at any moment, but
-// three things of a street are made for the speed that it was started at: how far ahead a
-// statement may be and when the market closes, which the oracles have voted; how much one
-// pack covers; and street.json, from which the next start computes what time it is. A street
-// that goes on at another speed is started again, with --dir and --speed.
-
 // controls are the forms in the ribbon of the pages.
 func (d *demo) controls() []dashboard.Control {
 	return []dashboard.Control{
 		{Name: "cut", Label: "Cut its link", Of: "Home whose gateway loses its network", Choices: d.homes(false, "%s"), Run: d.cutOne},
 		{Name: "restore", Label: "Restore its link", Of: "Home whose gateway gets its network back", Each: true, Choices: d.homes(true, "Restore %s"), Run: d.restoreOne},
 		{Name: "forge", Label: "Forge a reading", Of: "Home whose reading is changed on the wire", Choices: d.everyHome, Run: d.forgeOne},
+		{Name: "speed", Label: "Change the speed", Of: "How many times as fast as the wall the street's clock goes", Choices: d.speeds, Run: d.changeSpeed},
 	}
 }
 

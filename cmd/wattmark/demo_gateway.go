@@ -32,7 +32,6 @@ type demoGateway struct {
 	mu     sync.Mutex // guards what follows
 	latest map[string]float64
 	unseen map[entry.Sequence]time.Time // signed in this run and without receipt: when, by the wall
-	signed time.Time                    // the last one
 	heard  time.Time                    // the last receipt
 	last   gateway.Signed               // the newest statement
 }
@@ -249,8 +248,8 @@ func (g *demoGateway) wasSigned(s gateway.Signed) {
 	g.demo.tally.signed.Add(1)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.signed, g.last = time.Now(), s
-	g.unseen[entry.Sequence{Boot: s.Boot, Count: s.Seq}] = g.signed
+	g.last = s
+	g.unseen[entry.Sequence{Boot: s.Boot, Count: s.Seq}] = time.Now()
 }
 
 func (g *demoGateway) receipted(r uplink.Receipt) {

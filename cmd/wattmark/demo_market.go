@@ -33,24 +33,6 @@ var streetTariff = entry.Tariff{
 	Auction: entry.AuctionUniform, Pool: entry.PoolMid,
 }
 
-// marketParameters have an interval of the street settled while somebody looks on: R0 as
-// soon as the pack with the closing register has had time to come, R1 when a gateway that
-// was cut off in the tour is back, the last run hours later.
-func marketParameters(speed int) []entry.Parameter {
-	_, pack := pace(speed)
-	s := int64(speed)
-	r0 := unit.IntervalSeconds + int64(pack/time.Second) + 3*s
-	r1 := r0 + 22*s
-	return []entry.Parameter{
-		{Name: entry.ParamMarketLead, Value: max(60, s)},
-		{Name: entry.ParamMarketR0, Value: r0},
-		{Name: entry.ParamMarketR1, Value: r1},
-		{Name: entry.ParamMarketRegister, Value: min(890, max(60, 2*s))},
-		{Name: entry.ParamMarketRF, Value: r1 + 24*3600},
-		{Name: entry.ParamMarketRolling, Value: 1},
-	}
-}
-
 // trading is a home's member at work.
 type trading struct {
 	home street.Home
@@ -183,7 +165,7 @@ func (d *demo) trade(ctx context.Context, list []*trading) error {
 	}
 	for now := range d.clock.Every(ctx, unit.IntervalSeconds*time.Second, 0) {
 		at := unit.Interval(now.Unix()) + unit.IntervalSeconds
-		if lead := marketParameters(d.speed)[0].Value; lead >= unit.IntervalSeconds {
+		if lead := d.setting(entry.ParamMarketLead); lead >= unit.IntervalSeconds {
 			at += unit.Interval(lead/unit.IntervalSeconds) * unit.IntervalSeconds
 		}
 		for _, t := range list {

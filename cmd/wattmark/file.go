@@ -22,13 +22,21 @@ func writeSecret(name string, content []byte) error {
 }
 
 // writeFile replaces a file as a whole.
-func writeFile(name string, content []byte) error {
+func writeFile(name string, content []byte) error { return replaceFile(name, content, false) }
+
+// writeDurable is writeFile that returns when the content is on the disk.
+func writeDurable(name string, content []byte) error { return replaceFile(name, content, true) }
+
+func replaceFile(name string, content []byte, durable bool) error {
 	f, err := os.CreateTemp(filepath.Dir(name), tempPrefix+"*")
 	if err != nil {
 		return fmt.Errorf("writing %s: %w", name, err)
 	}
 	defer os.Remove(f.Name())
 	_, err = f.Write(content)
+	if durable {
+		err = errors.Join(err, f.Sync())
+	}
 	err = errors.Join(err, f.Chmod(0o644), f.Close())
 	if err != nil {
 		return err

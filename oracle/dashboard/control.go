@@ -36,6 +36,8 @@ type Choice struct {
 	Value string
 	Label string // in a list; on a button, where each choice has one; as Control.Label
 	Args  []any  // where Label is a fmt format
+	// Chosen says that it is so already: a list shows it first.
+	Chosen bool
 }
 
 const (
