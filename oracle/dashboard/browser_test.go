@@ -172,6 +172,7 @@ func TestBrowser(t *testing.T) {
 	t.Run("dispute", func(t *testing.T) { testDispute(t, browser) })
 	t.Run("not invited", func(t *testing.T) { testNotInvited(t, browser) })
 	t.Run("controls", func(t *testing.T) { testControls(t, browser) })
+	t.Run("ribbon", func(t *testing.T) { testRibbon(t, browser) })
 	t.Run("policy", func(t *testing.T) { testPolicy(t, browser) })
 }
 

@@ -13,6 +13,7 @@ const (
 	topicInterval = "interval" // a market or a carbon account has moved
 	topicGateway  = "gateway"  // a gateway was heard; for operators
 	topicMe       = "me"       // the own readings have come; for who is signed in
+	topicControl  = "control"  // there is something else to choose in the ribbon
 )
 
 // changed is the data of such an event.
@@ -34,12 +35,12 @@ func (c *changes) look(d *Dashboard) {
 	c.ledger = ledger
 	was := c.marks
 	c.marks = make(map[string]string)
-	for topic, mark := range map[string]func() string{topicLedger: func() string { return ledger }, topicInterval: d.marketMark, topicGateway: d.fleetMark} {
+	for topic, mark := range map[string]func() string{topicLedger: func() string { return ledger }, topicInterval: d.marketMark, topicGateway: d.fleetMark, topicControl: d.controlMark} {
 		if !d.hub.wanted(topic) {
 			continue
 		}
 		old, known := was[topic]
-		if c.marks[topic] = old; known && still && topic != topicGateway { // whose silence grows by itself
+		if c.marks[topic] = old; known && still && topic != topicGateway && topic != topicControl { // silence grows by itself, and who presses does not wait
 			continue
 		}
 		c.marks[topic] = mark()

@@ -73,6 +73,23 @@ func (f frame) Controls() []controlForm {
 	return out
 }
 
+// controlMark is what there is to choose.
+func (d *Dashboard) controlMark() string {
+	var b strings.Builder
+	for _, c := range d.options.Controls {
+		fmt.Fprintf(&b, "%s %+v\n", c.Name, c.Choices())
+	}
+	return b.String()
+}
+
+// Topics are those of the stream that keep the page fresh, and its ribbon with it.
+func (f frame) Topics() string {
+	if f.Topic == "" || len(f.Options.Controls) == 0 {
+		return f.Topic
+	}
+	return f.Topic + "," + topicControl
+}
+
 // sayWhence has a browser tell these pages, and no others, on which of them a form was. It
 // then also names the page as origin, without which a form over plain HTTP is refused as one
 // of another site: the browser sends "null" under no-referrer.

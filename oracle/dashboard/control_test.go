@@ -205,6 +205,55 @@ func TestControlsOneAtATime(t *testing.T) {
 	}
 }
 
+// TestControlTopic: pages with forms in their ribbon are told when there is something else to
+// choose, those without are not.
+func TestControlTopic(t *testing.T) {
+	_, l := drawn(t)
+	with := dashboard.Options{Ledger: l, Controls: (&plugs{}).controls(), Simulated: true, Log: logged(t)}
+	for path, want := range map[string]string{"/": "power,block,receipt,notice,state,control", "/ledger": "ledger,control"} {
+		get(dashboard.New(lively(), with), path).has(t, `data-topics="`+want+`"`)
+	}
+	get(dashboard.New(lively(), dashboard.Options{Ledger: l, Log: logged(t)}), "/ledger").has(t, `data-topics="ledger"`)
+}
+
+// testRibbon: what others do is offered in the ribbon without the page being loaded again, but
+// for a form that somebody is in.
+func testRibbon(t *testing.T, browser context.Context) {
+	p := &plugs{}
+	d, server := served(t, lively(), dashboard.Options{Simulated: true, Controls: p.controls()})
+	tick := d.Ticks()
+	tick(true)
+	tab := open(t, browser)
+	tab.do(chromedp.Navigate(server.URL))
+	eval[bool](tab, `window.here = true`)
+	tab.until("the stream", `document.getElementById("age-text").textContent.startsWith("Live")`)
+	cut := func(name string) {
+		t.Helper()
+		p.mu.Lock()
+		p.pulled = append(p.pulled, name)
+		p.mu.Unlock()
+		tick(true)
+		tab.until("a button that restores "+name, `window.here && [...document.querySelectorAll(".controls button")].some((b) => b.textContent === "Restore `+name+`")`)
+	}
+	const list = `document.querySelector("form[action='/control/cut'] select")`
+	const forms = `[...document.querySelectorAll(".controls form")].map((f) => f.getAttribute("action")).join()`
+	cut("home-2")
+	if got := eval[string](tab, `[...`+list+`.options].map((o) => o.value).join()`); got != "home-1,home-3" {
+		t.Errorf("what can be cut is %s", got)
+	}
+	eval[any](tab, `document.querySelector("form[action='/control/forge'] select").value = "home-3", window.list = `+list+`, list.value = "home-3", list.focus()`)
+	cut("home-1")
+	if got := eval[string](tab, `[`+list+` === window.list, document.activeElement === window.list, window.list.value, document.querySelector("form[action='/control/forge'] select").value, `+forms+`].join()`); got != "true,true,home-3,home-3,/control/cut,/control/restore,/control/forge" {
+		t.Errorf("while somebody is in a list: %s", got)
+	}
+	eval[any](tab, `list.blur()`)
+	tab.until("a list of what can be cut", `[...`+list+`.options].map((o) => o.value).join() === "home-3"`)
+	if got := eval[string](tab, forms); got != "/control/cut,/control/restore,/control/forge" {
+		t.Errorf("the forms are %s", got)
+	}
+	tab.do(chromedp.Navigate("about:blank"))
+}
+
 // testControls presses the ribbon's buttons in a browser, without script and with, and at an
 // address that a browser does not call secure.
 func testControls(t *testing.T, browser context.Context) {

@@ -24,7 +24,7 @@ const (
 	topicState   = "state"
 )
 
-var topics = []string{topicPower, topicBlock, topicReceipt, topicNotice, topicState, topicLedger, topicInterval, topicGateway, topicMe}
+var topics = []string{topicPower, topicBlock, topicReceipt, topicNotice, topicState, topicLedger, topicInterval, topicGateway, topicMe, topicControl}
 
 // streetTopics are those of what the page / shows of the street.
 var streetTopics = topics[:5]

@@ -23,6 +23,7 @@
     // A browser that keeps nothing.
   }
 
+  const controls = document.getElementById("controls"); // the ribbon's forms, where there are any
   const age = document.getElementById("age");
   const ageText = document.getElementById("age-text");
   const said = document.getElementById("said");
@@ -36,6 +37,7 @@
   let source = null;
   let events = 0;
   let hiding = 0;
+  let choosing = 0;
 
   function apply(update) {
     const text = update.text || {};
@@ -82,12 +84,65 @@
     while (list.dataset.max && list.children.length > Number(list.dataset.max)) list.lastElementChild.remove();
   }
 
+  async function fetchPage() {
+    const answer = await fetch(location.href, { cache: "no-store" });
+    if (!answer.ok) throw new Error(answer.statusText);
+    return new DOMParser().parseFromString(await answer.text(), "text/html");
+  }
+
+  // choose renews the ribbon's forms. One that somebody is in stays until it is left, and what
+  // was chosen in a list stays chosen as long as it is there.
+  function choose(page) {
+    const next = page.getElementById("controls");
+    if (!controls || !next || page.documentElement.lang !== language) return;
+    const begun = controls.querySelector("form:focus-within");
+    const to = (form) => form.getAttribute("action");
+    const first = (list) => Math.max(0, [...list.options].findIndex((o) => o.defaultSelected));
+    const kept = new Map();
+    for (const form of [...controls.children]) {
+      const list = form.querySelector("select");
+      if (list && list.selectedIndex !== first(list)) kept.set(to(form), list.value);
+      if (form !== begun) form.remove();
+    }
+    let behind = !begun; // the form that stays
+    for (const form of [...next.children]) {
+      if (begun && to(form) === to(begun)) {
+        behind = true;
+        continue;
+      }
+      if (behind) controls.append(form);
+      else begun.before(form);
+      const list = form.querySelector("select");
+      if (list && [...list.options].some((o) => o.value === kept.get(to(form)))) list.value = kept.get(to(form));
+    }
+    controls.hidden = next.hidden;
+    if (begun) {
+      const left = (e) => {
+        if (begun.contains(e.relatedTarget)) return;
+        begun.removeEventListener("focusout", left);
+        chooseSoon();
+      };
+      begun.addEventListener("focusout", left);
+    }
+  }
+
+  // chooseSoon renews the ribbon alone: not all pages at once.
+  function chooseSoon() {
+    if (choosing) return;
+    choosing = setTimeout(async () => {
+      choosing = 0;
+      try {
+        choose(await fetchPage());
+      } catch {
+        setTimeout(chooseSoon, 5_000);
+      }
+    }, 400 * Math.random());
+  }
+
   // renew fetches the page and takes from it the parts that are kept fresh, or all of main:
   // where the page names none, and where it missed too much.
   async function renew(all) {
-    const answer = await fetch(location.href, { cache: "no-store" });
-    if (!answer.ok) throw new Error(answer.statusText);
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const page = await fetchPage();
     const fresh = page.getElementById("main");
     const parts = all ? [] : [...main.querySelectorAll("[data-part]")];
     const next = (part) => fresh.querySelector('[data-part="' + part.dataset.part + '"]');
@@ -103,6 +158,7 @@
       for (const e of main.querySelectorAll("tr[id]")) e.classList.toggle("new", !known.has(e.id));
     }
     main.querySelectorAll("details").forEach((d, i) => { d.open = Boolean(open[i]); });
+    choose(page);
     if (parts.length === 0) last = fresh.dataset.event; // else the stream has more that is not in yet
     topics = fresh.dataset.topics;
   }
@@ -148,7 +204,7 @@
       document.documentElement.dataset.events = String(events);
     };
     for (const topic of topics.split(",")) {
-      source.addEventListener(topic, take(changes.has(topic) ? soon : (e) => apply(JSON.parse(e.data))));
+      source.addEventListener(topic, take(topic === "control" ? chooseSoon : changes.has(topic) ? soon : (e) => apply(JSON.parse(e.data))));
     }
     source.addEventListener("open", () => {
       if (stream !== source) return;
