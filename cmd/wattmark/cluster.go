@@ -342,7 +342,19 @@ func (c *cluster) raise(ctx context.Context, p entry.Parameter) error {
 	if now >= p.Value {
 		return nil
 	}
-	vote := entry.Vote{Proposal: entry.Proposal{Parameter: p.Name, Value: p.Value, Height: height + 2}}
+	return c.vote(ctx, p, height+2)
+}
+
+// lower has the oracles vote a parameter down to a value. It holds a few blocks later.
+func (c *cluster) lower(ctx context.Context, p entry.Parameter) error {
+	var height uint64
+	c.nodes[0].Ledger().View(func(s *state.State) { height = s.Height() })
+	return c.vote(ctx, p, height+2)
+}
+
+// vote has the oracles vote that a parameter has a value from a height on.
+func (c *cluster) vote(ctx context.Context, p entry.Parameter, height uint64) error {
+	vote := entry.Vote{Proposal: entry.Proposal{Parameter: p.Name, Value: p.Value, Height: height}}
 	for i, n := range c.nodes[:c.charter.Governance] {
 		statement, err := n.Sign(entry.TypeVote, vote.Encode())
 		if err == nil {

@@ -35,6 +35,7 @@ type demoOptions struct {
 	asJSON   bool
 
 	lan, noBrowser bool
+	prologue       bool
 
 	given func(flag string) bool // whether a person typed it
 }
@@ -52,7 +53,9 @@ emulated at the level of registers and live by real homes' energy; gateways
 read, sign, keep and send; an embedded broker carries; oracles verify, order,
 execute and cosign; gateways forget only what has a verified receipt.
 
-In the first minute one gateway loses its network and catches up, one tampered
+A new street begins on the evening before, unless it is to run for a short time:
+seventeen hours pass as fast as the machine goes, and at 11:20 it is live. In the
+first minute of that one gateway loses its network and catches up, one tampered
 statement is refused, and one receipt is verified as 'wattmark verify' does it.
 The homes trade: by auction, and by sharing what is over, each quarter of an
 hour; a reading that comes late corrects an interval, and the bill is proved.
@@ -74,6 +77,9 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			if err := o.check(); err != nil {
 				return err
 			}
+			if !o.given("prologue") {
+				o.prologue = !o.asJSON && (o.duration == 0 || o.duration >= prologueMost+tourLength)
+			}
 			return failed(runDemo(cmd.Context(), &o, cmd.OutOrStdout()))
 		},
 	}
@@ -86,6 +92,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	c.Flags().IntVar(&o.gateways, "gateways", 12, "homes, each with a gateway; the stack's and the feeder's come besides")
 	c.Flags().IntVar(&o.oracles, "oracles", 4, "oracles, each with its own keys and store")
 	c.Flags().Uint64Var(&o.seed, "seed", 1, "from what everything invented is drawn")
+	c.Flags().BoolVar(&o.prologue, "prologue", false, "begin with the evening and the morning before, as fast as the machine goes; default where the directory is new, --json is not given, and --duration neither, or 90s at least")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "print one JSON object at the end, and nothing before")
 	return c
 }
@@ -113,7 +120,9 @@ func (o *demoOptions) check() error {
 // demo is a running demonstration.
 type demo struct {
 	*demoOptions
-	begin   time.Time // wall
+	begin   time.Time                 // wall
+	live    atomic.Pointer[time.Time] // wall, since when the clock goes at its speed; nil in the prologue
+	loose   atomic.Bool               // the rules are still the prologue's
 	clock   *street.Clock
 	street  *street.Street
 	cluster *cluster
@@ -222,7 +231,7 @@ func (d *demo) open(ctx context.Context) error {
 	d.screen.headline(d)
 	d.cluster, err = openCluster(ctx, clusterConfig{
 		dir: d.dir, oracles: d.oracles, gateways: names, listen: true, now: d.clock.Now, simulated: true,
-		parameters: policy(d.speed), observe: d.observe, log: d.log,
+		parameters: d.founding(), observe: d.observe, log: d.log,
 	})
 	if err != nil {
 		return err
@@ -269,7 +278,11 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 		members, err = d.openMarket(ctx)
 	}
 	if err == nil {
-		err = d.openGateways()
+		period, pack := pace(d.speed)
+		if d.prologue {
+			period, pack = prologuePack, prologuePack
+		}
+		err = d.openGateways(period, pack)
 	}
 	var books *accounts
 	if err == nil {
@@ -277,6 +290,9 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	}
 	if err == nil {
 		err = d.openPage(below, &lower)
+	}
+	if err == nil && d.prologue {
+		err = d.playPrologue(ctx, members)
 	}
 	if err != nil {
 		d.closeGateways()
@@ -289,9 +305,12 @@ func (d *demo) run(ctx context.Context, cancel context.CancelCauseFunc) (*demoRe
 	}
 	running, stop := context.WithCancel(ctx)
 	defer stop()
+	now := time.Now()
+	d.live.Store(&now)
 	for _, g := range d.fleet {
-		upper.Go(func() { fail(g.gateway.Run(running)) })
+		upper.Go(func() { fail(g.gateway.Load().Run(running)) })
 	}
+	upper.Go(func() { fail(d.tighten(running)) })
 	upper.Go(func() { d.screen.run(running, d) })
 	upper.Go(func() { fail(d.tour(running)) })
 	upper.Go(func() { d.links.run(running) })

@@ -25,6 +25,8 @@ type streetFile struct {
 	Wall   time.Time `json:"wall"`   // at the last start, or when the speed was last changed
 	Street time.Time `json:"street"` // what its clock showed then
 	Speed  int       `json:"speed"`
+	// Loose says that the rules are still those of the prologue.
+	Loose bool `json:"loose,omitempty"`
 }
 
 // at is what the clock shows at a moment of the wall. A wall clock that was set back must
@@ -39,6 +41,7 @@ func (d *demo) streetPath() string { return filepath.Join(d.dir, "street.json") 
 
 // keep writes the file, and returns when it is on the disk.
 func (d *demo) keep(s *streetFile) error {
+	s.Loose = d.loose.Load()
 	b, err := json.Marshal(s)
 	if err != nil {
 		return err
@@ -84,12 +87,23 @@ func (d *demo) openClock() error {
 			return err
 		}
 		s.Seed, s.Homes = was.Seed, was.Homes
+		d.prologue = false
+		d.loose.Store(was.Loose)
 		s.Street = was.at(now)
 	case !errors.Is(err, os.ErrNotExist):
 		return err
 	}
 	d.seed, d.gateways = s.Seed, s.Homes
 	s.Wall, s.Speed = now, d.speed
+	if d.prologue {
+		// Who is killed in it goes on from its end.
+		d.loose.Store(true)
+		s.Street = prologueEnd
+		if d.clock, err = street.NewClock(prologueStart, 0); err != nil {
+			return err
+		}
+		return d.keep(&s)
+	}
 	if d.clock, err = street.NewClock(s.Street, d.speed); err != nil {
 		return fmt.Errorf("the street in %s has been standing for too long at its speed, start a new one in another directory: %w", d.dir, err)
 	}
@@ -106,6 +120,8 @@ func (d *demo) sameStreet(was *streetFile) error {
 		return fmt.Errorf("the street in %s has the seed %d: leave --seed out, or give another directory", d.dir, was.Seed)
 	case d.given("gateways") && d.gateways != was.Homes:
 		return fmt.Errorf("the street in %s has %d homes: leave --gateways out, or give another directory", d.dir, was.Homes)
+	case d.given("prologue") && d.prologue:
+		return fmt.Errorf("the street in %s is past its prologue: leave --prologue out, or give another directory", d.dir)
 	}
 	return nil
 }

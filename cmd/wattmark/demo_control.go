@@ -23,7 +23,7 @@ func (d *demo) controls() []dashboard.Control {
 // homes lists the homes whose link is cut, or is not; label is the format of their names.
 func (d *demo) homes(cut bool, label string) func() []dashboard.Choice {
 	return func() (out []dashboard.Choice) {
-		for _, g := range d.fleet[:min(d.gateways, len(d.fleet))] {
+		for _, g := range d.livingHomes() {
 			if g.cable.isPulled() == cut {
 				out = append(out, dashboard.Choice{Value: g.Name, Label: label, Args: []any{g.Name}})
 			}
@@ -32,8 +32,16 @@ func (d *demo) homes(cut bool, label string) func() []dashboard.Choice {
 	}
 }
 
+// livingHomes are the homes' gateways, none in the prologue.
+func (d *demo) livingHomes() []*demoGateway {
+	if d.live.Load() == nil {
+		return nil
+	}
+	return d.fleet[:min(d.gateways, len(d.fleet))]
+}
+
 func (d *demo) everyHome() (out []dashboard.Choice) {
-	for _, g := range d.fleet[:min(d.gateways, len(d.fleet))] {
+	for _, g := range d.livingHomes() {
 		out = append(out, dashboard.Choice{Value: g.Name, Label: g.Name})
 	}
 	return out
@@ -92,7 +100,7 @@ func (l *links) plug(g *demoGateway) {
 	if !g.cable.isPulled() {
 		return
 	}
-	kept := g.gateway.Stats().Outbox.Pending
+	kept := g.waiting()
 	g.cable.plug()
 	if l.catching == nil {
 		l.catching = make(map[*demoGateway]time.Time)
@@ -102,7 +110,7 @@ func (l *links) plug(g *demoGateway) {
 	if kept == 1 {
 		format = "%s has its network back, with %d statement kept"
 	}
-	l.d.happened(dashboard.Plain, format, g.Name, max(kept, 0))
+	l.d.happened(dashboard.Plain, format, g.Name, kept)
 }
 
 // behind reports whether a gateway that got its network back still has something to send.
@@ -131,7 +139,7 @@ func (l *links) look() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for g, since := range l.catching {
-		if g.gateway.Stats().Outbox.Pending > 0 {
+		if g.waiting() > 0 {
 			continue
 		}
 		delete(l.catching, g)

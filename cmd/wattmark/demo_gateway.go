@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wattmark/cmd/internal/street"
@@ -25,7 +26,7 @@ import (
 type demoGateway struct {
 	street.Gateway
 	demo    *demo
-	gateway *gateway.Gateway
+	gateway atomic.Pointer[gateway.Gateway] // the prologue's, then the one that is live
 	cable   *cable
 	files   *receiptFiles
 
@@ -71,21 +72,23 @@ var (
 	demoReconnect = uplink.Backoff{First: 200 * time.Millisecond, Most: 2 * time.Second}
 )
 
-// openGateways opens every gateway of the street.
-func (d *demo) openGateways() error {
+// openGateways opens every gateway of the street, with devices that are read once in a period
+// and packs that cover so much.
+func (d *demo) openGateways(period, pack time.Duration) error {
 	keys, err := oracleKeys(d.cluster.charter)
 	if err != nil {
 		return err
 	}
-	for _, sg := range d.street.Gateways() {
-		g := &demoGateway{
-			Gateway: sg, demo: d, cable: newCable(),
-			latest: make(map[string]float64), unseen: make(map[entry.Sequence]time.Time),
+	for i, sg := range d.street.Gateways() {
+		if i == len(d.fleet) {
+			d.fleet = append(d.fleet, &demoGateway{
+				Gateway: sg, demo: d, cable: newCable(),
+				latest: make(map[string]float64), unseen: make(map[entry.Sequence]time.Time),
+			})
 		}
-		if err := g.open(keys); err != nil {
+		if err := d.fleet[i].open(keys, period, pack); err != nil {
 			return err
 		}
-		d.fleet = append(d.fleet, g)
 	}
 	return nil
 }
@@ -98,7 +101,9 @@ func (d *demo) closeGateways() {
 	var closing sync.WaitGroup
 	for _, g := range d.fleet {
 		closing.Go(func() {
-			if err := g.gateway.Run(ended); err != nil {
+			if r := g.gateway.Load(); r == nil {
+				return
+			} else if err := r.Run(ended); err != nil {
 				d.log.Warn("did not close a gateway", "gateway", g.Name, "error", err)
 			}
 		})
@@ -119,7 +124,7 @@ func oracleKeys(c *entry.Charter) (map[signer.KeyID]signer.PublicKey, error) {
 	return out, nil
 }
 
-func (g *demoGateway) open(oracles map[signer.KeyID]signer.PublicKey) error {
+func (g *demoGateway) open(oracles map[signer.KeyID]signer.PublicKey, period, pack time.Duration) error {
 	d := g.demo
 	key, err := gatewayKey(d.dir, &g.Gateway)
 	if err != nil {
@@ -129,7 +134,6 @@ func (g *demoGateway) open(oracles map[signer.KeyID]signer.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	period, pack := pace(d.speed)
 	cfg := gateway.Config{
 		Name: g.Name, Dir: gatewayDir(d.dir, g.Name), Clock: d.clock, Key: key,
 		// Each run is a new boot of the emulated machine: the clock's time since boot
@@ -149,7 +153,7 @@ func (g *demoGateway) open(oracles map[signer.KeyID]signer.PublicKey) error {
 	if err != nil {
 		return err
 	}
-	g.gateway = opened
+	g.gateway.Store(opened)
 	if !report.Clean() {
 		d.log.Info("opened outbox", "gateway", g.Name, "report", report.String())
 	}
@@ -197,6 +201,11 @@ func (g *demoGateway) parts(cfg *gateway.Config, period time.Duration) error {
 func input(text string) sampler.Input {
 	device, channel, _ := strings.Cut(text, ".")
 	return sampler.Input{Device: device, Channel: channel}
+}
+
+// waiting counts the statements that the gateway keeps without a receipt.
+func (g *demoGateway) waiting() uint64 {
+	return uint64(max(g.gateway.Load().Stats().Outbox.Pending, 0))
 }
 
 // overNATS says which gateway speaks NATS; the others speak MQTT.

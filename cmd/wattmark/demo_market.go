@@ -168,15 +168,18 @@ func (d *demo) trade(ctx context.Context, list []*trading) error {
 		if lead := d.setting(entry.ParamMarketLead); lead >= unit.IntervalSeconds {
 			at += unit.Interval(lead/unit.IntervalSeconds) * unit.IntervalSeconds
 		}
-		for _, t := range list {
-			o := d.order(t, at, now)
-			if o == nil {
-				continue
-			}
+		d.placeOrders(ctx, list, at, now)
+	}
+	return nil
+}
+
+// placeOrders has the homes' members order for an interval, by what their meters show now.
+func (d *demo) placeOrders(ctx context.Context, list []*trading, at unit.Interval, now time.Time) {
+	for _, t := range list {
+		if o := d.order(t, at, now); o != nil {
 			d.state(ctx, t, entry.TypeOrder, o.Encode)
 		}
 	}
-	return nil
 }
 
 // ahead is the interval that is n behind the one that begins next.
@@ -281,7 +284,7 @@ const mostNews = 2
 
 func (n *news) cleared(d *demo, o *entry.Cleared) {
 	volume := o.Open.Volume + o.Green.Volume
-	if volume == 0 || n.traded >= mostNews {
+	if volume == 0 || d.live.Load() == nil || n.traded >= mostNews {
 		return
 	}
 	n.traded++
@@ -298,13 +301,13 @@ func (n *news) settled(d *demo, o *entry.Settled) {
 	if n.first == nil {
 		n.first = make(map[unit.Interval]*entry.Settled)
 	}
-	if o.Alarm && n.alarms < mostNews {
+	if o.Alarm && d.live.Load() != nil && n.alarms < mostNews {
 		n.alarms++
 		d.screen.event(d, fmt.Sprintf("ALARM: in %s %d Wh went into the street that no home's meter shows", o.Interval.String()[11:16], int64(*o.Unaccounted)))
 	}
 	if o.Run == entry.RunPreliminary {
 		n.first[o.Interval] = o
-		if t == nil || n.shared >= mostNews {
+		if t == nil || d.live.Load() == nil || n.shared >= mostNews {
 			return
 		}
 		n.shared++

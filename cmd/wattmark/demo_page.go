@@ -104,7 +104,7 @@ func (d *demo) Now() dashboard.View {
 		heard = nil // nothing was read yet, which is not the same as nothing flowing
 	}
 	for _, g := range heard {
-		waiting := uint64(max(g.gateway.Stats().Outbox.Pending, 0))
+		waiting := g.waiting()
 		v.Waiting += waiting
 		state, grid, sun := g.state(), 0.0, 0.0
 		switch {

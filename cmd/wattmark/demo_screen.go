@@ -62,8 +62,16 @@ func (s *screen) now(d *demo, line string) {
 		s.event(d, line)
 		return
 	}
+	s.progress(line)
+}
+
+// progress replaces the line below, where there is a terminal.
+func (s *screen) progress(line string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.width == 0 {
+		return
+	}
 	s.erase()
 	s.status = line
 	s.draw()

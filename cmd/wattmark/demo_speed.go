@@ -71,6 +71,9 @@ const faster = 4
 // speeds are those that somebody can choose: as the wall, a quarter of what the street was
 // started at, that, and four times that.
 func (d *demo) speeds() (out []dashboard.Choice) {
+	if d.live.Load() == nil {
+		return nil
+	}
 	is := d.clock.Speed()
 	all := []int{1, max(1, d.speed/faster), d.speed, min(d.speed*faster, street.MaxSpeed), is}
 	slices.Sort(all)

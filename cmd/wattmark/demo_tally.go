@@ -24,6 +24,7 @@ type tally struct {
 	final      uint64
 	cosigners  int
 	firstFinal time.Duration // of a block of this run, from the first line; 0 before
+	firstBlock uint64        // its height
 }
 
 func (t *tally) start(l *ledger.Ledger) {
@@ -43,7 +44,7 @@ func (t *tally) observe(_ int, e oracle.Event, since time.Duration) {
 	case e.Final != nil && e.Final.Height >= t.final:
 		t.final, t.cosigners = e.Final.Height, len(e.Final.Receipts)
 		if t.firstFinal == 0 && t.final > t.known {
-			t.firstFinal = max(since, time.Millisecond)
+			t.firstFinal, t.firstBlock = max(since, time.Millisecond), t.final
 		}
 	case e.Refusal != nil:
 		t.refused[string(e.Refusal.Reason)]++
@@ -59,6 +60,7 @@ type counts struct {
 	height, leaves, final         uint64
 	cosigners                     int
 	firstFinal                    time.Duration
+	firstBlock                    uint64
 }
 
 func (t *tally) now() counts {
@@ -67,7 +69,7 @@ func (t *tally) now() counts {
 	return counts{
 		samples: t.samples.Load(), signed: t.signed.Load(), acknowledged: t.acknowledged.Load(),
 		refused: maps.Clone(t.refused), refusedOf: maps.Clone(t.refusedOf),
-		height: t.height, leaves: t.leaves, final: t.final, cosigners: t.cosigners, firstFinal: t.firstFinal,
+		height: t.height, leaves: t.leaves, final: t.final, cosigners: t.cosigners, firstFinal: t.firstFinal, firstBlock: t.firstBlock,
 	}
 }
 

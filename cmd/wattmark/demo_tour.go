@@ -28,15 +28,18 @@ const (
 // tour shows in the first minute what the street stands for: a receipt verified, a
 // gateway without its network, a tampered statement.
 func (d *demo) tour(ctx context.Context) error {
-	length := tourLength
+	length, from := tourLength, d.begin
+	if d.prologue {
+		from = *d.live.Load()
+	}
 	if d.duration > 0 {
-		length = min(length, d.duration)
+		length = min(length, d.begin.Add(d.duration).Sub(from))
 	}
 	if err := d.awaitFirstFinal(ctx); err != nil {
 		return nil // it ended before
 	}
 	n := d.tally.now()
-	d.screen.event(d, fmt.Sprintf("first final block: %d, after %d ms, cosigned by %d of %d oracles", n.final, n.firstFinal.Milliseconds(), n.cosigners, d.oracles))
+	d.screen.event(d, fmt.Sprintf("first final block: %d, after %d ms, cosigned by %d of %d oracles", n.firstBlock, n.firstFinal.Milliseconds(), n.cosigners, d.oracles))
 	if err := d.showReading(ctx); err != nil {
 		return nil
 	}
@@ -50,7 +53,7 @@ func (d *demo) tour(ctx context.Context) error {
 			continue
 		}
 		select {
-		case <-time.After(time.Until(d.begin.Add(station.at * length / 100))):
+		case <-time.After(time.Until(from.Add(station.at * length / 100))):
 		case <-ctx.Done():
 			return nil
 		}

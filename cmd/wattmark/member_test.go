@@ -95,13 +95,13 @@ func (s *site) runs(g *demoGateway) (stop func()) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := g.open(keys); err != nil {
+	if err := g.open(keys, 10*time.Second, time.Minute); err != nil {
 		s.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() {
-		if err := g.gateway.Run(ctx); err != nil {
+		if err := g.gateway.Load().Run(ctx); err != nil {
 			s.t.Error(err)
 		}
 	})

@@ -223,6 +223,14 @@ func (c *Clock) WaitUntil(ctx context.Context, at time.Time) error {
 	}
 }
 
+// Schedules returns how many channels of [Clock.Every] are open: whoever steps the clock waits
+// for those that it is to stop for.
+func (c *Clock) Schedules() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.tickers)
+}
+
 // Step moves a standing clock to a later time, stopping at each time that one of
 // [Clock.Every] is due until it has been received, so that none is left out:
 // while a receiver works on one, the clock shows at most the next. It must not be

@@ -159,6 +159,9 @@ func TestStepLeavesNothingOut(t *testing.T) {
 			return out
 		}
 		quick, slow := count(time.Second), count(15*time.Minute)
+		if got := c.Schedules(); got != 2 {
+			t.Errorf("%d schedules, want 2", got)
+		}
 		if err := c.Step(ctx, morning.Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
@@ -171,6 +174,10 @@ func TestStepLeavesNothingOut(t *testing.T) {
 		cancel()
 		if a, b := <-quick, <-slow; a != 3600 || b != 4 {
 			t.Errorf("%d and %d ticks in an hour, want 3600 and 4", a, b)
+		}
+		synctest.Wait()
+		if got := c.Schedules(); got != 0 {
+			t.Errorf("%d schedules are left", got)
 		}
 	})
 }
