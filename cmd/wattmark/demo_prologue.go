@@ -22,8 +22,8 @@ var (
 const (
 	// prologuePack is between two readings, and what a pack covers: a pack of one reading is
 	// signed when that is there, so a register is on its way when the clock goes on. It is
-	// one for each interval, all that the market needs, and not the eleven thousand statements
-	// that design/EXPERIENCE.md drew: with twelve homes and four oracles 1,518 take 9 to 13 s
+	// one for each interval, all that the market needs, and not one each minute: that would be
+	// eleven thousand statements. With twelve homes and four oracles 1,518 take 9 to 13 s
 	// of processor time, 3,129 (every 450 s) 25 s, and 9,441 (every 150 s) 56 s.
 	prologuePack = unit.IntervalSeconds * time.Second
 	// prologueWait is how far the clock goes until it waits for every receipt: a block takes
