@@ -33,13 +33,9 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 					return fmt.Errorf("%q is none of %s", word, strings.Join(kinds, ", "))
 				}
 			}
-			name, err := cmd.Flags().GetString("config")
+			f, err := configured(cmd)
 			if err != nil {
 				return err
-			}
-			f, err := readFile(name)
-			if err != nil {
-				return &failure{err}
 			}
 			noted, err := f.state().noteBackup(args, time.Now())
 			if err != nil {

@@ -46,13 +46,9 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := cmd.Flags().GetString("config")
+			f, err := configured(cmd)
 			if err != nil {
 				return err
-			}
-			f, err := readFile(name)
-			if err != nil {
-				return &failure{err}
 			}
 			own, err := f.state().ownRequest()
 			if err != nil {

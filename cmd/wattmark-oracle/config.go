@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
+
 	"wattmark/gateway/settings"
 	"wattmark/ledger/block"
 	"wattmark/oracle"
@@ -71,6 +73,19 @@ func defaults() file {
 		Oracle: oracleTable{State: "/var/lib/wattmark-oracle", CutAfter: 100 * time.Millisecond},
 		Broker: brokerTable{MQTT: ":8883", Replicas: 1},
 	}
+}
+
+// configured reads the configuration that a verb was given.
+func configured(cmd *cobra.Command) (*file, error) {
+	name, err := cmd.Flags().GetString("config")
+	if err != nil {
+		return nil, err
+	}
+	f, err := readFile(name)
+	if err != nil {
+		return nil, &failure{err}
+	}
+	return f, nil
 }
 
 // readFile reads a configuration file and checks what can be seen in it. If something is

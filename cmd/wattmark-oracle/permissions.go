@@ -31,13 +31,9 @@ servers when it has changed.
 Exit status: 0 written or the same, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			name, err := cmd.Flags().GetString("config")
+			f, err := configured(cmd)
 			if err != nil {
 				return err
-			}
-			f, err := readFile(name)
-			if err != nil {
-				return &failure{err}
 			}
 			b, err := f.state().authorization(sites)
 			if err != nil {

@@ -45,13 +45,9 @@ Exit status: 0 written, 1 failed, 2 wrong usage.`,
 			if request == "" {
 				return errors.New("give --request FILE to write")
 			}
-			name, err := cmd.Flags().GetString("config")
+			f, err := configured(cmd)
 			if err != nil {
 				return err
-			}
-			f, err := readFile(name)
-			if err != nil {
-				return &failure{err}
 			}
 			s := f.state()
 			r, err := s.rekey()

@@ -27,13 +27,9 @@ it writes nothing more, serves reads, and says so.
 Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			name, err := cmd.Flags().GetString("config")
+			f, err := configured(cmd)
 			if err != nil {
 				return err
-			}
-			f, err := readFile(name)
-			if err != nil {
-				return &failure{err}
 			}
 			if check {
 				return failed(printChecked(cmd.OutOrStdout(), f))

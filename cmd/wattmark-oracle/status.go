@@ -56,13 +56,9 @@ the ledger in the state directory.
 Exit status: 0 it runs and has not halted, 1 otherwise, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			name, err := cmd.Flags().GetString("config")
+			f, err := configured(cmd)
 			if err != nil {
 				return err
-			}
-			f, err := readFile(name)
-			if err != nil {
-				return &failure{err}
 			}
 			s, err := f.state().status(cmd.Context())
 			if err != nil {

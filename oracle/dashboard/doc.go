@@ -16,8 +16,9 @@
 // Every page is complete as HTML. The script only keeps it fresh: it writes values
 // into elements that carry a data-live name, and rows that the page's own template
 // made; where an event says only that something has changed it fetches the page
-// again, and takes the elements with a data-part from it. Nothing is asked of another host, and the content security policy forbids
-// it.
+// again, and takes the elements with a data-part from it. Nothing is asked of another
+// host, and the content security policy forbids it. Pages are in English or German, as
+// the browser asks or the visitor has chosen (package locale).
 //
 // The package knows neither street nor node. What stands still between two looks
 // is asked for through [Source]; what happens is told by [Dashboard.Block],
