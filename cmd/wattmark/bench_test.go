@@ -26,10 +26,7 @@ func command(ctx context.Context, args ...string) (*exec.Cmd, error) {
 // figures runs a bench and returns the numbers and words of its one line of JSON.
 func figures(t *testing.T, args ...string) (numbers map[string]float64, words map[string]string) {
 	t.Helper()
-	cmd, err := command(t.Context(), append(append([]string{"bench"}, args...), "--json")...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cmd := exec.CommandContext(t.Context(), buildBinary(t), append(append([]string{"bench"}, args...), "--json")...)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil || stderr.Len() > 0 {

@@ -19,6 +19,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -51,13 +52,22 @@ type process struct {
 // buildBinary builds the command as it ships.
 func buildBinary(t *testing.T) string {
 	t.Helper()
-	name := filepath.Join(t.TempDir(), "wattmark")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", name, ".")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("building the command: %v\n%s", err, out)
+	name, err := built()
+	if err != nil {
+		t.Fatal(err)
 	}
 	return name
 }
+
+// built builds the command once, without the race detector: tests of a whole process look at
+// what people run.
+var built = sync.OnceValues(func() (string, error) {
+	name := filepath.Join(os.Getenv("WATTMARK_TEST_BUILT"), "wattmark")
+	if out, err := exec.Command("go", "build", "-o", name, ".").CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building the command: %w\n%s", err, out)
+	}
+	return name, nil
+})
 
 func (s *street) start(t *testing.T, args ...string) *process {
 	t.Helper()

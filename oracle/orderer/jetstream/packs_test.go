@@ -124,7 +124,12 @@ func onDisk(t *testing.T, dir, text string) int {
 
 func TestPacksSizes(t *testing.T) {
 	s := newService(t)
-	p := s.openPacks(t)
+	nc, _ := s.connect(t)
+	// So large a pack takes its time on a busy machine.
+	p, err := jetstream.OpenPacks(within(t), nc, jetstream.Config{Ledger: ledger, AckWait: 20 * time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
 	if err := p.Put(within(t), [32]byte{1}, nil); !errors.Is(err, orderer.ErrEmpty) {
 		t.Errorf("empty pack: got error %v, want ErrEmpty", err)
 	}
