@@ -39,6 +39,8 @@ type Build struct {
 	Version string // Debian's, without epoch and revision
 	Time    time.Time
 	Env     []string // added to the go command's environment
+	// Tool is a wattmark that runs here, of the same source; empty builds one when it is needed.
+	Tool string
 }
 
 // Package is a package that was built.
@@ -134,9 +136,13 @@ const manualDir = "man"
 
 // wattmark runs the tool of the checkout, as it is built for this machine.
 func (b *Build) wattmark(args ...string) ([]byte, error) {
-	c := exec.Command("go", append([]string{"run", "-trimpath", "-buildvcs=false", "./cmd/wattmark"}, args...)...)
+	c := exec.Command(b.Tool, args...)
+	if b.Tool == "" {
+		c = exec.Command("go", append([]string{"run", "-trimpath", "-buildvcs=false", "./cmd/wattmark"}, args...)...)
+	}
 	c.Dir = b.Source
-	c.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOWORK=off"), b.Env...)
+	// Not b.Env: what the tool writes is the same whatever it was built with.
+	c.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOEXPERIMENT=", "GOWORK=off")
 	var stderr bytes.Buffer
 	c.Stderr = &stderr
 	out, err := c.Output()

@@ -53,8 +53,22 @@ func TestMain(m *testing.M) {
 var when = time.Date(2026, 11, 26, 3, 47, 52, 0, time.UTC)
 
 func build(source string) Build {
-	return Build{Source: source, Version: "0.1.0~20261126034752.d4ad614f36e2", Time: when}
+	// Where it cannot be built, each package says so.
+	tool, _ := tool()
+	return Build{Source: source, Version: "0.1.0~20261126034752.d4ad614f36e2", Time: when, Tool: tool}
 }
+
+// tool builds wattmark for this machine, once for all packages.
+var tool = sync.OnceValues(func() (string, error) {
+	name := filepath.Join(dir, "wattmark")
+	c := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-o", name, "./cmd/wattmark")
+	c.Dir = checkout
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building wattmark: %w: %s", err, out)
+	}
+	return name, nil
+})
 
 // one is a package and what it is of.
 type one struct {
