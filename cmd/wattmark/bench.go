@@ -211,7 +211,9 @@ round of the oracles other gateways' statements, a quarter as many, warm them up
 
 With --brokers the servers and the oracles are processes of their own, and what
 is compared is the processor time of all of them together with that of the same
-servers alone and one batch verification an oracle.
+servers alone and one batch verification an oracle, and with the floor: the same
+servers with plain programs in the oracles' places, which bundle, read what the
+servers ordered, verify it in batches and make it durable, and do nothing else.
 
 With --rate it offers that many a second instead, and the latency counts from
 when a statement was due.`,

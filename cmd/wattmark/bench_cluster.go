@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,10 +46,17 @@ type clusterResult struct {
 	VerifyCPU   float64 `json:"batch_verification_cpu_us"` // of one statement by one oracle
 	// Ratio is that of brokers and oracles to the brokers alone and one batch verification
 	// an oracle; the goal is 1.3.
-	Ratio  float64 `json:"ratio_cpu"`
-	Worst  float64 `json:"worst_ratio_cpu"`
-	Resent int     `json:"resent"`
-	Load   string  `json:"load_average"`
+	Ratio float64 `json:"ratio_cpu"`
+	Worst float64 `json:"worst_ratio_cpu"`
+	// The floor is the same brokers with plain programs in the oracles' places.
+	FloorBrokersCPU float64 `json:"floor_brokers_cpu_us_per_statement"`
+	FloorOraclesCPU float64 `json:"floor_oracles_cpu_us_per_statement"`
+	FloorRatio      float64 `json:"floor_ratio_cpu"` // what Ratio is of the floor
+	OverFloor       float64 `json:"ratio_to_floor_cpu"`
+	WorstFloor      float64 `json:"worst_ratio_to_floor_cpu"`
+
+	Resent int    `json:"resent"`
+	Load   string `json:"load_average"`
 }
 
 func (r *clusterResult) text(w io.Writer) {
@@ -61,6 +69,9 @@ func (r *clusterResult) text(w io.Writer) {
 	fmt.Fprintf(w, "  servers alone    %8.0f µs\n", r.AloneCPU)
 	fmt.Fprintf(w, "  verification     %8.1f µs, in batches, an oracle\n", r.VerifyCPU)
 	fmt.Fprintf(w, "  ratio            %8.2f of servers alone and a verification an oracle, worst round %.2f (goal 1.3)\n", r.Ratio, r.Worst)
+	fmt.Fprintf(w, "  floor            %8.0f µs of servers and %.0f µs of plain programs in the oracles' places; its ratio is %.2f\n",
+		r.FloorBrokersCPU, r.FloorOraclesCPU, r.FloorRatio)
+	fmt.Fprintf(w, "  to the floor     %8.2f, worst round %.2f\n", r.OverFloor, r.WorstFloor)
 	if r.Resent > 0 {
 		fmt.Fprintf(w, "  sent again       %8d statements\n", r.Resent)
 	}
@@ -69,10 +80,15 @@ func (r *clusterResult) text(w io.Writer) {
 
 // clusterRound is what one round measured, in the units of the result.
 type clusterRound struct {
-	path, alone              *generated
-	brokers, oracles, silent float64
-	verify                   float64
+	path               *generated
+	alone, floor, full split
+	verify             float64
 }
+
+// split is processor time a statement, of all processes of a role, in microseconds.
+type split struct{ brokers, oracles float64 }
+
+func (s split) sum() float64 { return s.brokers + s.oracles }
 
 // benchCluster runs the rounds.
 func benchCluster(ctx context.Context, f *benchFlags, stderr io.Writer) (*clusterResult, error) {
@@ -104,46 +120,57 @@ func benchCluster(ctx context.Context, f *benchFlags, stderr io.Writer) (*cluste
 		}
 		return median(all)
 	}
-	ratio := func(m *clusterRound) float64 {
-		return (m.brokers + m.oracles) / (m.silent + float64(f.oracles)*m.verify)
+	over := func(m *clusterRound, s split) float64 {
+		return s.sum() / (m.alone.brokers + float64(f.oracles)*m.verify)
 	}
+	ratio := func(m *clusterRound) float64 { return over(m, m.full) }
+	toFloor := func(m *clusterRound) float64 { return m.full.sum() / m.floor.sum() }
 	r.Bytes = rounds[0].path.Bytes
 	r.PerSecond = of(func(m *clusterRound) float64 { return float64(f.statements) / time.Duration(m.path.Took).Seconds() })
 	r.P50, r.P99 = of(func(m *clusterRound) float64 { return m.path.P50 }), of(func(m *clusterRound) float64 { return m.path.P99 })
-	r.BrokersCPU, r.OraclesCPU = of(func(m *clusterRound) float64 { return m.brokers }), of(func(m *clusterRound) float64 { return m.oracles })
+	r.BrokersCPU, r.OraclesCPU = of(func(m *clusterRound) float64 { return m.full.brokers }), of(func(m *clusterRound) float64 { return m.full.oracles })
+	r.FloorBrokersCPU = of(func(m *clusterRound) float64 { return m.floor.brokers })
+	r.FloorOraclesCPU = of(func(m *clusterRound) float64 { return m.floor.oracles })
 	r.GatewaysCPU = of(func(m *clusterRound) float64 { return float64(m.path.CPU) / float64(f.statements) })
-	r.AloneCPU, r.VerifyCPU = of(func(m *clusterRound) float64 { return m.silent }), of(func(m *clusterRound) float64 { return m.verify })
-	r.Ratio = of(ratio)
+	r.AloneCPU, r.VerifyCPU = of(func(m *clusterRound) float64 { return m.alone.brokers }), of(func(m *clusterRound) float64 { return m.verify })
+	r.Ratio, r.OverFloor = of(ratio), of(toFloor)
+	r.FloorRatio = of(func(m *clusterRound) float64 { return over(m, m.floor) })
 	for _, m := range rounds {
-		r.Worst = max(r.Worst, ratio(m))
+		r.Worst, r.WorstFloor = max(r.Worst, ratio(m)), max(r.WorstFloor, toFloor(m))
 	}
 	r.Load = loadAverage()
 	return r, nil
 }
 
-// clusterRound measures the servers alone, then the same with oracles, then verification.
+// crew is who is at the servers besides the gateways.
+type crew string
+
+const (
+	nobody   crew = "servers alone" // a subscriber of this process
+	plainOne crew = "servers and plain programs"
+	ours     crew = "servers and oracles"
+)
+
+// clusterRound measures the servers alone, then the same with plain programs and with
+// oracles, then verification.
 func (b *bench) clusterRound(ctx context.Context, say func(string)) (m *clusterRound, err error) {
 	m = &clusterRound{}
-	n := float64(b.statements)
-	for _, oracles := range []int{0, b.oracles} {
-		what := "servers alone"
-		if oracles > 0 {
-			what = "servers and oracles"
-		}
-		say(what)
-		c, err := b.openProcesses(ctx, oracles)
+	for _, part := range []struct {
+		crew crew
+		into *split
+	}{{nobody, &m.alone}, {plainOne, &m.floor}, {ours, &m.full}} {
+		say(string(part.crew))
+		c, err := b.openProcesses(ctx, part.crew)
 		if err != nil {
 			return nil, err
 		}
-		g, servers, nodes, err := c.measure(ctx)
+		g, servers, oracles, err := c.measure(ctx)
 		if err := errors.Join(err, c.close()); err != nil {
 			return nil, err
 		}
-		if oracles == 0 {
-			m.alone, m.silent = g, float64(servers)/n
-		} else {
-			m.path, m.brokers, m.oracles = g, float64(servers)/n, float64(nodes)/n
-		}
+		n := float64(b.statements)
+		*part.into = split{float64(servers) / n, float64(oracles) / n}
+		m.path = g // in the end that of the oracles
 	}
 	say("batch verification")
 	m.verify, err = b.verification()
@@ -153,6 +180,7 @@ func (b *bench) clusterRound(ctx context.Context, say func(string)) (m *clusterR
 // processes are the servers and the oracles of a round.
 type processes struct {
 	*bench
+	crew    crew
 	dir     string
 	charter *entry.Charter
 	keys    []oracle.Keys
@@ -164,11 +192,10 @@ type processes struct {
 	oracles []*worker
 }
 
-// openProcesses founds a ledger and starts the processes; with no oracles the servers
-// alone, for the same gateways.
-func (b *bench) openProcesses(ctx context.Context, oracles int) (_ *processes, err error) {
+// openProcesses founds a ledger and starts the processes.
+func (b *bench) openProcesses(ctx context.Context, who crew) (_ *processes, err error) {
 	b.round++
-	c := &processes{bench: b, dir: filepath.Join(b.dir, fmt.Sprintf("round-%d", b.round))}
+	c := &processes{bench: b, crew: who, dir: filepath.Join(b.dir, fmt.Sprintf("round-%d", b.round))}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, c.close())
@@ -190,7 +217,7 @@ func (b *bench) openProcesses(ctx context.Context, oracles int) (_ *processes, e
 	if err := c.startServers(ctx); err != nil {
 		return nil, err
 	}
-	return c, c.startOracles(ctx, oracles)
+	return c, c.startOracles(ctx)
 }
 
 func (c *processes) oracleDir(i int) string {
@@ -253,7 +280,7 @@ func (c *processes) startServers(ctx context.Context) error {
 	return nil
 }
 
-func (c *processes) startOracles(ctx context.Context, oracles int) error {
+func (c *processes) startOracles(ctx context.Context) error {
 	policy, err := oracle.PolicyOf(c.charter)
 	if err != nil {
 		return err
@@ -267,13 +294,25 @@ func (c *processes) startOracles(ctx context.Context, oracles int) error {
 		k := i % len(c.nats)
 		c.routes = append(c.routes, broker.RouteTo(append(append([]string{}, c.nats[k:]...), c.nats[:k]...), files, oracle.InboxPrefix(c.charter.Origin, oracleName(i))))
 	}
-	for i := range oracles {
-		if err := ledger.Create(c.oracleDir(i), c.charter); err != nil {
-			return err
+	if c.crew == nobody {
+		return nil
+	}
+	for i := range c.keys {
+		w := &work{}
+		if c.crew == plainOne {
+			w.Plain = &plainWork{
+				Position: i, Oracles: len(c.keys), Quorum: int(c.charter.Quorum), Dir: c.oracleDir(i), Origin: c.charter.Origin, Route: *c.routes[i],
+				Replicas: c.brokers, Alg: c.alg, Seeds: append(slices.Clone(c.work.seeds), c.warm.seeds...),
+			}
+		} else {
+			if err := ledger.Create(c.oracleDir(i), c.charter); err != nil {
+				return err
+			}
+			w.Oracle = &oracleWork{
+				Name: oracleName(i), Dir: c.oracleDir(i), Policy: policy.String(), Origin: c.charter.Origin, Route: *c.routes[i], Replicas: c.brokers,
+			}
 		}
-		p, err := startWorker(ctx, &work{Oracle: &oracleWork{
-			Name: oracleName(i), Dir: c.oracleDir(i), Policy: policy.String(), Origin: c.charter.Origin, Route: *c.routes[i], Replicas: c.brokers,
-		}}, c.said)
+		p, err := startWorker(ctx, w, c.said)
 		if err != nil {
 			return err
 		}
@@ -284,7 +323,7 @@ func (c *processes) startOracles(ctx context.Context, oracles int) error {
 			return err
 		}
 	}
-	if oracles == 0 {
+	if c.crew != ours {
 		return nil
 	}
 	return c.enrol(ctx, append(c.work.enrolments(), c.warm.enrolments()...))
@@ -351,7 +390,7 @@ func (c *processes) generation(w *workload) (*generation, error) {
 	}
 	o := &generation{
 		Alg: c.alg, Statements: w.statements, Size: c.size, Seeds: w.seeds, Charter: charter, Prefix: w.prefix,
-		Transport: c.transport, URLs: c.mqtt, Window: c.window, Now: time.Now(), Alone: len(c.oracles) == 0,
+		Transport: c.transport, URLs: c.mqtt, Window: c.window, Now: time.Now(), Alone: c.crew == nobody, Plain: c.crew == plainOne,
 	}
 	if c.transport == "nats" {
 		o.URLs = c.nats

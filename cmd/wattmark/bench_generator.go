@@ -45,6 +45,7 @@ type generation struct {
 	Window     int            `json:"window"` // of all gateways together
 	Rate       int            `json:"rate"`   // 0 is a closed loop
 	Alone      bool           `json:"alone"`  // answers are marks on standard input, not receipts
+	Plain      bool           `json:"plain"`  // answers are messages of marks, not receipts
 	Now        time.Time      `json:"now"`
 }
 
@@ -120,7 +121,7 @@ func generate(ctx context.Context, in io.Reader, ready func() error) (*generated
 			if _, err := io.ReadFull(r, b[:]); err != nil {
 				return
 			}
-			g.marked(binary.BigEndian.Uint64(b[:]))
+			g.marked(binary.BigEndian.Uint64(b[:]), time.Now())
 		}
 	}()
 	return g.run(ctx)
@@ -169,7 +170,7 @@ func (o *generation) prepare(ctx context.Context) (_ *generators, err error) {
 			g.close()
 		}
 	}()
-	if o.Alone {
+	if o.Alone || o.Plain {
 		g.marks = make(map[uint64]*sentFrame, o.Statements)
 	}
 	accepted := newAcceptances(policy)
@@ -186,6 +187,9 @@ func (o *generation) prepare(ctx context.Context) (_ *generators, err error) {
 		}
 		if s.transport, err = o.transport(i, name); err != nil {
 			return nil, err
+		}
+		if o.Plain {
+			s.marked = g.marked
 		}
 		g.list = append(g.list, s)
 		if len(frames[i]) > 0 {
@@ -234,10 +238,10 @@ func (g *generators) close() {
 	}
 }
 
-// marked takes the mark of a statement that reached the plain subscriber.
-func (g *generators) marked(mark uint64) {
+// marked takes the mark of a statement that was answered by it.
+func (g *generators) marked(mark uint64, at time.Time) {
 	if f := g.marks[mark]; f != nil {
-		f.sender.answered(f.index, time.Now())
+		f.sender.answered(f.index, at)
 	}
 }
 

@@ -34,6 +34,7 @@ type sender struct {
 	transport uplink.Transport
 	accepted  *acceptances
 	oracles   map[signer.KeyID]signer.PublicKey
+	marked    func(mark uint64, at time.Time) // where answers are marks
 	replies   chan reply
 	news      chan struct{} // holds one: something was answered
 
@@ -245,10 +246,15 @@ func (s *sender) check(ctx context.Context, fail func(error)) {
 			return
 		}
 		err := error(nil)
-		if r.subject == receipts {
-			err = s.receipts(r)
-		} else {
+		switch {
+		case r.subject != receipts:
 			err = s.refusal(r)
+		case s.marked != nil:
+			for b := r.body; len(b) >= markSize; b = b[markSize:] {
+				s.marked(markOf(b[:markSize]), r.at)
+			}
+		default:
+			err = s.receipts(r)
 		}
 		if err != nil {
 			fail(fmt.Errorf("gateway %s: %w", s.name, err))

@@ -28,10 +28,11 @@ import (
 // what it is to be from standard input, works until that ends, and answers each further
 // line with what it has used until then.
 
-// work is what a worker is told to be: a server or an oracle.
+// work is what a worker is told to be: a server, an oracle, or a plain program in its place.
 type work struct {
 	Broker *brokerWork `json:"broker,omitempty"`
 	Oracle *oracleWork `json:"oracle,omitempty"`
+	Plain  *plainWork  `json:"plain,omitempty"`
 }
 
 type brokerWork struct {
@@ -107,8 +108,15 @@ func beWorker(ctx context.Context, in io.Reader, out *json.Encoder, stderr io.Wr
 		defer cancel()
 		base := state
 		state = func() workerState { s := base(); s.Keys = keysKnown(n); return s }
+	case w.Plain != nil:
+		end, err := w.Plain.start(ctx, stderr)
+		if err != nil {
+			return err
+		}
+		defer end()
+		defer cancel()
 	default:
-		return errors.New("the work is neither a server's nor an oracle's")
+		return errors.New("the work is nobody's")
 	}
 	for more := true; more; more = lines.Scan() { // the first state says that it is ready
 		if err := out.Encode(state()); err != nil {
