@@ -29,7 +29,7 @@ type answer struct {
 
 // execute closes blocks where the order says so.
 func (n *Node) execute(ctx context.Context) error {
-	c := n.begin()
+	c := n.begin(nil)
 	_, _, last := n.ledger.Last()
 	caughtUp := n.catchUp(last.Sequence, false)
 	for {
@@ -60,7 +60,7 @@ func (n *Node) execute(ctx context.Context) error {
 				return fmt.Errorf("%w: block %d could not be executed: %w", ErrHalted, c.height, err)
 			}
 			n.waiting.Store(0)
-			c = n.begin()
+			c = n.begin(c.items)
 			select {
 			case n.executed <- b:
 			case <-ctx.Done():
@@ -70,9 +70,11 @@ func (n *Node) execute(ctx context.Context) error {
 	}
 }
 
-// begin begins a block.
-func (n *Node) begin() (c *cutter) {
+// begin begins a block. The items of the one before are done with; theirs is the room.
+func (n *Node) begin(before []item) (c *cutter) {
 	n.ledger.View(func(s *state.State) { c = newCutter(s) })
+	clear(before)
+	c.items = before[:0]
 	n.height.Store(c.height)
 	n.findPlace()
 	return c
