@@ -96,7 +96,7 @@ func TestOperatorsGovern(t *testing.T) {
 	if point.Mode != entry.ModeCommitted {
 		t.Fatalf("the point of %s is %s", g.Name, point.Mode)
 	}
-	f := s.proposed("ledger", "forget", point.Subject, "--reason", "moved away", "--in", "9")
+	f := s.proposed("ledger", "forget", point.Subject, "--reason", "moved away", "--in", "12")
 	s.proposed("ledger", "vote", f.Hash, "--oracle", "3")
 	s.proposed("ledger", "vote", f.Hash, "--oracle", "2")
 	if got := s.pass(f.Hash); got.Status != "in_force" {
