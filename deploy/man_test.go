@@ -38,7 +38,9 @@ func manPageIsWhole(t *testing.T, name, page string) {
 		t.Fatal(err)
 	}
 	program := filepath.Join(t.TempDir(), name)
-	if out, err := exec.Command("go", "build", "-o", program, "../cmd/"+name).CombinedOutput(); err != nil {
+	c := exec.Command("go", "build", "-o", program, "../cmd/"+name)
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
 	help := func(args ...string) string {

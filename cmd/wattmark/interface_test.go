@@ -63,7 +63,9 @@ func buildBinary(t *testing.T) string {
 // what people run.
 var built = sync.OnceValues(func() (string, error) {
 	name := filepath.Join(os.Getenv("WATTMARK_TEST_BUILT"), "wattmark")
-	if out, err := exec.Command("go", "build", "-o", name, ".").CombinedOutput(); err != nil {
+	c := exec.Command("go", "build", "-o", name, ".")
+	c.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := c.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building the command: %w\n%s", err, out)
 	}
 	return name, nil

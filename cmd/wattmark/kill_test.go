@@ -29,6 +29,7 @@ const kills = 50
 // told is receipted is on the ledger for good, no sequence number was used twice, no
 // two final blocks share a height, and the whole ledger passes its audit.
 func TestKill(t *testing.T) {
+	t.Parallel() // half of it is waiting for the moment
 	program := buildProgram(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
