@@ -3,7 +3,6 @@ package main_test
 import (
 	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -137,15 +136,22 @@ func parseCounted(t *testing.T, o outcome) counted {
 // await polls until done says so.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	look := time.NewTicker(20 * time.Millisecond)
-	defer look.Stop()
-	for !done() {
-		select {
-		case <-look.C:
-		case <-ctx.Done():
+	end := time.Now().Add(patience)
+	for {
+		looked := time.Now()
+		if done() {
+			return
+		}
+		// What is waited for needs the processor more than who looks, and a look may run
+		// the program over a whole ledger.
+		pause := max(20*time.Millisecond, min(3*time.Since(looked), 3*time.Second))
+		if time.Now().After(end) {
 			t.Fatalf("waited %v for %s", patience, what)
+		}
+		select {
+		case <-time.After(pause):
+		case <-t.Context().Done():
+			t.Fatalf("the test ended while it waited for %s", what)
 		}
 	}
 }
