@@ -25,14 +25,14 @@ var (
 	anything = []string{"..."}
 	nothing  = []string{}
 	gateway  = []string{"gateway/*", "hardware/...", "firmware/update", "signer/...",
-		"ledger/entry", "ledger/unit", "ledger/block", "ledger/request", "oracle/wire"}
+		"ledger/entry", "ledger/unit", "ledger/block", "ledger/request", "ledger/handover", "oracle/wire"}
 	oracle   = []string{"oracle/*", "ledger/...", "signer/..."}
 	firmware = []string{"firmware/...", "signer/...", "ledger/block", "ledger/entry", "ledger/unit"}
 	// rules are market, carbon and contract, which never import one another.
 	rules = []string{"ledger/account", "ledger/entry", "ledger/unit"}
 	// archive is state and below.
 	archive = []string{"ledger/state", "ledger/market", "ledger/carbon", "ledger/contract",
-		"ledger/account", "ledger/block", "ledger/request", "ledger/entry", "ledger/unit", "signer"}
+		"ledger/account", "ledger/block", "ledger/request", "ledger/handover", "ledger/entry", "ledger/unit", "signer"}
 )
 
 // plan is every package there is or will be.
@@ -94,7 +94,8 @@ var plan = []room{
 	{path: "ledger/contract", may: rules},
 	{path: "ledger/account", may: []string{"ledger/unit"}},
 	{path: "ledger/block", may: []string{"signer"}},
-	{path: "ledger/request", may: []string{"ledger/entry", "signer"}}, // what gateways sign, rules judge and operators read
+	{path: "ledger/request", may: []string{"ledger/entry", "signer"}},                  // what gateways sign, rules judge and operators read
+	{path: "ledger/handover", may: []string{"ledger/block", "ledger/entry", "signer"}}, // how verifiers and gateways follow the oracles
 	{path: "ledger/entry", may: []string{"ledger/unit"}},
 	{path: "ledger/unit", may: nothing},
 

@@ -19,7 +19,7 @@ import (
 
 // pure are the packages whose results every oracle and verifier must repeat to
 // the byte: rule 5.
-var pure = []string{"ledger/unit", "ledger/entry", "ledger/block", "ledger/request", "ledger/account",
+var pure = []string{"ledger/unit", "ledger/entry", "ledger/block", "ledger/request", "ledger/handover", "ledger/account",
 	"ledger/market", "ledger/carbon", "ledger/contract", "ledger/state"}
 
 // impureImports are packages, with all below them, that a pure package has no

@@ -6,9 +6,9 @@ import (
 	"maps"
 	"slices"
 
-	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/state"
 	"wattmark/signer"
 )
@@ -16,7 +16,7 @@ import (
 // Handover makes what shows that an oracle set put the next one into its place. note
 // is the checkpoint of the last block of the set before, which that set has made final.
 // It reads the ledger from the first leaf on.
-func Handover(src Source, note []byte, cp block.Checkpoint, before, next state.OracleSetAt) (*audit.Handover, error) {
+func Handover(src Source, note []byte, cp block.Checkpoint, before, next state.OracleSetAt) (*handover.Handover, error) {
 	want := make(map[uint64]bool)
 	body, err := next.Set.Encode()
 	if err != nil {
@@ -38,7 +38,7 @@ func Handover(src Source, note []byte, cp block.Checkpoint, before, next state.O
 		if !aboutMotions(leaf) {
 			return nil
 		}
-		switch h, ok := audit.AboutMotion(leaf); {
+		switch h, ok := handover.AboutMotion(leaf); {
 		case ok && h == hash:
 			want[i], found = true, true
 		case ok && h == was && !stated && entry.KindOf(leaf) == entry.LeafStatement && isMotion(leaf):
@@ -52,7 +52,7 @@ func Handover(src Source, note []byte, cp block.Checkpoint, before, next state.O
 	if !found || !stated {
 		return nil, fmt.Errorf("internal error: the oracle set of block %d is in force, and the log does not say why", next.Height)
 	}
-	h := &audit.Handover{Checkpoint: note}
+	h := &handover.Handover{Checkpoint: note}
 	prover := block.NewProver(src, cp.Size)
 	for _, i := range slices.Sorted(maps.Keys(want)) {
 		leaf, err := src.Leaf(i)
@@ -63,7 +63,7 @@ func Handover(src Source, note []byte, cp block.Checkpoint, before, next state.O
 		if err != nil {
 			return nil, err
 		}
-		h.Leaves = append(h.Leaves, audit.EvidenceLeaf{Index: i, Leaf: leaf, Path: p.Path})
+		h.Leaves = append(h.Leaves, handover.Leaf{Index: i, Leaf: leaf, Path: p.Path})
 	}
 	return h, nil
 }
@@ -87,18 +87,18 @@ type Handovers interface {
 }
 
 // HistoryOf returns the handovers that a ledger keeps, in order.
-func HistoryOf(from Handovers) ([]*audit.Handover, error) {
+func HistoryOf(from Handovers) ([]*handover.Handover, error) {
 	heights, err := from.Handovers()
 	if err != nil {
 		return nil, err
 	}
-	var list []*audit.Handover
+	var list []*handover.Handover
 	for _, h := range heights {
 		b, err := from.Handover(h)
 		if err != nil {
 			return nil, err
 		}
-		o, err := audit.ParseHandover(b)
+		o, err := handover.Parse(b)
 		if err != nil {
 			return nil, fmt.Errorf("oracle set of block %d: %w", h, err)
 		}

@@ -8,9 +8,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/state"
 	"wattmark/ledger/store"
 	"wattmark/signer"
@@ -30,7 +30,7 @@ type Joining struct {
 	// Packs, if set, returns the pack of a committed reading by its digest, or nil.
 	Packs func(digest []byte) []byte
 	// Handovers are kept for whoever follows the oracle sets from here.
-	Handovers []*audit.Handover
+	Handovers []*handover.Handover
 	// Followed are the heights of the sets that they lead to, in the same order.
 	Followed []uint64
 }

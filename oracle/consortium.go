@@ -8,9 +8,9 @@ import (
 	"strconv"
 
 	"wattmark/ledger"
-	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/state"
 	"wattmark/oracle/finality"
 	"wattmark/signer"
@@ -119,7 +119,7 @@ func (n *Node) PolicyAt(height uint64) (*block.Policy, error) {
 	if p := n.policies[set]; p != nil {
 		return p, nil
 	}
-	p, err := state.PolicyOf(n.origin, set)
+	p, err := handover.PolicyOf(n.origin, set)
 	if err != nil {
 		return nil, err
 	}
@@ -130,19 +130,19 @@ func (n *Node) PolicyAt(height uint64) (*block.Policy, error) {
 	return p, nil
 }
 
-// handover is the last block of an oracle set: before hands over to next with it.
-type handover struct {
+// change is the last block of an oracle set: before hands over to next with it.
+type change struct {
 	height       uint64
 	before, next state.OracleSetAt
 }
 
 // handovers returns those up to a height.
-func (n *Node) handovers(to uint64) (out []handover) {
+func (n *Node) handovers(to uint64) (out []change) {
 	n.ledger.View(func(s *state.State) {
 		sets := s.OracleSets()
 		for i := 1; i < len(sets); i++ {
 			if h := sets[i].Height - 1; h <= to {
-				out = append(out, handover{h, sets[i-1], sets[i]})
+				out = append(out, change{h, sets[i-1], sets[i]})
 			}
 		}
 	})
@@ -150,13 +150,13 @@ func (n *Node) handovers(to uint64) (out []handover) {
 }
 
 // handoverAt returns the handover of a height, if it is one.
-func (n *Node) handoverAt(height uint64) (handover, bool) {
+func (n *Node) handoverAt(height uint64) (change, bool) {
 	for _, h := range n.handovers(height) {
 		if h.height == height {
 			return h, true
 		}
 	}
-	return handover{}, false
+	return change{}, false
 }
 
 // resumeHandovers takes up handovers that are in the chain and were not final when
@@ -216,7 +216,7 @@ func (n *Node) giveHandover(height uint64) {
 	if err != nil {
 		return
 	}
-	kept, err := audit.ParseHandover(b)
+	kept, err := handover.Parse(b)
 	if err == nil {
 		err = n.cfg.Conn.Publish(n.subjects.Vote(), kept.Checkpoint)
 	}

@@ -10,9 +10,9 @@ import (
 	"testing"
 
 	"wattmark/ledger"
-	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/state"
 	"wattmark/oracle"
@@ -91,7 +91,7 @@ func (s *street) nextSet(list ...int) *entry.OracleSet {
 // expect has gateways take receipts of the oracles of a set, too.
 func (s *street) expect(set *entry.OracleSet) *block.Policy {
 	s.t.Helper()
-	p, err := state.PolicyOf(ledgertest.Origin, set)
+	p, err := handover.PolicyOf(ledgertest.Origin, set)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -177,7 +177,7 @@ func TestOraclesChange(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		spans, err := audit.Follow(first, list)
+		spans, err := handover.Follow(first, list)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -185,11 +185,11 @@ func TestOraclesChange(t *testing.T) {
 			t.Fatalf("a verifier follows to %+v, want sets of blocks %d and %d", spans, handed+1, second+1)
 		}
 		f := s.nodes[i].Final()
-		if _, err := audit.PolicyFor(spans, f.Size).Verify(f.Note); err != nil {
+		if _, err := handover.PolicyFor(spans, f.Size).Verify(f.Note); err != nil {
 			t.Errorf("the final checkpoint by the set followed to: %v", err)
 		}
-		again, err := audit.ParseHistory(audit.EncodeHistory(list))
-		if err != nil || !bytes.Equal(audit.EncodeHistory(again), audit.EncodeHistory(list)) {
+		again, err := handover.ParseHistory(handover.EncodeHistory(list))
+		if err != nil || !bytes.Equal(handover.EncodeHistory(again), handover.EncodeHistory(list)) {
 			t.Errorf("the history does not read as it was written: %v", err)
 		}
 	}

@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"wattmark/ledger"
-	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
+	"wattmark/ledger/handover"
 )
 
 // Tiles reads another oracle's static tiles (C2SP tlog-tiles), from any file server or
@@ -93,7 +93,7 @@ func limited(r io.Reader, name string, most int64) ([]byte, error) {
 
 // Checkpoint returns the newest final checkpoint, verified, and the handovers by which a
 // policy was followed to the oracles in force.
-func (t *Tiles) Checkpoint(ctx context.Context, p *block.Policy) (*block.Signed, []*audit.Handover, error) {
+func (t *Tiles) Checkpoint(ctx context.Context, p *block.Policy) (*block.Signed, []*handover.Handover, error) {
 	note, err := t.Get(ctx, "checkpoint", 64<<10)
 	if err != nil {
 		return nil, nil, fmt.Errorf("fetching the checkpoint: %w", err)
@@ -102,7 +102,7 @@ func (t *Tiles) Checkpoint(ctx context.Context, p *block.Policy) (*block.Signed,
 	if err != nil {
 		return nil, nil, err
 	}
-	spans, err := audit.Follow(p, list)
+	spans, err := handover.Follow(p, list)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,7 +111,7 @@ func (t *Tiles) Checkpoint(ctx context.Context, p *block.Policy) (*block.Signed,
 	if err != nil {
 		return nil, nil, err
 	}
-	policy := audit.PolicyFor(spans, c.Size)
+	policy := handover.PolicyFor(spans, c.Size)
 	if policy == nil {
 		return nil, nil, fmt.Errorf("checkpoint of %d leaves: %w", c.Size, block.ErrQuorum)
 	}
@@ -122,7 +122,7 @@ func (t *Tiles) Checkpoint(ctx context.Context, p *block.Policy) (*block.Signed,
 	return s, list, nil
 }
 
-func (t *Tiles) handovers(ctx context.Context) ([]*audit.Handover, error) {
+func (t *Tiles) handovers(ctx context.Context) ([]*handover.Handover, error) {
 	index, err := t.Get(ctx, "handover/index", 1<<20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil // the oracles never changed
@@ -130,7 +130,7 @@ func (t *Tiles) handovers(ctx context.Context) ([]*audit.Handover, error) {
 	if err != nil {
 		return nil, fmt.Errorf("fetching handovers: %w", err)
 	}
-	var list []*audit.Handover
+	var list []*handover.Handover
 	for _, line := range strings.Fields(string(index)) {
 		height, err := strconv.ParseUint(line, 10, 64)
 		if err != nil {
@@ -140,7 +140,7 @@ func (t *Tiles) handovers(ctx context.Context) ([]*audit.Handover, error) {
 		if err != nil {
 			return nil, fmt.Errorf("fetching handovers: %w", err)
 		}
-		h, err := audit.ParseHandover(b)
+		h, err := handover.Parse(b)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"wattmark/ledger/entry"
-	"wattmark/ledger/state"
+	"wattmark/ledger/handover"
 	"wattmark/oracle/broker"
 	"wattmark/oracle/founding"
 	"wattmark/oracle/ingest"
@@ -95,7 +95,7 @@ func TestSetOfOraclesChanges(t *testing.T) {
 		return err == nil && len(sets) == 2
 	})
 	c.permit()
-	policy, err := state.PolicyOf(origin, next)
+	policy, err := handover.PolicyOf(origin, next)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -102,7 +102,7 @@ func (b *bench) clean() {
 // path runs one round: every statement published, and its receipt verified.
 func (b *bench) path(ctx context.Context, transport string, oracles, rate int) (*measured, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	h := newHandover()
+	h := newHanding()
 	c, end, err := b.open(ctx, oracles, transport != direct, h.observe)
 	if err != nil {
 		cancel(nil)
@@ -167,7 +167,7 @@ func (b *bench) path(ctx context.Context, transport string, oracles, rate int) (
 // warmUp has oracles that start take statements of other gateways. What is measured
 // is oracles that run, not memory that is touched for the first time: broker alone and
 // floor have theirs by then.
-func (b *bench) warmUp(ctx context.Context, c *cluster, h *handover) error {
+func (b *bench) warmUp(ctx context.Context, c *cluster, h *handing) error {
 	frames, err := b.warm.sign(c.charter.Origin, time.Now())
 	if err != nil {
 		return err
@@ -224,9 +224,9 @@ func diskUsage(dir string) (n int64) {
 	return n
 }
 
-// handover hands frames to the oracles' ingest within this process. It counts the
+// handing hands frames to the oracles' ingest within this process. It counts the
 // receipts that the oracles send, whose gateways do not exist.
-type handover struct {
+type handing struct {
 	offer   func(k int, gateway string, frame []byte) bool
 	refused chan []byte
 	conn    *nats.Conn
@@ -237,12 +237,12 @@ type handover struct {
 	answers chan int
 }
 
-func newHandover() *handover {
-	return &handover{refused: make(chan []byte, 1), sent: make(map[string][]time.Time), answers: make(chan int, 4096)}
+func newHanding() *handing {
+	return &handing{refused: make(chan []byte, 1), sent: make(map[string][]time.Time), answers: make(chan int, 4096)}
 }
 
 // connect makes the cluster's ingest the one that frames are handed to.
-func (h *handover) connect(c *cluster) (err error) {
+func (h *handing) connect(c *cluster) (err error) {
 	h.offer = func(k int, gateway string, frame []byte) bool {
 		return c.nodes[k%len(c.nodes)].Ingest().Offer(gateway, frame)
 	}
@@ -258,7 +258,7 @@ func (h *handover) connect(c *cluster) (err error) {
 	return errors.Join(err, h.conn.Flush())
 }
 
-func (h *handover) close() {
+func (h *handing) close() {
 	if h.conn != nil {
 		h.conn.Close()
 	}
@@ -266,7 +266,7 @@ func (h *handover) close() {
 
 // observe takes the answers to a gateway as those to its oldest statements: that is
 // their order but for neighbours, and telling them apart would be a gateway's work.
-func (h *handover) observe(_ int, e oracle.Event) {
+func (h *handing) observe(_ int, e oracle.Event) {
 	if e.Answered == 0 {
 		return
 	}
@@ -285,7 +285,7 @@ func (h *handover) observe(_ int, e oracle.Event) {
 }
 
 // run hands over the frames of w's gateways, at most window on their way.
-func (h *handover) run(ctx context.Context, w *workload, frames [][][]byte, window int) (*generated, error) {
+func (h *handing) run(ctx context.Context, w *workload, frames [][][]byte, window int) (*generated, error) {
 	total, k := 0, 0
 	for _, f := range frames {
 		total += len(f)

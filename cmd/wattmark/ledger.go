@@ -15,6 +15,7 @@ import (
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/store"
 	"wattmark/oracle"
 )
@@ -149,7 +150,7 @@ func followed(r *store.Reader, p *block.Policy, note []byte) (*block.Policy, err
 	if err != nil || len(list) == 0 {
 		return p, err
 	}
-	spans, err := audit.Follow(p, list)
+	spans, err := handover.Follow(p, list)
 	if err != nil {
 		return nil, err
 	}
@@ -158,7 +159,7 @@ func followed(r *store.Reader, p *block.Policy, note []byte) (*block.Policy, err
 	if err != nil {
 		return nil, fmt.Errorf("final checkpoint: %w", err)
 	}
-	if q := audit.PolicyFor(spans, c.Size); q != nil {
+	if q := handover.PolicyFor(spans, c.Size); q != nil {
 		return q, nil
 	}
 	return p, nil
@@ -189,7 +190,7 @@ func packsOf(dir string) (packs func(digest []byte) []byte, closeVault func() er
 func checkedFalse(err error) error {
 	var fault *store.Fault
 	if errors.Is(err, audit.ErrLedger) || errors.Is(err, block.ErrQuorum) || errors.Is(err, block.ErrProof) ||
-		errors.Is(err, block.ErrForm) || errors.Is(err, audit.ErrHandover) || errors.As(err, &fault) {
+		errors.Is(err, block.ErrForm) || errors.Is(err, handover.ErrHandover) || errors.As(err, &fault) {
 		return &exitError{audit.ExitFalse, err}
 	}
 	return failed(err)

@@ -15,6 +15,7 @@ import (
 
 	"wattmark/ledger"
 	"wattmark/ledger/audit"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/store"
 	"wattmark/oracle/orderer/jetstream"
 	"wattmark/oracle/wire"
@@ -218,12 +219,12 @@ Exit status: 0 done, 1 failed, 2 wrong usage,
 			if err != nil {
 				return failed(err)
 			}
-			spans, err := audit.Follow(p, list)
+			spans, err := handover.Follow(p, list)
 			if err != nil {
 				return &exitError{audit.ExitFalse, err}
 			}
 			if history != "" {
-				if err := writeFile(history, audit.EncodeHistory(list)); err != nil {
+				if err := writeFile(history, handover.EncodeHistory(list)); err != nil {
 					return failed(err)
 				}
 			}

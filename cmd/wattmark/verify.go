@@ -12,6 +12,7 @@ import (
 
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
+	"wattmark/ledger/handover"
 )
 
 func newVerify() *cobra.Command {
@@ -114,7 +115,7 @@ func readLimited(name string, limit int64) ([]byte, error) {
 func worse(a, b int) int { return max(a, b) }
 
 // followFile follows the oracles from a policy through the changes in a file.
-func followFile(p *block.Policy, history string) ([]audit.Span, error) {
+func followFile(p *block.Policy, history string) ([]handover.Span, error) {
 	if p == nil {
 		return nil, errors.New("--history goes on from the oracles of a --policy: give one")
 	}
@@ -122,11 +123,11 @@ func followFile(p *block.Policy, history string) ([]audit.Span, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading history: %w", err)
 	}
-	list, err := audit.ParseHistory(b)
+	list, err := handover.ParseHistory(b)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", history, err)
 	}
-	spans, err := audit.Follow(p, list)
+	spans, err := handover.Follow(p, list)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", history, err)
 	}

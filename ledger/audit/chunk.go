@@ -6,6 +6,7 @@ import (
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/state"
 	"wattmark/signer"
 )
@@ -64,7 +65,7 @@ func (a *Auditor) read(next func() ([]byte, error)) (*chunk, error) {
 		case kind == entry.LeafStatement && (bytes.Contains(leaf, enrolmentType) || bytes.Contains(leaf, memberType) || bytes.Contains(leaf, appointmentType)):
 			a.learn(leaf)
 		case kind == entry.LeafStatement && bytes.Contains(leaf, motionType):
-			if _, set := oracleMotion(leaf); set != nil {
+			if _, set := handover.MotionOf(leaf); set != nil {
 				a.knowSet(set.Oracles)
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/signer"
 )
 
@@ -31,7 +32,7 @@ func (e *Evidence) laterOracles(oracles map[signer.KeyID]KnownKey) {
 		}
 	})
 	for i := range e.Leaves {
-		m, set := oracleMotion(e.Leaves[i].Leaf)
+		m, set := handover.MotionOf(e.Leaves[i].Leaf)
 		if set == nil || !adopted[m.Hash()] {
 			continue
 		}
@@ -46,7 +47,7 @@ func (e *Evidence) laterOracles(oracles map[signer.KeyID]KnownKey) {
 // stated reports whether a motion with a hash is in the file.
 func (e *Evidence) stated(hash [32]byte) bool {
 	return slices.ContainsFunc(e.Leaves, func(l EvidenceLeaf) bool {
-		m, _ := oracleMotion(l.Leaf)
+		m, _ := handover.MotionOf(l.Leaf)
 		return m != nil && m.Hash() == hash
 	})
 }
@@ -54,7 +55,7 @@ func (e *Evidence) stated(hash [32]byte) bool {
 // rests reports whether the statement s, whose leaf it is, says whose key signed
 // another one in the file, or is a voice for the forgetting of m's metering point.
 func (e *Evidence) rests(leaf []byte, s, m *signer.Message) bool {
-	if _, set := oracleMotion(leaf); set != nil {
+	if _, set := handover.MotionOf(leaf); set != nil {
 		return slices.ContainsFunc(e.Leaves, func(l EvidenceLeaf) bool {
 			by, err := signer.Parse(l.Leaf)
 			return err == nil && slices.ContainsFunc(set.Oracles, func(o entry.OracleKeys) bool {
@@ -64,7 +65,7 @@ func (e *Evidence) rests(leaf []byte, s, m *signer.Message) bool {
 		})
 	}
 	found := false
-	e.adoptions(func(_ uint64, o *entry.Outcome) { found = found || e.forgets(o, m) && agreesTo(s, o.Hash) })
+	e.adoptions(func(_ uint64, o *entry.Outcome) { found = found || e.forgets(o, m) && handover.Agrees(s, o.Hash) })
 	return found
 }
 
@@ -84,7 +85,7 @@ func (e *Evidence) forgottenPoint(subject string) (by uint64, ok bool) {
 		}
 		for i := range e.Leaves {
 			s, err := signer.Parse(e.Leaves[i].Leaf)
-			if err == nil && e.Leaves[i].Index < at && agreesTo(s, o.Hash) {
+			if err == nil && e.Leaves[i].Index < at && handover.Agrees(s, o.Hash) {
 				by, ok = e.Leaves[i].Index, true
 			}
 		}
@@ -120,7 +121,7 @@ func VoiceFor(leaf []byte) (hash [32]byte, set *entry.OracleSet) {
 	case entry.TypeMotion:
 		if m, err := entry.ParseMotion(s.Payload); err == nil {
 			hash = m.Hash()
-			_, set = oracleMotion(leaf)
+			_, set = handover.MotionOf(leaf)
 		}
 	}
 	return hash, set

@@ -1,9 +1,6 @@
 package audit_test
 
 import (
-	"bytes"
-	"errors"
-	"slices"
 	"strings"
 	"testing"
 
@@ -11,26 +8,18 @@ import (
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/ledgertest"
 )
 
 // handedOver is a chain whose four oracles handed over to the last two of them and two
 // others, who enrolled a gateway then; and what shows it.
-func handedOver(t testing.TB) (*ledgertest.Chain, *block.Policy, *audit.Handover) {
+func handedOver(t testing.TB) (*ledgertest.Chain, *block.Policy, *handover.Handover) {
 	t.Helper()
 	c := ledgertest.New(t, 4).Draw("+home1\nhome1=100")
 	first := c.Policy
 	next := []ledgertest.Oracle{ledgertest.NewOracle(t, "ledgertest.example/five"), ledgertest.NewOracle(t, "ledgertest.example/six"), c.Oracles[2], c.Oracles[3]}
-	before := c.State.OracleSets()[0]
-	old := slices.Clone(c.Oracles)
-	b := c.HandOver(next...)
-	c.Oracles = old
-	note := c.Note()
-	c.Oracles = next
-	h, err := ledger.Handover(c, note, b.Checkpoint, before, c.State.OracleSets()[1])
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := c.HandedOver(next...)
 	c.Draw("+home2:committed\nhome1=120 home2=7000")
 	return c, first, h
 }
@@ -45,7 +34,7 @@ func TestEvidenceUnderLaterOracles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spans, err := audit.Follow(first, []*audit.Handover{h})
+	spans, err := handover.Follow(first, []*handover.Handover{h})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,31 +57,6 @@ func TestEvidenceUnderLaterOracles(t *testing.T) {
 	}
 	if r := audit.Verify("r.tlog-proof", forged, audit.Trust{Policy: first, Spans: spans}); r.Count(audit.False) == 0 {
 		t.Errorf("a checkpoint of oracles who had handed over is taken: %v", r.Verdicts)
-	}
-}
-
-// TestFollowRefuses changes a handover in every way that matters.
-func TestFollowRefuses(t *testing.T) {
-	_, first, h := handedOver(t)
-	without := func(index int) *audit.Handover {
-		return &audit.Handover{Checkpoint: h.Checkpoint, Leaves: slices.Delete(slices.Clone(h.Leaves), index, index+1)}
-	}
-	for i := range h.Leaves {
-		if _, err := audit.Follow(first, []*audit.Handover{without(i)}); !errors.Is(err, audit.ErrHandover) {
-			t.Errorf("without leaf %d, a %v: %v", h.Leaves[i].Index, entry.KindOf(h.Leaves[i].Leaf), err)
-		}
-		changed := &audit.Handover{Checkpoint: h.Checkpoint, Leaves: slices.Clone(h.Leaves)}
-		changed.Leaves[i].Leaf = bytes.Clone(changed.Leaves[i].Leaf)
-		changed.Leaves[i].Leaf[len(changed.Leaves[i].Leaf)-1] ^= 1
-		if _, err := audit.Follow(first, []*audit.Handover{changed}); !errors.Is(err, audit.ErrHandover) {
-			t.Errorf("with leaf %d changed: %v", h.Leaves[i].Index, err)
-		}
-	}
-	// One that the set before has not signed leads nowhere.
-	_, _, signed := handedOver(t)
-	unsigned := &audit.Handover{Checkpoint: []byte(strings.Split(string(signed.Checkpoint), "\n\n")[0] + "\n\n"), Leaves: h.Leaves}
-	if spans, err := audit.Follow(first, []*audit.Handover{unsigned}); err == nil && len(spans) > 1 {
-		t.Error("a handover that nobody signed is followed")
 	}
 }
 
@@ -122,19 +86,4 @@ func TestEvidenceOfForgottenReadings(t *testing.T) {
 			}
 		}
 	}
-}
-
-func FuzzParseHistory(f *testing.F) {
-	_, _, h := handedOver(f)
-	f.Add(audit.EncodeHistory([]*audit.Handover{h}))
-	f.Add(audit.EncodeHistory(nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		list, err := audit.ParseHistory(b)
-		if err != nil {
-			return
-		}
-		if again := audit.EncodeHistory(list); !bytes.Equal(again, b) {
-			t.Fatalf("%x: written again as %x", b, again)
-		}
-	})
 }

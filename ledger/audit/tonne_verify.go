@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/signer"
 )
 
@@ -250,7 +251,7 @@ func (r *Report) nothingElse(f *tonneFile, trail *Trail, rests []uint64) {
 			if c, err := ReadKeyChange(m); err == nil && (signers[c.Ends] || !c.Begins.IsZero() && signers[c.Begins.ID()]) {
 				ok, agreed[sha256.Sum256(m.Payload)] = true, true
 			}
-			_, set := oracleMotion(l.Leaf)
+			_, set := handover.MotionOf(l.Leaf)
 			ok = ok || m.Type == entry.TypeCalibration && slices.Contains(named, m.Hash()) || set != nil && f.rest.rests(l.Leaf, m, m)
 			for _, by := range firmware {
 				ok = ok || releases(m, by)

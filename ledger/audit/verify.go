@@ -8,6 +8,7 @@ import (
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/signer"
 )
 
@@ -18,14 +19,14 @@ type Trust struct {
 	Policy *block.Policy
 	// Spans, if set, are what Follow came to from Policy: each file is held against the
 	// oracles that were in force at its checkpoint.
-	Spans []Span
+	Spans []handover.Span
 	// Keys are the gateways' keys, or nil.
 	Keys *KeySet
 }
 
 // at returns the trust for a checkpoint of so many leaves.
 func (t Trust) at(size uint64) Trust {
-	if p := PolicyFor(t.Spans, size); p != nil {
+	if p := handover.PolicyFor(t.Spans, size); p != nil {
 		t.Policy = p
 	}
 	return t

@@ -1,10 +1,13 @@
 package ledgertest
 
 import (
+	"slices"
 	"testing"
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
+	"wattmark/ledger/state"
 	"wattmark/signer"
 )
 
@@ -101,4 +104,58 @@ func (c *Chain) HandOver(oracles ...Oracle) *Block {
 	b := c.Adopt(entry.MotionOracles, c.State.Height()+1, c.encoded(c.NextSet(oracles...).Encode()))
 	c.Oracles = oracles
 	return b
+}
+
+// HandedOver is HandOver, and returns what shows it, with the checkpoint that those
+// before have signed, all of them.
+func (c *Chain) HandedOver(oracles ...Oracle) *handover.Handover {
+	c.tb.Helper()
+	return c.HandedOverTo(c.NextSet(oracles...), oracles...)
+}
+
+// HandedOverTo is HandedOver for a set of these oracles with thresholds of its own.
+func (c *Chain) HandedOverTo(set *entry.OracleSet, oracles ...Oracle) *handover.Handover {
+	c.tb.Helper()
+	old, before := slices.Clone(c.Oracles), c.State.OracleSets()
+	b := c.Adopt(entry.MotionOracles, c.State.Height()+1, c.encoded(set.Encode()))
+	sets := c.State.OracleSets()
+	if len(sets) == len(before) {
+		c.tb.Fatal("the oracle set was not adopted")
+	}
+	all := make([]int, len(old))
+	for i := range all {
+		all[i] = i
+	}
+	note := c.Sign(c.tb, b.Checkpoint, all...)
+	c.Oracles = oracles
+	return c.Handover(note, b.Checkpoint, before[len(before)-1], sets[len(before)])
+}
+
+// Handover makes a handover from the chain in memory, as package ledger does from a
+// store: every leaf about motions that matters. note is the signed checkpoint cp.
+func (c *Chain) Handover(note []byte, cp block.Checkpoint, was, now state.OracleSetAt) *handover.Handover {
+	c.tb.Helper()
+	h := &handover.Handover{Checkpoint: note}
+	prover := block.NewProver(c, cp.Size)
+	for i := range cp.Size {
+		leaf := c.leaves[i]
+		hash, about := handover.AboutMotion(leaf)
+		if i != 0 && (!about || !concerns(hash, was, now)) {
+			continue
+		}
+		p, err := prover.Prove(i)
+		if err != nil {
+			c.tb.Fatal(err)
+		}
+		h.Leaves = append(h.Leaves, handover.Leaf{Index: i, Leaf: leaf, Path: p.Path})
+	}
+	return h
+}
+
+func concerns(hash [32]byte, sets ...state.OracleSetAt) bool {
+	return slices.ContainsFunc(sets, func(o state.OracleSetAt) bool {
+		body, err := o.Set.Encode()
+		m := entry.Motion{Kind: entry.MotionOracles, Height: o.Height, Body: body}
+		return err == nil && m.Hash() == hash
+	})
 }

@@ -11,8 +11,8 @@ import (
 	"pgregory.net/rapid"
 
 	"wattmark/ledger/audit"
-	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/state"
 	"wattmark/signer"
@@ -199,7 +199,7 @@ func TestThresholdsRule(t *testing.T) {
 			pool = append(pool, ledgertest.NewOracle(t, fmt.Sprintf("ledgertest.example/late%d", i)))
 		}
 		policy := c.Policy
-		var handovers []*audit.Handover
+		var handovers []*handover.Handover
 		type voiced struct {
 			motion *ledgertest.Statement
 			set    *entry.OracleSet
@@ -261,15 +261,11 @@ func TestThresholdsRule(t *testing.T) {
 				r.Fatalf("a set came into force by %d voices, %d must agree", n, was.Set.Governance)
 			}
 			note := c.Sign(t, b.Checkpoint, first(int(was.Set.Quorum))...)
-			h, err := handoverOf(c, note, b.Checkpoint, was, now)
-			if err != nil {
-				r.Fatal(err)
-			}
-			handovers = append(handovers, h)
+			handovers = append(handovers, c.Handover(note, b.Checkpoint, was, now))
 			c.Oracles = open[at].who
 			changes++
 		}
-		spans, err := audit.Follow(policy, handovers)
+		spans, err := handover.Follow(policy, handovers)
 		if err != nil {
 			r.Fatal(err)
 		}
@@ -278,7 +274,7 @@ func TestThresholdsRule(t *testing.T) {
 			r.Fatalf("a verifier follows %d sets of %d", len(spans), len(sets))
 		}
 		for i := 1; i < len(sets); i++ {
-			want, err := state.PolicyOf(ledgertest.Origin, sets[i].Set)
+			want, err := handover.PolicyOf(ledgertest.Origin, sets[i].Set)
 			if err != nil {
 				r.Fatal(err)
 			}
@@ -290,7 +286,7 @@ func TestThresholdsRule(t *testing.T) {
 		if len(handovers) > 0 {
 			k := rapid.IntRange(0, len(handovers)-1).Draw(r, "handover")
 			less := *handovers[k]
-			less.Leaves = slices.DeleteFunc(slices.Clone(less.Leaves), func(l audit.EvidenceLeaf) bool {
+			less.Leaves = slices.DeleteFunc(slices.Clone(less.Leaves), func(l handover.Leaf) bool {
 				s, err := signer.Parse(l.Leaf)
 				return err == nil && s.Type == entry.TypeConsent
 			})
@@ -298,7 +294,7 @@ func TestThresholdsRule(t *testing.T) {
 				return
 			}
 			short := append(slices.Clone(handovers[:k]), &less)
-			if _, err := audit.Follow(policy, short); !errors.Is(err, audit.ErrHandover) {
+			if _, err := handover.Follow(policy, short); !errors.Is(err, handover.ErrHandover) {
 				r.Fatalf("handover %d with the first voice alone, of %d that must agree: %v", k, sets[k].Set.Governance, err)
 			}
 		}
@@ -313,35 +309,4 @@ func first(n int) (out []int) {
 		out = append(out, i)
 	}
 	return out
-}
-
-// handoverOf makes a handover from a chain in memory, as package ledger does from a
-// store: every leaf about motions that matters.
-func handoverOf(c *ledgertest.Chain, note []byte, cp block.Checkpoint, was, now state.OracleSetAt) (*audit.Handover, error) {
-	h := &audit.Handover{Checkpoint: note}
-	prover := block.NewProver(c, cp.Size)
-	for i := range cp.Size {
-		leaf, err := c.Leaf(i)
-		if err != nil {
-			return nil, err
-		}
-		hash, about := audit.AboutMotion(leaf)
-		if i != 0 && (!about || !concerns(hash, was, now)) {
-			continue
-		}
-		p, err := prover.Prove(i)
-		if err != nil {
-			return nil, err
-		}
-		h.Leaves = append(h.Leaves, audit.EvidenceLeaf{Index: i, Leaf: leaf, Path: p.Path})
-	}
-	return h, nil
-}
-
-func concerns(hash [32]byte, sets ...state.OracleSetAt) bool {
-	return slices.ContainsFunc(sets, func(o state.OracleSetAt) bool {
-		body, err := o.Set.Encode()
-		m := entry.Motion{Kind: entry.MotionOracles, Height: o.Height, Body: body}
-		return err == nil && m.Hash() == hash
-	})
 }

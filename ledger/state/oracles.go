@@ -8,6 +8,7 @@ import (
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/signer"
 )
 
@@ -63,7 +64,7 @@ func readSet(origin string, set *entry.OracleSet) (*oracleSet, error) {
 		}
 		o.sealing = append(o.sealing, keys...)
 	}
-	_, err := PolicyOf(origin, set)
+	_, err := handover.PolicyOf(origin, set)
 	return o, err
 }
 
@@ -81,35 +82,6 @@ func readSealing(origin string, o *entry.OracleKeys) ([]sealingKey, error) {
 		return nil, errors.New("its log key is not one of a log of the charter's origin, or its cosigner key not one of a cosigner of its own name")
 	}
 	return []sealingKey{{log.Key.ID(), o.Name, o.Log}, {cosigner.Key.ID(), o.Name, o.Cosigner}}, nil
-}
-
-// PolicyOf returns the policy that an oracle set of a ledger stands for: whose
-// checkpoints are final while it is in force.
-func PolicyOf(origin string, set *entry.OracleSet) (*block.Policy, error) {
-	var logs, cosigners, witnesses []block.VerifierKey
-	for _, o := range set.Oracles {
-		l, err := block.ParseVerifierKey(o.Log)
-		if err != nil {
-			return nil, fmt.Errorf("oracle %q: %w", o.Name, err)
-		}
-		w, err := block.ParseVerifierKey(o.Cosigner)
-		if err != nil {
-			return nil, fmt.Errorf("oracle %q: %w", o.Name, err)
-		}
-		logs, cosigners = append(logs, l), append(cosigners, w)
-	}
-	for _, v := range set.Witnesses {
-		w, err := block.ParseVerifierKey(v)
-		if err != nil {
-			return nil, fmt.Errorf("witness %q: %w", v, err)
-		}
-		witnesses = append(witnesses, w)
-	}
-	p, err := block.NewWitnessedPolicy(logs, cosigners, int(set.Quorum), witnesses, int(set.WitnessQuorum))
-	if err == nil && p.Origin() != origin {
-		err = fmt.Errorf("the logs are of %q, the ledger is %q", p.Origin(), origin)
-	}
-	return p, err
 }
 
 // install puts a set in force that readSet has read, behind those before it.

@@ -8,8 +8,8 @@ import (
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/ledgertest"
-	"wattmark/ledger/state"
 	"wattmark/oracle/finality"
 	"wattmark/signer"
 )
@@ -162,7 +162,7 @@ func TestWitnessedFinality(t *testing.T) {
 	vkey := block.VerifierKey{Name: "witness.example/w", Cosigner: true, Key: key.Public()}
 	set := c.Charter.OracleSet()
 	set.Witnesses, set.WitnessQuorum = []string{vkey.String()}, 1
-	policy, err := state.PolicyOf(ledgertest.Origin, set)
+	policy, err := handover.PolicyOf(ledgertest.Origin, set)
 	if err != nil {
 		t.Fatal(err)
 	}
