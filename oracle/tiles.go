@@ -1,7 +1,6 @@
 package oracle
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -106,8 +105,7 @@ func (t *Tiles) Checkpoint(ctx context.Context, p *block.Policy) (*block.Signed,
 	if err != nil {
 		return nil, nil, err
 	}
-	text, _, _ := bytes.Cut(note, []byte("\n\n"))
-	c, err := block.ParseCheckpoint(string(text) + "\n")
+	c, err := block.Stated(note)
 	if err != nil {
 		return nil, nil, err
 	}

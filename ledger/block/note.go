@@ -229,3 +229,10 @@ func CheckpointOf(signed []byte) (Checkpoint, error) {
 	}
 	return ParseCheckpoint(text + "\n")
 }
+
+// Stated returns the checkpoint that a signed note states, whoever signed it: nothing is
+// verified. It tells which policy a note is to be held against.
+func Stated(note []byte) (Checkpoint, error) {
+	text, _, _ := strings.Cut(string(note), "\n\n")
+	return ParseCheckpoint(text + "\n")
+}

@@ -1,7 +1,6 @@
 package handover
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
@@ -62,8 +61,8 @@ func (s *Span) Next(h *Handover) (*Span, error) {
 		return nil, fmt.Errorf("%w: %w: its %s is %d, and that of the trusted ones %d", ErrHandover, ErrBefore, what, is, trusted)
 	}
 	p := s.Policy
-	if size, ok := h.size(); ok && s.From > 0 && size <= s.From { // before any signature is looked at
-		return before("size", size, s.From)
+	if c, err := block.Stated(h.Checkpoint); err == nil && s.From > 0 && c.Size <= s.From { // before any signature is looked at
+		return before("size", c.Size, s.From)
 	}
 	signed, err := p.Verify(h.Checkpoint)
 	if err != nil {
@@ -98,16 +97,6 @@ func (s *Span) Next(h *Handover) (*Span, error) {
 		return fail("%v", err)
 	}
 	return &Span{Policy: policy, Height: motion.Height, From: signed.Size, Set: next}, nil
-}
-
-// size is the size that the checkpoint states, which nobody need have signed.
-func (h *Handover) size() (uint64, bool) {
-	text, _, ok := bytes.Cut(h.Checkpoint, []byte("\n\n"))
-	if !ok {
-		return 0, false
-	}
-	c, err := block.ParseCheckpoint(string(text) + "\n")
-	return c.Size, err == nil
 }
 
 // sameOracles reports whether a policy is one of a set: it knows its logs and
