@@ -63,7 +63,7 @@ var plan = []room{
 	{path: "gateway/calibration", may: gateway},
 
 	{path: "oracle", may: oracle},
-	{path: "oracle/wire", may: []string{"ledger/entry", "ledger/unit", "ledger/block", "signer"}},
+	{path: "oracle/wire", may: []string{"ledger/entry", "ledger/unit", "ledger/block", "ledger/handover", "signer"}},
 	{path: "oracle/broker", may: oracle}, // the embedded broker, which a bench also starts alone
 	{path: "oracle/founding", may: oracle},
 	{path: "oracle/ingest", may: oracle},

@@ -19,10 +19,13 @@ func (u *Uplink) answers(ctx context.Context) {
 	for {
 		select {
 		case m := <-u.incoming:
-			if m.subject == receipts {
-				u.receipts(m.body)
-			} else {
+			switch {
+			case m.subject != receipts:
 				u.refusal(m.body)
+			case wire.IsHandover(m.body):
+				u.takeHandover(m.body)
+			default:
+				u.receipts(m.body)
 			}
 		case <-ctx.Done():
 			return
@@ -42,13 +45,18 @@ func (u *Uplink) receipts(body []byte) {
 	r, err := wire.ParseReceipts(body)
 	var a *wire.Accepted
 	if err == nil {
-		a, err = r.Accept(u.cfg.Policy)
+		if u.superseded(r) {
+			u.count(func(s *Stats) { s.Repeated++ })
+			return
+		}
+		a, err = r.Accept(u.trust.Load().now().Policy)
 	}
 	if err != nil {
-		u.count(func(s *Stats) { s.Unverified++ })
+		u.distrust(err)
 		u.cfg.Log.Warn("receipts that do not verify", "error", err)
 		return
 	}
+	u.trustworthy()
 	for i := range r.Items {
 		u.receipt(r, a, &r.Items[i])
 	}
@@ -110,7 +118,10 @@ func (u *Uplink) find(n outbox.Number) (rec outbox.Record, waits, ok bool) {
 // refusal takes a refusal.
 func (u *Uplink) refusal(body []byte) {
 	r, err := wire.OpenRefusal(body, u.cfg.Origin, func(id signer.KeyID) (signer.PublicKey, bool) {
-		k, ok := u.cfg.OracleKeys[id]
+		k, ok := u.trust.Load().keys[id]
+		if !ok {
+			u.askOracles() // of an oracle that is new, maybe
+		}
 		return k, ok
 	})
 	if err != nil {
@@ -167,7 +178,7 @@ func (u *Uplink) agreed(n outbox.Number, body []byte) bool {
 	if !slices.Contains(f.refused, m.KeyID) {
 		f.refused = append(f.refused, m.KeyID)
 	}
-	return len(f.refused) > (len(u.cfg.OracleKeys)-1)/3
+	return u.trust.Load().oneHonest(f.refused)
 }
 
 // lasting reports whether a reason stays as it is until somebody acts. The others

@@ -177,7 +177,7 @@ func (u *Uplink) subject(n outbox.Number) string {
 	if f == nil || f.sends == 0 {
 		return u.subjects.Up(u.cfg.Gateway)
 	}
-	return u.subjects.UpTo(u.cfg.Gateway, (u.firstOracle+f.sends-1)%len(u.cfg.OracleKeys))
+	return u.subjects.UpTo(u.cfg.Gateway, (u.firstOracle+f.sends-1)%len(u.trust.Load().keys))
 }
 
 // publish sends one statement and notes when it is to be sent again.
@@ -263,6 +263,16 @@ func (x *flights) remove(n outbox.Number) {
 		heap.Remove(&x.heap, f.place)
 		delete(x.byNumber, n)
 	}
+}
+
+// sooner moves what is due later than a step from now to a time within it.
+func (x *flights) sooner(now time.Time, step time.Duration, jitter func() float64) {
+	for _, f := range x.heap {
+		if f.due.After(now.Add(step)) {
+			f.due = now.Add(time.Duration(jitter() * float64(step)))
+		}
+	}
+	heap.Init(&x.heap)
 }
 
 func (x *flights) next() (time.Time, bool) {

@@ -7,11 +7,13 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"wattmark/gateway/outbox"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
@@ -23,8 +25,14 @@ type Config struct {
 	Policy    *block.Policy
 	Outbox    *outbox.Outbox
 	Transport Transport
-	// OracleKeys are the oracles' statement keys, of the charter: they sign refusals.
+	// OracleKeys are the oracles' statement keys, which sign refusals.
 	OracleKeys map[signer.KeyID]signer.PublicKey
+
+	// Policy and OracleKeys are those of the configuration. Followed are the handovers that
+	// lead from there to the oracles in force, as far as was come before, and Keep makes
+	// them durable with each new one; nil keeps them in memory.
+	Followed []*handover.Handover
+	Keep     func([]*handover.Handover) error
 
 	Resend    Backoff // default 30 s to 15 min
 	Reconnect Backoff // default 1 s to 5 min
@@ -77,6 +85,9 @@ type Uplink struct {
 	incoming    chan message
 	again       chan struct{} // holds one: there is something to send
 	news        chan struct{} // capacity 1; see Announce
+	trust       atomic.Pointer[trusted]
+
+	follow followed // owned by the goroutine that takes answers
 
 	// Owned by the goroutine of Run: everything up to live was sent once or lies
 	// behind in the backlog, which goes from backlog up to backlogEnd.
@@ -86,6 +97,7 @@ type Uplink struct {
 	mu      sync.Mutex // guards the fields below
 	flights flights
 	stats   Stats
+	oracles Oracles // without what trust has
 }
 
 type message struct {
@@ -106,6 +118,7 @@ type Stats struct {
 	Receipts    uint64 // verified, of statements that waited for one
 	Repeated    uint64 // answers for what is not waiting any more, or is not ours
 	Unverified  uint64 // receipts that do not verify
+	Superseded  uint64 // of these, for want of a handover that came then
 	Refusals    map[entry.Reason]uint64
 	Foreign     uint64    // refusals of something else in this gateway's name
 	BadRefusals uint64    // refusals that do not verify
@@ -136,12 +149,13 @@ func New(cfg Config) (*Uplink, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Uplink{
+	u := &Uplink{
 		cfg: cfg, subjects: wire.For(cfg.Origin), firstOracle: int(cfg.Jitter() * float64(len(cfg.OracleKeys))),
 		incoming: make(chan message, 16), again: make(chan struct{}, 1), news: make(chan struct{}, 1),
 		flights: newFlights(),
 		stats:   Stats{Broker: cfg.Transport.String(), Refusals: make(map[entry.Reason]uint64), Since: time.Now()},
-	}, nil
+	}
+	return u, u.openOracles()
 }
 
 // Run sends and listens until ctx ends, and returns nil.

@@ -1,11 +1,14 @@
 package wire
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
+	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/signer"
 )
@@ -34,6 +37,23 @@ type Birth struct {
 	Last    string `json:"last_sequence,omitempty"` // of the last statement, "boot-count"
 	// Firmware is the image that it runs from, nil for none.
 	Firmware *Firmware `json:"firmware,omitempty"`
+	// Trusts is whose receipts it takes: oracles who see that it lacks handovers send them.
+	// A gateway of before does not say it, and is sent none.
+	Trusts *Trusts `json:"trusts,omitempty"`
+}
+
+// Trusts is what is told of the policy that a gateway goes by.
+type Trusts struct {
+	Policy string `json:"policy"` // SHA-256 of its text, in hex
+	// Height is that of the first block of its oracle set, where the gateway came to that
+	// by handovers; 0 for the policy of its configuration.
+	Height uint64 `json:"height"`
+}
+
+// TrustsOf is what is told of a policy.
+func TrustsOf(p *block.Policy, height uint64) *Trusts {
+	sum := sha256.Sum256([]byte(p.String()))
+	return &Trusts{hex.EncodeToString(sum[:]), height}
 }
 
 // Firmware is what is told of the image that a gateway runs from.
