@@ -25,6 +25,8 @@ func catalogDigest() string {
 // birth signs what the gateway is just now.
 func (g *Gateway) birth(ctx context.Context) (b []byte, err error) {
 	about := wire.Birth{Gateway: g.cfg.Name, Version: Version(), Catalog: catalogDigest(), Config: g.cfg.Digest}
+	trusts := g.uplink.Oracles()
+	about.Trusts = trusts.Trusts()
 	err = g.ask(ctx, func() error {
 		about.Boot = g.boot
 		if n, _, ok := g.outbox.Last(); ok {

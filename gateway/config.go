@@ -76,7 +76,8 @@ type Config struct {
 	Key    signer.Signer
 
 	// Origin names the ledger that statements are for, Policy says which receipts
-	// count, and OracleKeys are the oracles' statement keys, which sign refusals.
+	// count, and OracleKeys are the oracles' statement keys, which sign refusals. Both are
+	// where the gateway begins: it follows the oracles from there, and keeps in Dir how.
 	Origin     string
 	Policy     *block.Policy
 	OracleKeys map[signer.KeyID]signer.PublicKey

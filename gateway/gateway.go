@@ -10,13 +10,16 @@ import (
 	"time"
 
 	"wattmark/gateway/display"
+	"wattmark/gateway/enrol"
 	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/uplink"
 	"wattmark/hardware"
 	"wattmark/hardware/bus"
+	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/signer"
 )
 
@@ -106,7 +109,12 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 	if err != nil {
 		return g, report, err
 	}
+	kept, _, err := enrol.LoadOracles(cfg.Dir, cfg.Policy)
+	if err != nil {
+		cfg.Log.Error("goes by the policy of the configuration", "error", err)
+	}
 	g.uplink, err = uplink.New(uplink.Config{
+		Followed: kept, Keep: func(list []*handover.Handover) error { return enrol.SaveOracles(cfg.Dir, list) },
 		Gateway: cfg.Name, Origin: cfg.Origin, Policy: cfg.Policy, Outbox: g.outbox, Transport: cfg.Transport, OracleKeys: cfg.OracleKeys, Birth: g.birth,
 		Resend: cfg.Resend, Reconnect: cfg.Reconnect, MaxRate: cfg.MaxRate, OnReceipt: cfg.OnReceipt, OnRefusal: cfg.OnRefusal, Log: cfg.Log,
 	})
@@ -312,6 +320,10 @@ func (g *Gateway) drain(ctx context.Context) {
 		}
 	}
 }
+
+// PolicyFor returns the policy that is good for a checkpoint of so many leaves: that of
+// the oracles in force, or of those before whom they followed.
+func (g *Gateway) PolicyFor(size uint64) *block.Policy { return g.uplink.PolicyFor(size) }
 
 // Receipts returns the newest receipts that the outbox keeps, oldest first, each as
 // a message of package wire with one item.

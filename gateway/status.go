@@ -42,7 +42,7 @@ func (g *Gateway) Status() console.Status {
 		Gateway: console.Gateway{
 			Name: g.cfg.Name, Version: Version(), Config: g.cfg.Digest, Boot: stats.Outbox.Boot, Started: g.started.UTC(), ResidentBytes: resident(),
 		},
-		Ledger: console.Ledger{Origin: g.cfg.Origin, Points: slices.Sorted(maps.Keys(g.modes))},
+		Ledger: console.Ledger{Origin: g.cfg.Origin, Points: slices.Sorted(maps.Keys(g.modes)), Policy: g.policyStatus()},
 		Key: console.Key{
 			Backend: g.cfg.KeyBackend, Algorithm: g.cfg.Key.Public().Algorithm().String(), ID: keyID.String(),
 			Signed: stats.Sign.Signed, Failures: stats.Sign.Failures, Failure: stats.Sign.Failure,
@@ -176,6 +176,22 @@ func (g *Gateway) outboxStatus(s outbox.Stats) console.Outbox {
 	return out
 }
 
+// policyStatus is whom the gateway trusts.
+func (g *Gateway) policyStatus() console.Policy {
+	o := g.uplink.Oracles()
+	trusts := o.Trusts()
+	out := console.Policy{SHA256: trusts.Policy, Height: o.Height, Oracles: append([]string{}, o.Names...), Followed: o.Followed, Failure: o.Failure, Unkept: o.Unkept}
+	at := func(t time.Time) *time.Time {
+		if t.IsZero() {
+			return nil
+		}
+		t = t.UTC()
+		return &t
+	}
+	out.FollowedAt, out.Behind = at(o.Last), at(o.Behind)
+	return out
+}
+
 // issuedAt is when a statement that waits was signed, zero where that cannot be told.
 func (g *Gateway) issuedAt(n outbox.Number) time.Time {
 	g.mu.Lock()
@@ -206,7 +222,7 @@ func (g *Gateway) uplinkStatus(stats Stats) console.Uplink {
 	u := stats.Uplink
 	out := console.Uplink{
 		Broker: u.Broker, Connected: u.Connected, Since: u.Since.UTC(), Published: u.Published, Resent: u.Resent, InFlight: u.InFlight,
-		Receipts: u.Receipts, Unverified: u.Unverified, Refusals: make(map[string]uint64, len(u.Refusals)),
+		Receipts: u.Receipts, Unverified: u.Unverified, Superseded: u.Superseded, Refusals: make(map[string]uint64, len(u.Refusals)),
 	}
 	if !u.Connected {
 		out.Failure = u.Failure
@@ -257,7 +273,17 @@ func (g *Gateway) warnings(s *console.Status) []console.Warning {
 	}
 	u := &s.Uplink
 	warn(!u.Connected && u.Failure != "", "no_connection", "no connection to the broker: "+u.Failure, "check network, name, certificate and broker")
-	warn(u.Unverified > 0, "receipts_unverified", fmt.Sprintf("%d receipts did not verify", u.Unverified), "check that the policy is the ledger's own")
+	p := &s.Ledger.Policy
+	if p.Behind != nil {
+		text := fmt.Sprintf("receipts come from oracles that are not trusted here, since %s UTC", p.Behind.Format(time.DateTime))
+		if p.Failure != "" {
+			text += ": " + p.Failure
+		}
+		warn(true, "oracles_unknown", text, "leave it running and connected: readings are kept, and it asks the oracles how they changed; after an hour, have an operator publish the handovers, or put the ledger's present policy at uplink.policy")
+	}
+	warn(p.Unkept != "", "oracles_unkept", "how the oracles changed is not on disk: "+p.Unkept, "check the disk: space, mounting and health; it is tried again each minute")
+	left := u.Unverified - u.Superseded
+	warn(left > 0 && p.Behind == nil, "receipts_unverified", fmt.Sprintf("%d receipts did not verify", left), "check that the policy is the ledger's own")
 	if u.CertificateEnds != nil {
 		left := u.CertificateEnds.Sub(s.Time)
 		day := u.CertificateEnds.Format(time.DateOnly)

@@ -116,7 +116,7 @@ func (d *daemon) takeUpdates(ctx context.Context, now configured, g *gateway.Gat
 	}
 	log := d.log.With("part", "update")
 	var trust manifest.Trust
-	trust.Policy = now.cfg.Policy
+	trust.Policy, trust.PolicyFor = now.cfg.Policy, g.PolicyFor
 	if keys := now.file.Update.Keys; keys != "" {
 		b, err := os.ReadFile(now.file.Path(keys))
 		if err == nil {

@@ -88,7 +88,7 @@ const (
 func screen(s *console.Status) string {
 	head := []string{
 		label("Gateway", gatewayLine(s)),
-		label("Ledger", fmt.Sprintf("%s, %s", s.Ledger.Origin, counted(len(s.Ledger.Points), "metering point"))),
+		label("Ledger", fmt.Sprintf("%s, %s, %s", s.Ledger.Origin, counted(len(s.Ledger.Points), "metering point"), policyText(&s.Ledger.Policy))),
 		label("Key", keyLine(s)),
 		label("Clock", clockLine(&s.Clock)),
 		label("Outbox", outboxLine(&s.Outbox)),
@@ -120,6 +120,15 @@ func gatewayLine(s *console.Status) string {
 		text += ", " + bytesText(n)
 	}
 	return text + ", version " + s.Gateway.Version
+}
+
+// policyText is whose receipts count, and since which block.
+func policyText(p *console.Policy) string {
+	text := counted(len(p.Oracles), "oracle")
+	if p.Height > 0 {
+		return text + fmt.Sprintf(" since block %d", p.Height)
+	}
+	return text + " as configured"
 }
 
 func keyLine(s *console.Status) string {

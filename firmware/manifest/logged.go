@@ -13,8 +13,10 @@ import (
 type Trust struct {
 	// Keys are the release keys, of one origin.
 	Keys []block.VerifierKey
-	// Policy says which checkpoints of the ledger count.
-	Policy *block.Policy
+	// Policy says which checkpoints of the ledger count, and PolicyFor, where it is set,
+	// which do of a size: oracles change, and a proof is older than they are.
+	Policy    *block.Policy
+	PolicyFor func(size uint64) *block.Policy
 }
 
 // Logged is a release that is signed by a key that is trusted and stands on the ledger.
@@ -61,7 +63,11 @@ func (t *Trust) Verify(proof []byte) (*Logged, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := p.Verify(t.Policy)
+	policy := t.Policy
+	if c, err := block.Stated(p.Checkpoint); err == nil && t.PolicyFor != nil {
+		policy = t.PolicyFor(c.Size)
+	}
+	s, err := p.Verify(policy)
 	switch {
 	case errors.Is(err, block.ErrProof):
 		return nil, fmt.Errorf("%w: %w", ErrNotLogged, err)

@@ -43,6 +43,24 @@ type Gateway struct {
 type Ledger struct {
 	Origin string   `json:"origin"`
 	Points []string `json:"points"` // the metering points that are measured
+	Policy Policy   `json:"policy"`
+}
+
+// Policy is whose receipts count.
+type Policy struct {
+	SHA256 string `json:"sha256"` // of its text, in hex
+	// Height is the first block of the oracle set that it is of, where the gateway followed
+	// the oracles to it from the policy of its configuration; 0 for that one itself.
+	Height   uint64   `json:"height"`
+	Oracles  []string `json:"oracles"`  // their names
+	Followed int      `json:"followed"` // changes of oracles since that of the configuration
+	// FollowedAt is when the newest was, if in this run.
+	FollowedAt *time.Time `json:"followed_at,omitempty"`
+	// Behind is since when receipts come that the policy does not take, if they do, and
+	// Failure why the last handover that was sent was not followed.
+	Behind  *time.Time `json:"behind,omitempty"`
+	Failure string     `json:"failure,omitempty"`
+	Unkept  string     `json:"unkept,omitempty"` // why the newest handover is not on disk
 }
 
 // Key is what signs.
@@ -155,6 +173,7 @@ type Uplink struct {
 	InFlight    int               `json:"in_flight"`
 	Receipts    uint64            `json:"receipts"`
 	Unverified  uint64            `json:"unverified"`
+	Superseded  uint64            `json:"superseded"`         // of these, for want of a handover that came then
 	Refusals    map[string]uint64 `json:"refusals,omitempty"` // by reason
 	// CertificateEnds is when the client certificate is of no use any more.
 	CertificateEnds *time.Time `json:"certificate_ends,omitempty"`

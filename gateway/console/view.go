@@ -279,6 +279,9 @@ func (f view) facts(m *markup) {
 		fact("Words of the key", strings.Join(f.Key.Words, " "))
 	}
 	fact("Ledger", f.Ledger.Origin)
+	if len(f.Ledger.Policy.Oracles) > 0 {
+		fact("Oracles", f.oracles())
+	}
 	m.open("div")
 	m.put("dt", f.word("Metering points"))
 	m.open("dd")
@@ -302,14 +305,24 @@ func (f view) key() string {
 	return key
 }
 
+// oracles says whose receipts count.
+func (f view) oracles() string {
+	p := &f.Ledger.Policy
+	text := f.say("as configured: %s", strings.Join(p.Oracles, ", "))
+	if p.Height > 0 {
+		text = f.say("since block %d: %s", p.Height, strings.Join(p.Oracles, ", "))
+	}
+	return text
+}
+
 // receipts says what nothing earlier proves.
 func (f view) receipts() string {
 	if f.Uplink.LastReceipt == nil {
 		return f.word("none yet: the first one that verifies proves that readings arrive")
 	}
 	text := f.say("%d verified here, the last %s", f.Uplink.Receipts, f.ago(f.Time.Sub(*f.Uplink.LastReceipt).Seconds()))
-	if f.Uplink.Unverified > 0 {
-		text += f.say("; %d did not verify", f.Uplink.Unverified)
+	if wrong := f.Uplink.Unverified - f.Uplink.Superseded; wrong > 0 {
+		text += f.say("; %d did not verify", wrong)
 	}
 	return text
 }

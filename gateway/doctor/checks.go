@@ -58,6 +58,7 @@ var checks = []check{
 
 	{"policy", policy},
 	{"oracle-keys", oracleKeys},
+	{"oracles-followed", oraclesFollowed},
 	{"roots", roots},
 	{"certificate", certificate},
 	{"broker-name", brokerName},

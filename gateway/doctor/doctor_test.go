@@ -279,6 +279,14 @@ var ills = []ill{
 	{"receipts", "", warn, "for 20 min", "enrolment", func(s *site) { s.status.Outbox.OldestAgeS = 1200 }},
 	{"receipts", "", fault, "for 30 h", "enrolment", func(s *site) { s.status.Outbox.OldestAgeS = 30 * 3600 }},
 	{"receipts", "", warn, "no receipt since the start", "enrolment", func(s *site) { s.status.Uplink.LastReceipt = nil }},
+	{"oracles-followed", "", warn, "is not believed", "restart the gateway", func(s *site) { must(s.t, os.WriteFile(s.file("oracles"), []byte("x"), 0o640)) }},
+	{"oracles-followed", "", fault, "not trusted here, since 2026-06-17 12:00:00, and no handover came", "wattmark ledger policy", func(s *site) {
+		s.status.Ledger.Policy.Behind = &noon
+	}},
+	{"oracles-followed", "", fault, "the set before is not the one", "wattmark ledger policy", func(s *site) {
+		s.status.Ledger.Policy.Behind, s.status.Ledger.Policy.Failure = &noon, "the set before is not the one that is trusted"
+	}},
+	{"oracles-followed", "", warn, "not on disk: no space", "check the disk", func(s *site) { s.status.Ledger.Policy.Unkept = "no space" }},
 	{"receipts-verify", "", warn, "2 receipts did not verify", "policy", func(s *site) { s.status.Uplink.Unverified = 2 }},
 	{"refusals", "revoked-key", fault, "4 of them for good: revoked-key", "", func(s *site) {
 		s.status.Outbox.Refused, s.status.Uplink.Refusals = 4, map[string]uint64{"revoked-key": 4}
@@ -314,6 +322,8 @@ var ills = []ill{
 }
 
 // shown changes what the service manager says.
+var noon = time.Date(2026, 6, 17, 12, 0, 0, 0, time.UTC)
+
 func (s *site) shown(pairs ...string) {
 	s.command("/usr/bin/systemctl", strings.NewReplacer(pairs...).Replace(unitShown))
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"wattmark/gateway/enrol"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/oracle/wire"
@@ -38,6 +39,43 @@ func policy(_ context.Context, x *exam) ([]Finding, error) {
 	}
 	return ok("of %s", p.Origin()), nil
 }
+
+// oraclesFollowed looks whether the gateway has come to the oracles that sign now.
+func oraclesFollowed(_ context.Context, x *exam) ([]Finding, error) {
+	b, err := os.ReadFile(x.Policy)
+	if err != nil {
+		return nil, skip("there is no policy to begin with")
+	}
+	from, err := block.ParsePolicy(b)
+	if err != nil {
+		return nil, skip("there is no policy to begin with")
+	}
+	_, spans, err := enrol.LoadOracles(x.State, from)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, skip("this user may not read it: run doctor with sudo")
+	case err != nil:
+		return warn("restart the gateway while it is connected: it asks for the handovers; remove the file if it stays", "%v", err), nil
+	}
+	if s, err := x.running(); err == nil {
+		switch p := &s.Ledger.Policy; {
+		case p.Behind != nil && p.Failure != "":
+			return fault(remedyBehind, "receipts come from oracles that are not trusted here, since %s: %s", p.Behind.Format(time.DateTime), p.Failure), nil
+		case p.Behind != nil:
+			return fault(remedyBehind, "receipts come from oracles that are not trusted here, since %s, and no handover came", p.Behind.Format(time.DateTime)), nil
+		case p.Unkept != "":
+			return warn("check the disk: space, mounting and health; it is tried again each minute", "how the oracles changed is not on disk: %s", p.Unkept), nil
+		}
+	}
+	last := &spans[len(spans)-1]
+	if last.Height == 0 {
+		return ok("the oracles of the configuration, no change was followed"), nil
+	}
+	return ok("the oracles since block %d, by %s", last.Height, counted(len(spans)-1, "change", "changes")), nil
+}
+
+// remedyBehind is what to do where oracles sign that are not trusted.
+const remedyBehind = "leave the gateway running and connected, as readings are kept and it asks the oracles how they changed; after an hour have an operator see that oracles publish the handovers, or put the present policy (wattmark ledger policy) at uplink.policy"
 
 func oracleKeys(_ context.Context, x *exam) ([]Finding, error) {
 	n, err := x.OracleKeys()
@@ -301,8 +339,10 @@ func receiptsVerify(_ context.Context, x *exam) ([]Finding, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case s.Uplink.Unverified > 0:
-		return warn("get the policy again from the consortium; if it is right, somebody sends wrong receipts: tell the consortium", "%d receipts did not verify", s.Uplink.Unverified), nil
+	case s.Ledger.Policy.Behind != nil:
+		return nil, skip("the oracles are not those that are trusted")
+	case s.Uplink.Unverified > s.Uplink.Superseded:
+		return warn("get the policy again from the consortium; if it is right, somebody sends wrong receipts: tell the consortium", "%d receipts did not verify", s.Uplink.Unverified-s.Uplink.Superseded), nil
 	}
 	return ok("all receipts verify"), nil
 }

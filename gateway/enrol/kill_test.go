@@ -13,11 +13,19 @@ import (
 )
 
 // saveIn, in the environment, makes this binary the process that is killed.
-const saveIn = "WATTMARK_TEST_SAVE_IN"
+const (
+	saveIn        = "WATTMARK_TEST_SAVE_IN"
+	saveOraclesIn = "WATTMARK_TEST_SAVE_ORACLES_IN"
+)
 
 func TestMain(m *testing.M) {
-	if dir := os.Getenv(saveIn); dir != "" {
-		if err := saveForEver(dir); err != nil {
+	save := saveForEver
+	dir := os.Getenv(saveIn)
+	if in := os.Getenv(saveOraclesIn); in != "" {
+		save, dir = saveOraclesForEver, in
+	}
+	if dir != "" {
+		if err := save(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -80,21 +88,7 @@ func TestAKilledSaveLeavesAWholeEnrolment(t *testing.T) {
 		}
 	}
 	for round := range 12 {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), saveIn+"="+dir)
-		cmd.Stderr = t.Output()
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		lines := bufio.NewScanner(out)
-		for n := 0; n <= 1+round*3 && lines.Scan(); n++ {
-		}
-		cmd.Process.Kill()
-		cmd.Wait()
+		killed(t, saveIn+"="+dir, 1+round*3)
 		e, err := enrol.Load(dir)
 		if err != nil || !keys[e.Key] {
 			t.Fatalf("round %d: %v, %v", round, e, err)
@@ -116,4 +110,25 @@ func another(t *testing.T, k signer.Signer) *enrol.Request {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// killed runs this binary with a variable in its environment, and kills it as soon as it
+// has said a number of lines.
+func killed(t *testing.T, variable string, said int) {
+	t.Helper()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), variable)
+	cmd.Stderr = t.Output()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	for n := 0; n <= said && lines.Scan(); n++ {
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
 }
