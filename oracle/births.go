@@ -22,10 +22,12 @@ import (
 // BirthsDir is where an oracle keeps what gateways have announced last, a file each.
 const BirthsDir = "births"
 
-// births are the last of each gateway: for people, nothing of the ledger depends on them.
+// births are the last of each gateway, for people, and for whoever lacks a handover: nothing
+// of the ledger depends on them.
 type births struct {
-	mu   sync.Mutex // guards last
+	mu   sync.Mutex // guards the fields below
 	last map[string]*api.Announced
+	led  map[string]led // by gateway
 }
 
 // keepEvery bounds how often the file of a gateway is written: one that connects again
@@ -41,7 +43,11 @@ func (n *Node) hearBirths(ctx context.Context) error {
 	written := make(map[string]time.Time)
 	sub, err := n.cfg.Conn.Subscribe(n.subjects.Birth("*"), func(m *nats.Msg) {
 		name := n.subjects.Gateway(m.Subject)
-		if entry.CheckGateway(name) != nil || !n.born(name, m.Data) || time.Since(written[name]) < keepEvery {
+		if entry.CheckGateway(name) != nil || !n.born(name, m.Data) {
+			return
+		}
+		n.lead(name, n.trusts(name))
+		if time.Since(written[name]) < keepEvery {
 			return
 		}
 		written[name] = time.Now() // gateways that have a key, and so no more than there are
@@ -80,6 +86,16 @@ func (n *Node) born(name string, b []byte) bool {
 	}
 	n.births.last[name] = now
 	return true
+}
+
+// trusts is what a gateway has said last of the policy that it goes by, nil for nothing.
+func (n *Node) trusts(name string) *wire.Trusts {
+	n.births.mu.Lock()
+	defer n.births.mu.Unlock()
+	if b := n.births.last[name]; b != nil {
+		return b.Trusts
+	}
+	return nil
 }
 
 // openBirth verifies a birth under the keys that sign for a gateway.

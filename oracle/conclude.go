@@ -207,8 +207,12 @@ func (n *Node) finish(c *concluding, f *finality.Final) error {
 	if f == nil {
 		return nil
 	}
-	if err := n.keepHandover(f); err != nil {
+	kept, err := n.keepHandover(f)
+	if err != nil {
 		return err
+	}
+	if kept {
+		n.leadAll() // before the receipts that the next set signs
 	}
 	n.final.Store(f)
 	n.observe(Event{Final: f})

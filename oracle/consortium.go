@@ -136,8 +136,8 @@ type change struct {
 	before, next state.OracleSetAt
 }
 
-// handovers returns those up to a height.
-func (n *Node) handovers(to uint64) (out []change) {
+// changes returns those up to a height.
+func (n *Node) changes(to uint64) (out []change) {
 	n.ledger.View(func(s *state.State) {
 		sets := s.OracleSets()
 		for i := 1; i < len(sets); i++ {
@@ -149,9 +149,9 @@ func (n *Node) handovers(to uint64) (out []change) {
 	return out
 }
 
-// handoverAt returns the handover of a height, if it is one.
-func (n *Node) handoverAt(height uint64) (change, bool) {
-	for _, h := range n.handovers(height) {
+// changeAt returns the change of a height, if it is one.
+func (n *Node) changeAt(height uint64) (change, bool) {
+	for _, h := range n.changes(height) {
 		if h.height == height {
 			return h, true
 		}
@@ -162,7 +162,7 @@ func (n *Node) handoverAt(height uint64) (change, bool) {
 // resumeHandovers takes up handovers that are in the chain and were not final when
 // this oracle stopped.
 func (n *Node) resumeHandovers(c *concluding, end uint64) error {
-	for _, h := range n.handovers(end) {
+	for _, h := range n.changes(end) {
 		_, err := n.ledger.Store().Handover(h.next.Height)
 		if h.height == end || err == nil {
 			continue
@@ -183,7 +183,7 @@ func (n *Node) resumeHandovers(c *concluding, end uint64) error {
 
 // holdHandover has nothing above a handover become final before it.
 func (n *Node) holdHandover(c *concluding, height uint64) {
-	if h, ok := n.handoverAt(height); ok {
+	if h, ok := n.changeAt(height); ok {
 		if _, err := n.ledger.Store().Handover(h.next.Height); err != nil {
 			c.tally.Hold(height)
 		}
@@ -191,24 +191,24 @@ func (n *Node) holdHandover(c *concluding, height uint64) {
 }
 
 // keepHandover writes down what shows that a handover was final, before anybody hears
-// that it is.
-func (n *Node) keepHandover(f *finality.Final) error {
-	h, ok := n.handoverAt(f.Height)
+// that it is, and reports whether the block was one.
+func (n *Node) keepHandover(f *finality.Final) (bool, error) {
+	h, ok := n.changeAt(f.Height)
 	if !ok {
-		return nil
+		return false, nil
 	}
 	store := n.ledger.Store()
 	shown, err := ledger.Handover(store, f.Note, f.Checkpoint, h.before, h.next)
 	if err != nil {
-		return err
+		return false, err
 	}
-	return store.SetHandover(h.next.Height, shown.Encode())
+	return true, store.SetHandover(h.next.Height, shown.Encode())
 }
 
 // giveHandover answers an oracle that asks for votes at a handover of long ago with
 // the checkpoint that was final.
 func (n *Node) giveHandover(height uint64) {
-	h, ok := n.handoverAt(height)
+	h, ok := n.changeAt(height)
 	if !ok {
 		return
 	}
