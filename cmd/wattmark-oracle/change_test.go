@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,7 +27,7 @@ func (m *node) states(t *testing.T, typ string, payload []byte) {
 			t.Fatal(err)
 		}
 	}
-	key, err := keyfile.Load(m.state.file("keys/statement.pem"))
+	key, err := keyfile.Load(m.state.file(cmp.Or(m.keys, keysDir) + "/statement.pem"))
 	must(err)
 	claims, err := (&entry.Claims{Issuer: "urn:wattmark:oracle:" + m.name, Audience: origin, IssuedAt: time.Now().Unix()}).Encode()
 	must(err)

@@ -26,6 +26,7 @@ type cluster struct {
 	t       *testing.T
 	dir     string
 	urls    []string // for clients
+	mqtt    []int    // ports for gateways that speak MQTT
 	leafs   []string // for leaf nodes
 	peers   []int    // ports on which the servers reach one another
 	servers []*process
@@ -58,10 +59,11 @@ func newCluster(t *testing.T, gateways ...string) *cluster {
 	for i := range servers {
 		name := fmt.Sprintf("nats-%d", i+1)
 		files := c.nodes[0].certificate(t, "node", name, "--host", "localhost")
-		leaf := oracletest.FreePort(t)
+		leaf, mqtt := oracletest.FreePort(t), oracletest.FreePort(t)
+		c.mqtt = append(c.mqtt, mqtt)
 		c.leafs = append(c.leafs, fmt.Sprintf(`"tls://localhost:%d"`, leaf))
 		c.servers = append(c.servers, newProcess(t, name, "wattmark-oracle", []string{
-			"WATTMARK_NODE=" + name, fmt.Sprintf("WATTMARK_NATS=127.0.0.1:%d", clients[i]), fmt.Sprintf("WATTMARK_MQTT=127.0.0.1:%d", oracletest.FreePort(t)),
+			"WATTMARK_NODE=" + name, fmt.Sprintf("WATTMARK_NATS=127.0.0.1:%d", clients[i]), fmt.Sprintf("WATTMARK_MQTT=127.0.0.1:%d", mqtt),
 			fmt.Sprintf("WATTMARK_CLUSTER=127.0.0.1:%d", routes[i]), fmt.Sprintf("WATTMARK_LEAF=127.0.0.1:%d", leaf),
 			"WATTMARK_ROUTES=[" + strings.Join(peers, ", ") + "]", "WATTMARK_STORE=" + filepath.Join(c.dir, name),
 			"WATTMARK_CERTIFICATE=" + files.Certificate, "WATTMARK_CERTIFICATE_KEY=" + files.Key, "WATTMARK_ROOTS=" + files.Roots,

@@ -132,6 +132,7 @@ type node struct {
 	config string
 	state  stateDir
 	name   string
+	keys   string // where its keys in force are, keysDir where empty
 }
 
 // members founds a ledger of n oracles as their members do, each with the configuration

@@ -68,21 +68,7 @@ func TestFromNothingOnLine(t *testing.T) {
 	until(t, "the oracle runs", func() bool { s := m.status(t); return s != nil && s.Running })
 	verb(t, "--config", m.config, "certificate", "bootstrap")
 
-	line, err := emulated.OpenLine()
-	if err != nil {
-		t.Fatal(err)
-	}
-	part := emulated.NewMeter("sdm120", 12345678)
-	part.SetPower(1200)
-	line.Attach(1, part)
-	ctx, cancel := context.WithCancel(context.Background())
-	var running sync.WaitGroup
-	running.Go(func() {
-		if err := line.Run(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	t.Cleanup(func() { cancel(); running.Wait(); line.Close() })
+	port := emulatedMeter(t)
 	config := write("gateway.toml", fmt.Sprintf(`[gateway]
 name = "home-1"
 state = "gateway"
@@ -117,7 +103,7 @@ model = "sdm120"
 bus = "meters"
 unit = 1
 period = "1s"
-`, origin, mqtt, line.Path()))
+`, origin, mqtt, port))
 
 	ended, said := start(gateway, "--config", config, "enrol")
 	var list struct {
@@ -145,4 +131,25 @@ period = "1s"
 		out, err := c.Output()
 		return err == nil && strings.Contains(string(out), "Ready: readings signed, sent and receipted.")
 	})
+}
+
+// emulatedMeter is a meter at the far end of a serial port, at unit 1.
+func emulatedMeter(t *testing.T) (port string) {
+	t.Helper()
+	line, err := emulated.OpenLine()
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := emulated.NewMeter("sdm120", 12345678)
+	part.SetPower(1200)
+	line.Attach(1, part)
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		if err := line.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(func() { cancel(); running.Wait(); line.Close() })
+	return line.Path()
 }

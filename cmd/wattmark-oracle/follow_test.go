@@ -1,0 +1,254 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"wattmark/gateway/console"
+	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
+	"wattmark/oracle/founding"
+	"wattmark/signer"
+	"wattmark/signer/keyfile"
+)
+
+// fielded is the real gateway on a machine of its own: what a technician left.
+type fielded struct {
+	*process
+	program, config string
+	console         *console.Client
+}
+
+// field installs a gateway that is enrolled, over a transport, and does not start it.
+func (c *cluster) field(program, name, transport, url string) *fielded {
+	t := c.t
+	t.Helper()
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := filepath.Join(c.dir, name)
+	must(os.Mkdir(dir, 0o700))
+	key, err := signer.Generate(signer.EdDSA)
+	must(err)
+	must(keyfile.Save(filepath.Join(dir, "key.pem"), key))
+	before := c.nodes[0].status(t).Gateways
+	c.nodes[1].enrol(t, name, key)
+	for _, n := range c.nodes {
+		until(t, n.name+" knows "+name, func() bool { s := n.status(t); return s != nil && s.Gateways > before })
+	}
+	c.permit()
+	files := c.nodes[0].certificate(t, "gateway", name)
+	g := &fielded{program: program, config: filepath.Join(dir, "gateway.toml"), console: console.NewClient(filepath.Join(dir, "console.sock"))}
+	t.Cleanup(g.console.Close)
+	must(os.WriteFile(filepath.Join(dir, "policy"), c.nodes[0].policyFile(t), 0o644))
+	keys, err := os.ReadFile(c.nodes[0].state.file("keys.jwks"))
+	must(err)
+	must(os.WriteFile(filepath.Join(dir, "keys.jwks"), keys, 0o644))
+	must(os.WriteFile(g.config, fmt.Appendf(nil, `[gateway]
+name = %q
+state = "."
+console = "console.sock"
+page = "off"
+point = "mp-%s"
+pack_max_age = "1s"
+
+[outbox]
+flush_after = "10ms"
+
+[uplink]
+ledger = %q
+transport = %q
+broker = %q
+certificate = %q
+certificate_key = %q
+roots = %q
+policy = "policy"
+oracle_keys = "keys.jwks"
+resend_after = "1s"
+reconnect_most = "1s"
+
+[[bus]]
+name = "meters"
+kind = "serial"
+port = %q
+timeout = "2s"
+
+[[device]]
+name = "grid"
+model = "sdm120"
+mode = "open"
+bus = "meters"
+unit = 1
+period = "1s"
+`, name, name, origin, transport, url, files.Certificate, files.Key, files.Roots, emulatedMeter(t)), 0o600))
+	return g
+}
+
+// start starts it.
+func (g *fielded) start(t *testing.T) {
+	t.Helper()
+	if g.process != nil {
+		g.process.start()
+		return
+	}
+	p := &process{t: t, name: filepath.Base(filepath.Dir(g.config))}
+	p.command = func() *exec.Cmd {
+		c := exec.Command(g.program, "run", "--config", g.config)
+		c.Stderr = &lines{t, p.name}
+		return c
+	}
+	t.Cleanup(p.kill)
+	p.start()
+	g.process = p
+}
+
+// follows waits until it trusts the oracles since a block, and has a receipt by them.
+func (g *fielded) follows(t *testing.T, height uint64) {
+	t.Helper()
+	var s console.Status
+	since := uint64(0)
+	until(t, fmt.Sprintf("%s has a receipt of the oracles since block %d", g.name, height), func() bool {
+		var err error
+		if s, err = g.console.Status(t.Context()); err != nil || s.Ledger.Policy.Height != height {
+			return false
+		}
+		if since == 0 {
+			since = s.Uplink.Receipts + 1
+		}
+		return s.Uplink.Receipts > since // the first may have been on its way
+	})
+	if p := &s.Ledger.Policy; p.Behind != nil || len(p.Oracles) != 4 || p.Unkept != "" {
+		t.Errorf("%s says of its policy: %+v", g.name, p)
+	}
+}
+
+// exchange has the members vote new keys for one of them in, and blocks made until they
+// are in force. It returns the first block of theirs.
+func (c *cluster) exchange(set *entry.OracleSet) uint64 {
+	t := c.t
+	t.Helper()
+	body, err := set.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	motion := entry.Motion{Kind: entry.MotionOracles, Height: c.nodes[0].status(t).Height + 20, Body: body}
+	payload, err := motion.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range c.nodes[:3] {
+		n.states(t, entry.TypeMotion, payload)
+	}
+	policy, err := handover.PolicyOf(origin, set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := c.meters[0]
+	m.trust(policy)
+	until(t, fmt.Sprint("block ", motion.Height), func() bool {
+		m.publish(1)
+		s := c.nodes[0].status(t)
+		return s != nil && s.FinalHeight != nil && *s.FinalHeight >= motion.Height
+	})
+	m.settle(len(c.nodes))
+	m.policy, m.later = policy, nil
+	return motion.Height
+}
+
+// TestGatewaysFollow exchanges the keys of all oracles, one after the other, until none of
+// the first set is left. A gateway that runs goes on getting receipts that it takes, and
+// nobody touches it; one that was off through all of it catches up when it is on again;
+// and killed, each comes back to where it was.
+func TestGatewaysFollow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("nine processes")
+	}
+	c := newCluster(t, "home-1") // makes blocks
+	program := build(t, c.dir, "wattmark-gateway")
+	on := c.field(program, "home-2", "mqtt", fmt.Sprintf("mqtts://localhost:%d", c.mqtt[0]))
+	off := c.field(program, "home-3", "nats", c.urls[1])
+	on.start(t)
+	off.start(t)
+	on.follows(t, 0)
+	off.follows(t, 0)
+	off.kill()
+
+	// Every oracle has new keys beside its own.
+	var next []entry.OracleKeys
+	for i, n := range c.nodes {
+		request := filepath.Join(c.dir, fmt.Sprintf("new-%d.request", i+1))
+		verb(t, "--config", n.config, "rekey", "--request", request)
+		n.kill()
+		n.start()
+		until(t, n.name+" is back", func() bool { s := n.status(t); return s != nil && s.Running && s.CaughtUp })
+		b, err := read(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := founding.OpenRequest(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next = append(next, r.Oracle)
+	}
+	a, err := c.nodes[0].state.agreed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := a.charter.OracleSet()
+	var height uint64
+	for i := range next {
+		change := &entry.OracleSet{Replaces: set.Hash(), Quorum: 3, Governance: 3, Oracles: slices.Clone(set.Oracles)}
+		change.Oracles[i] = next[i]
+		height = c.exchange(change)
+		c.nodes[i].keys = nextKeys
+		on.follows(t, height)
+		set = change
+	}
+
+	off.start(t)
+	off.follows(t, height)
+	on.kill()
+	on.start(t)
+	on.follows(t, height)
+
+	// What people ask says it too.
+	out, err := exec.Command(program, "status", "--config", on.config).CombinedOutput()
+	if want := fmt.Sprintf("4 oracles since block %d", height); !strings.Contains(string(out), want) {
+		t.Errorf("status (%v) does not say %q:\n%s", err, want, out)
+	}
+	out, err = exec.Command(program, "doctor", "--config", on.config, "--json").Output()
+	var report struct {
+		Findings []struct{ Check, Level, Text string }
+	}
+	if json.Unmarshal(out, &report) != nil {
+		t.Fatalf("doctor: %v\n%s", err, out)
+	}
+	want := fmt.Sprintf("the oracles since block %d, by 4 changes", height)
+	if !slices.ContainsFunc(report.Findings, func(f struct{ Check, Level, Text string }) bool {
+		return f.Check == "oracles-followed" && f.Level == "ok" && f.Text == want
+	}) {
+		t.Errorf("doctor does not say %q: %+v", want, report.Findings)
+	}
+	// Its file is a history that a verifier reads.
+	b, err := os.ReadFile(filepath.Join(filepath.Dir(on.config), "oracles"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := handover.ParseHistory(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if spans, err := handover.Follow(a.policy, list); err != nil || spans[len(spans)-1].Height != height {
+		t.Errorf("a verifier follows its file to %+v, %v", spans, err)
+	}
+}
