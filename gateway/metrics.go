@@ -58,6 +58,8 @@ var (
 	resentTotal        = figure("resent_total", "Of these, not for the first time.")
 	receiptsTotal      = figure("receipts_total", "Receipts that verified.")
 	unverifiedTotal    = figure("receipts_unverified_total", "Receipts that did not verify.")
+	oracleHeight       = figure("oracles_since_block", "First block of the oracle set that is trusted, 0 for that of the configuration.")
+	oraclesUnknown     = figure("oracles_unknown", "1 while receipts come from oracles that are not trusted.")
 	refusalsTotal      = figure("refusals_total", "Refusals by the oracles, by reason.", "reason")
 	clockQuality       = figure("clock_quality", "1 for the quality of the time at present.", "quality")
 	clockUncertainty   = figure("clock_uncertainty_seconds", "How far the time may be off.")
@@ -90,6 +92,8 @@ func metrics(s *console.Status) []byte {
 	x.counter(resentTotal, u.Resent)
 	x.counter(receiptsTotal, u.Receipts)
 	x.counter(unverifiedTotal, u.Unverified)
+	x.gauge(oracleHeight, float64(s.Ledger.Policy.Height))
+	x.flag(oraclesUnknown, s.Ledger.Policy.Behind != nil)
 	x.each(refusalsTotal, u.Refusals)
 	if u.CertificateEnds != nil {
 		x.gauge(certificateSeconds, float64(u.CertificateEnds.Unix()))

@@ -15,8 +15,14 @@ import (
 // born signs a birth of a gateway with some key.
 func born(t *testing.T, name string, boot uint64, at int64, key signer.Signer) []byte {
 	t.Helper()
-	payload, err := json.Marshal(wire.Birth{Gateway: name, Version: "v7", Boot: boot,
-		Firmware: &wire.Firmware{Version: 2, Update: &wire.Update{Version: 3, Result: "refused", Reason: "not_logged"}}})
+	return signedBirth(t, wire.Birth{Gateway: name, Version: "v7", Boot: boot,
+		Firmware: &wire.Firmware{Version: 2, Update: &wire.Update{Version: 3, Result: "refused", Reason: "not_logged"}}}, at, key)
+}
+
+func signedBirth(t *testing.T, about wire.Birth, at int64, key signer.Signer) []byte {
+	t.Helper()
+	name := about.Gateway
+	payload, err := json.Marshal(about)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"wattmark/ledger"
@@ -16,6 +17,8 @@ import (
 	"wattmark/ledger/ledgertest"
 	"wattmark/ledger/state"
 	"wattmark/oracle"
+	"wattmark/oracle/wire"
+	"wattmark/signer"
 )
 
 // join adds an oracle to the street that is in no set yet.
@@ -198,6 +201,8 @@ func TestOraclesChange(t *testing.T) {
 		return err == nil
 	})
 
+	s.leads(g, first, handed+1, second+1)
+
 	// The first oracle comes back to watch, without a handover of its own.
 	if err := os.RemoveAll(filepath.Join(s.oracleDir(0), "handover")); err != nil {
 		t.Fatal(err)
@@ -210,6 +215,46 @@ func TestOraclesChange(t *testing.T) {
 	}
 	if !slices.Equal(s.names(0), s.names(2)) {
 		t.Errorf("oracle 1 knows %q in force, oracle 3 %q", s.names(0), s.names(2))
+	}
+}
+
+// leads has a gateway say whom it trusts: it is sent what it lacks, and somebody else who
+// says so in its place has it sent nothing.
+func (s *street) leads(g *gateway, first *block.Policy, one, two uint64) {
+	s.t.Helper()
+	at := s.now().Unix()
+	key := s.GatewayKey(g.name)
+	stranger := wire.TrustsOf(first, 0)
+	stranger.Policy = strings.Repeat("0", 64)
+	for _, c := range []struct {
+		what   string
+		key    signer.Signer
+		trusts *wire.Trusts
+		want   []uint64
+	}{
+		{"nothing", key, nil, nil},
+		{"the first policy, said by another", ledgertest.NewOracle(s.t, "nobody").Statement, wire.TrustsOf(first, 0), nil},
+		{"the first change", key, &wire.Trusts{Height: one}, []uint64{two}},
+		{"the policy of the first change", key, wire.TrustsOf(s.later[0], 0), []uint64{two}},
+		{"the first policy", key, wire.TrustsOf(first, 0), []uint64{one, two}},
+		{"a policy that nobody knows", key, stranger, []uint64{one, two}},
+		{"the second change", key, &wire.Trusts{Height: two}, nil},
+		{"the first change once more", key, &wire.Trusts{Height: one}, []uint64{two}},
+	} {
+		at++
+		s.mu.Lock()
+		g.handed = nil
+		s.mu.Unlock()
+		if err := g.conn.Publish(s.subjects.Birth(g.name), signedBirth(s.t, wire.Birth{Gateway: g.name, Trusts: c.trusts}, at, c.key)); err != nil {
+			s.t.Fatal(err)
+		}
+		s.until("handovers for who trusts "+c.what, func() bool {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			got := slices.Clone(g.handed)
+			slices.Sort(got)
+			return len(got) == 3*len(c.want) && slices.Equal(slices.Compact(got), c.want) // three oracles run
+		})
 	}
 }
 

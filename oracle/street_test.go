@@ -387,6 +387,7 @@ type gateway struct {
 	places   map[uint64]uint64 // leaf by count, of receipts that verified
 	receipts map[uint64]int    // how many came
 	refusals []wire.Refusal
+	handed   []uint64 // heights of the handovers that were sent
 }
 
 func (s *street) gateway(name string) *gateway {
@@ -416,6 +417,15 @@ func (g *gateway) again() *gateway {
 func (g *gateway) receipt(m *nats.Msg) {
 	g.s.mu.Lock()
 	defer g.s.mu.Unlock()
+	if wire.IsHandover(m.Data) {
+		h, err := wire.ParseHandover(m.Data)
+		if err != nil {
+			g.s.t.Errorf("handover for %s: %v", g.name, err)
+			return
+		}
+		g.handed = append(g.handed, h.Height())
+		return
+	}
 	r, err := wire.ParseReceipts(m.Data)
 	if err != nil {
 		g.s.t.Errorf("receipts for %s: %v", g.name, err)

@@ -23,6 +23,12 @@
 //
 // The eight words are those of the key's id, as package signer/words says it.
 //
+// # The oracles after them
+//
+// Where the ledger's oracles changed, what led from the policy of the configuration to
+// those in force lies in the state directory too ([SaveOracles]), and is verified from
+// there at each start ([LoadOracles]).
+//
 // # What approves
 //
 // An approval proves that the ledger took the key. That its readings are taken too

@@ -36,11 +36,24 @@
 // more than a third of the oracles have said so, as one of them alone may lie; the
 // statement stays in the outbox, and a receipt that comes after all wins.
 //
+// # Oracles that change
+//
+// The policy is where an uplink begins. Where it hears receipts it also hears handovers
+// (package ledger/handover): each shows that the oracles who are trusted put the next set
+// into their place. It takes the step or changes nothing, never back; it is kept before it
+// counts, and from then on receipts count by the new set alone, under checkpoints behind
+// the handover's. What lies in flight is sent again within a step. Refusals count by the
+// new set too.
+//
+// Receipts that the policy does not take make it announce itself again, with whom it
+// trusts, which has oracles send what it lacks: at once, then as seldom as a statement is
+// sent again.
+//
 // # Birth and will
 //
 // After each connection the gateway announces itself, retained, and leaves the word
-// "offline" with the broker as its will. Both are for people's dashboards; nothing
-// here or at the oracles depends on them.
+// "offline" with the broker as its will. Both are for people's dashboards; of the ledger
+// nothing depends on them, and oracles read in the birth which handovers it lacks.
 //
 // # Transports
 //

@@ -100,7 +100,7 @@ func TestFollowsTheOracles(t *testing.T) {
 			synctest.Wait()
 			f.send(h.Encode())
 			f.send(h.Encode()) // each oracle sends it
-			if i < 3 { // three of four sign, and one of them was exchanged
+			if i < 3 {         // three of four sign, and one of them was exchanged
 				f.answer(f.ledger.receipts(t, s))
 				f.waits(1)
 			}

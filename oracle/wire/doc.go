@@ -9,12 +9,16 @@
 //	wattmark.v1.<ledger>.up.<gateway>        gateway → any one oracle: Frame
 //	wattmark.v1.<ledger>.up.<gateway>.<n>    gateway → oracle n: Frame, sent again
 //	wattmark.v1.<ledger>.receipt.<gateway>   oracle → gateway: Receipts
+//	wattmark.v1.<ledger>.receipt.<gateway>   oracle → gateway: a handover to the next oracles
 //	wattmark.v1.<ledger>.refusal.<gateway>   oracle → gateway: Refusal, signed
 //	wattmark.v1.<ledger>.enrol               whoever has no certificate yet → oracles: a request
 //	wattmark.v1.<ledger>.enrol.<gateway>     gateway → oracles: a request
 //	wattmark.v1.<ledger>.approval.<key>      operator → whoever asked: the approval
 //	wattmark.v1.<ledger>.pending.<n>         operator → oracle n: which requests wait; Pending
 //
+//	wattmark.v1.<ledger>.birth.<gateway>     gateway → people and oracles: Birth, signed
+//
 // Nothing else flows towards a gateway: there are no commands. The bytes of requests
-// and of Pending are in FORMAT.md, with vectors.
+// and of Pending are in FORMAT.md, with vectors; those of handovers in
+// ledger/handover/FORMAT.md.
 package wire

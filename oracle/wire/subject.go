@@ -45,7 +45,7 @@ func (s Subjects) Ups(gateway string, oracles int) []string {
 }
 
 // Birth is where a gateway says, retained, what it is, and its broker that it is gone.
-// It is for people's dashboards: no oracle listens.
+// It is for people's dashboards, and tells oracles whom it trusts: see Birth.Trusts.
 func (s Subjects) Birth(gateway string) string { return s.prefix + "birth." + gateway }
 
 // Receipt is where receipts for a gateway appear.
