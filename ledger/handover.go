@@ -17,7 +17,7 @@ import (
 // is the checkpoint of the last block of the set before, which that set has made final.
 // It reads the ledger from the first leaf on.
 func Handover(src Source, note []byte, cp block.Checkpoint, before, next state.OracleSetAt) (*handover.Handover, error) {
-	want := make(map[uint64]bool)
+	want := map[uint64]bool{cp.Size - 1: true} // the header
 	body, err := next.Set.Encode()
 	if err != nil {
 		return nil, err

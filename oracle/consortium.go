@@ -163,7 +163,13 @@ func (n *Node) changeAt(height uint64) (change, bool) {
 // this oracle stopped.
 func (n *Node) resumeHandovers(c *concluding, end uint64) error {
 	for _, h := range n.changes(end) {
-		_, err := n.ledger.Store().Handover(h.next.Height)
+		kept, err := n.ledger.Store().Handover(h.next.Height)
+		if err == nil {
+			err = n.completeHandover(h, kept)
+			if err != nil {
+				return err
+			}
+		}
 		if h.height == end || err == nil {
 			continue
 		}
@@ -179,6 +185,24 @@ func (n *Node) resumeHandovers(c *concluding, end uint64) error {
 		}
 	}
 	return nil
+}
+
+// completeHandover writes a handover anew that a program of before has kept, without the
+// header of the last block. The checkpoint is the one that was final then.
+func (n *Node) completeHandover(h change, kept []byte) error {
+	old, err := handover.Parse(kept)
+	if err != nil || old.Header() != nil {
+		return err
+	}
+	cp, err := block.Stated(old.Checkpoint)
+	if err != nil {
+		return err
+	}
+	shown, err := ledger.Handover(n.ledger.Store(), old.Checkpoint, cp, h.before, h.next)
+	if err != nil {
+		return err
+	}
+	return n.ledger.Store().SetHandover(h.next.Height, shown.Encode())
 }
 
 // holdHandover has nothing above a handover become final before it.

@@ -213,6 +213,27 @@ func TestOraclesChange(t *testing.T) {
 	if _, err := s.nodes[0].Ledger().Store().Handover(second + 1); err != nil {
 		t.Errorf("it was given no handover: %v", err)
 	}
+	// A handover that a program of before has kept, without the last header, is made whole.
+	s.stop(0)
+	path := filepath.Join(s.oracleDir(0), "handover", fmt.Sprint(second+1))
+	whole, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	less, err := handover.Parse(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	less.Leaves = less.Leaves[:len(less.Leaves)-1]
+	if err := os.WriteFile(path, less.Encode(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start(0)
+	g.deliver(g.read(5)...)
+	s.level(2, 3, five, 0)
+	if again, err := os.ReadFile(path); err != nil || !bytes.Equal(again, whole) {
+		t.Errorf("the handover is not made whole: %d bytes of %d, %v", len(again), len(whole), err)
+	}
 	if !slices.Equal(s.names(0), s.names(2)) {
 		t.Errorf("oracle 1 knows %q in force, oracle 3 %q", s.names(0), s.names(2))
 	}

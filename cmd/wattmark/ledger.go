@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -154,8 +153,7 @@ func followed(r *store.Reader, p *block.Policy, note []byte) (*block.Policy, err
 	if err != nil {
 		return nil, err
 	}
-	text, _, _ := bytes.Cut(note, []byte("\n\n"))
-	c, err := block.ParseCheckpoint(string(text) + "\n")
+	c, err := block.Stated(note)
 	if err != nil {
 		return nil, fmt.Errorf("final checkpoint: %w", err)
 	}

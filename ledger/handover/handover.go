@@ -11,8 +11,8 @@ import (
 
 // Handover shows that an oracle set put the next one into its place: a checkpoint
 // that the set itself has made final, and under it the leaf that states the set, the
-// motion for the next one, and the statements of the oracles that agreed, as many as
-// the governance threshold asks for.
+// motion for the next one, the statements of the oracles that agreed, as many as
+// the governance threshold asks for, and the header of the set's last block.
 type Handover struct {
 	Checkpoint []byte
 	Leaves     []Leaf // in order of their indices
@@ -82,6 +82,12 @@ func (s *Span) Next(h *Handover) (*Span, error) {
 	if motion.Height <= s.Height {
 		return before("height", motion.Height, s.Height)
 	}
+	switch last := h.Header(); {
+	case last == nil || last.Origin != p.Origin():
+		return fail("there is no header of the block with which the set before ended")
+	case last.Height+1 != motion.Height:
+		return fail("the checkpoint is of block %d, and the next set begins with block %d", last.Height, motion.Height)
+	}
 	was := h.before(next.Replaces)
 	if was == nil {
 		return fail("there is no leaf that states the set before")
@@ -130,6 +136,20 @@ func (h *Handover) Height() uint64 {
 		return m.Height
 	}
 	return 0
+}
+
+// Header is the header of the block that the checkpoint is of: its last leaf. It is nil
+// where that is not there.
+func (h *Handover) Header() *block.Header {
+	c, err := block.Stated(h.Checkpoint)
+	if err != nil || len(h.Leaves) == 0 {
+		return nil
+	}
+	l := &h.Leaves[len(h.Leaves)-1]
+	if last, err := block.ParseHeader(l.Leaf); err == nil && l.Index+1 == c.Size && last.Size == l.Index {
+		return last
+	}
+	return nil
 }
 
 // Next is the set that takes over, nil where none is stated.

@@ -14,6 +14,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/handover"
 	"wattmark/ledger/ledgertest"
+	"wattmark/ledger/state"
 )
 
 // exchange has the oracles of a chain exchanged one by one, first the first, until none
@@ -124,6 +125,21 @@ func TestRefuses(t *testing.T) {
 		if _, err := from.Next(changed); !errors.Is(err, handover.ErrHandover) {
 			t.Errorf("with leaf %d changed: %v", h.Leaves[i].Index, err)
 		}
+	}
+	// Adopted is not in force: a checkpoint of a block before the last one, signed by all,
+	// shows nothing yet.
+	early := ledgertest.New(t, 4)
+	was := early.State.OracleSets()[0]
+	set := early.NextSet(ledgertest.NewOracle(t, "ledgertest.example/five"))
+	body, err := set.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	adopted := early.Adopt(entry.MotionOracles, early.State.Height()+2, body)
+	note := early.Note()
+	soon := early.Handover(note, adopted.Checkpoint, was, state.OracleSetAt{Height: early.State.Height() + 1, Set: set})
+	if _, err := from.Next(soon); soon.Next() == nil || !errors.Is(err, handover.ErrHandover) || !strings.Contains(err.Error(), "begins with block") {
+		t.Errorf("a block too early: %v", err)
 	}
 	unsigned := &handover.Handover{Checkpoint: []byte(strings.Split(string(h.Checkpoint), "\n\n")[0] + "\n\n"), Leaves: h.Leaves}
 	if _, err := from.Next(unsigned); err == nil {

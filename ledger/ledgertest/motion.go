@@ -140,7 +140,7 @@ func (c *Chain) Handover(note []byte, cp block.Checkpoint, was, now state.Oracle
 	for i := range cp.Size {
 		leaf := c.leaves[i]
 		hash, about := handover.AboutMotion(leaf)
-		if i != 0 && (!about || !concerns(hash, was, now)) {
+		if i != 0 && i != cp.Size-1 && (!about || !concerns(hash, was, now)) {
 			continue
 		}
 		p, err := prover.Prove(i)
