@@ -88,7 +88,7 @@ const (
 func screen(s *console.Status) string {
 	head := []string{
 		label("Gateway", gatewayLine(s)),
-		label("Ledger", fmt.Sprintf("%s, %s, %s", s.Ledger.Origin, counted(len(s.Ledger.Points), "metering point"), policyText(&s.Ledger.Policy))),
+		label("Ledger", fmt.Sprintf("%s, %s, %s", s.Ledger.Origin, policyText(&s.Ledger.Policy), counted(len(s.Ledger.Points), "metering point"))),
 		label("Key", keyLine(s)),
 		label("Clock", clockLine(&s.Clock)),
 		label("Outbox", outboxLine(&s.Outbox)),

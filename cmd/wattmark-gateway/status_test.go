@@ -71,7 +71,7 @@ func quiet() console.Status {
 	s := console.Status{
 		Version: console.Version, Time: at("12:00:00"),
 		Gateway: console.Gateway{Name: "home-01", Version: "v1.4.0", Boot: 12, Started: at("08:30:00"), ResidentBytes: 23_400_000},
-		Ledger:  console.Ledger{Origin: "example.org/street", Points: []string{"mp-0123456789abcdef"}},
+		Ledger:  console.Ledger{Origin: "example.org/street", Points: []string{"mp-0123456789abcdef"}, Policy: console.Policy{Height: 1234, Followed: 2, Oracles: []string{"a", "b", "c", "d"}}},
 		Key:     console.Key{Backend: "tpm", Algorithm: "ES256", ID: "9f86d081884c7d659a2feaa0c55ad015", Signed: 214},
 		Clock:   console.Clock{Quality: "ntp", UncertaintyMS: 12},
 		Outbox:  console.Outbox{State: "disk", Pending: 1, Bytes: 1480, OldestAt: &receipt, OldestAgeS: 8, LossWindowS: 5},

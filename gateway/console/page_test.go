@@ -34,9 +34,10 @@ func busy() console.Facts {
 	f := console.Facts{Status: console.Status{
 		Version: console.Version, Time: noon,
 		Gateway: console.Gateway{Name: "home-01", Version: "1.4.0", Boot: 12, Started: noon.Add(-50 * time.Hour)},
-		Ledger:  console.Ledger{Origin: "example.org/street", Points: []string{"mp-0123456789abcdef", "mp-00000000000000a2"}},
-		Key:     console.Key{Backend: "tpm", Algorithm: "ES256", ID: "00", Signed: 4711, Words: strings.Fields("humor twilight emblem world drum stork grove compost")},
-		Clock:   console.Clock{Quality: "ntp", UncertaintyMS: 8},
+		Ledger: console.Ledger{Origin: "example.org/street", Points: []string{"mp-0123456789abcdef", "mp-00000000000000a2"},
+			Policy: console.Policy{Height: 1234, Followed: 2, Oracles: []string{"a.example/oracle", "b.example/oracle"}}},
+		Key:   console.Key{Backend: "tpm", Algorithm: "ES256", ID: "00", Signed: 4711, Words: strings.Fields("humor twilight emblem world drum stork grove compost")},
+		Clock: console.Clock{Quality: "ntp", UncertaintyMS: 8},
 		Devices: []console.Device{
 			{Name: "stack", Model: "scd30", Part: "Sensirion SCD30", Point: "mp-00000000000000a2", State: console.StateSilent, Since: before(17 * time.Minute), LastAt: before(18 * time.Minute), AgeS: 1080,
 				Last: &console.Value{Channel: "co2", Value: "612", Unit: "ppm"}, Error: "no answer from 0x61: " + nasty, Remedy: "check supply, SDA, SCL and the address"},
