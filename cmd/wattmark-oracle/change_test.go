@@ -139,5 +139,6 @@ func TestSetOfOraclesChanges(t *testing.T) {
 		t.Errorf("the one that is out: %+v, %v", s, err)
 	}
 	c.level()
+	c.agreed()
 	c.compare()
 }

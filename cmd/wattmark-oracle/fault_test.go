@@ -46,8 +46,9 @@ type fault struct {
 }
 
 // TestFaults runs one cluster through one fault after the other, while gateways publish.
-// During each and after each every statement gets its receipt; in the end all oracles
-// have the same blocks, to the byte, and nobody keeps votes that contradict one another.
+// During each and after each every statement gets its receipt, and nobody keeps votes that
+// contradict one another until an oracle lies; in the end all oracles have the same blocks,
+// to the byte.
 func TestFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("seven processes")
@@ -94,6 +95,9 @@ func TestFaults(t *testing.T) {
 		}) {
 			t.FailNow() // what follows would only say so again
 		}
+	}
+	if c.agreed(); !t.Run("an oracle lies", func(t *testing.T) { c.lies(t, round) }) {
+		t.FailNow()
 	}
 	c.compare()
 }
