@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -138,5 +140,105 @@ func TestForget(t *testing.T) {
 	s.level(0, 1, 2, 3, five)
 	if diff := cmp.Diff(export(s.nodes[0]), export(s.nodes[five])); diff != "" {
 		t.Errorf("state of who joined (-first +it):\n%s", diff)
+	}
+}
+
+// TestForgottenThoughKilled kills an oracle, a process of its own, in the middle of
+// forgetting, again and again from where it was before. Once it is let, no file of it
+// holds a pack or a salt, and its state is the others'.
+func TestForgottenThoughKilled(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	s := foundStreet(t, 4)
+	s.listenForChild()
+	s.startBroker()
+	s.start(0, 1, 2)
+	g, stays := s.enrol("home1", entry.ModeCommitted), s.enrol("home2", entry.ModeCommitted)
+	kill := s.child()
+	var packs [][]byte
+	for range 10 {
+		frames := g.read(30)
+		for _, f := range frames {
+			p, err := wire.ParseFrame(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			packs = append(packs, p.Pack)
+		}
+		g.deliver(frames...)
+		stays.deliver(stays.read(2)...)
+	}
+	s.level(0, 1, 2)
+	dir := s.oracleDir(3)
+	held := func() (n int) {
+		for i := 0; i < len(packs); i += 30 {
+			if len(holding(t, dir, packs[i])) > 0 {
+				n++
+			}
+		}
+		return n
+	}
+	s.until("the packs in the vault of the process", func() bool { return held() == len(packs)/30 })
+	kill()
+	before := filepath.Join(t.TempDir(), "before")
+	copyDir(t, dir, before)
+
+	body, err := (&entry.Forgetting{Subject: ledgertest.Subject("home1"), Reason: "moved away"}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	height := s.adopt(stays, entry.MotionForget, body, 0, 1, 2)
+	s.level(0, 1, 2)
+	again := func() (kill func()) {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Fatal(err)
+		}
+		copyDir(t, before, dir)
+		return s.child()
+	}
+	kill, begun := again(), time.Now()
+	s.until("forgetting", func() bool { return held() == 0 })
+	took := time.Since(begun)
+	kill()
+	// The moments close in on it: later after a kill before the block, sooner after one
+	// behind the end.
+	middle, from, to := 0, time.Duration(0), took
+	const kills = 12
+	for range kills {
+		kill := again()
+		at := from + time.Duration(rng.Int64N(int64(max(to-from, time.Millisecond))))
+		time.Sleep(at)
+		kill()
+		h, _ := lastOf(t, dir)
+		switch n := held(); {
+		case h < height-1: // the block before the motion takes effect closes the point
+			from = (from + at) / 2
+		case n == 0:
+			to = (to + at) / 2
+		default:
+			middle++
+		}
+	}
+	t.Logf("%d of %d kills fell between the block and the end of forgetting", middle, kills)
+	if middle == 0 {
+		t.Error("no kill fell into forgetting")
+	}
+	kill = s.child()
+	s.until("the process to forget what it was killed over", func() bool { return held() == 0 })
+	kill()
+	for i, p := range packs {
+		if files := holding(t, dir, p[2:18]); len(files) > 0 { // [salt of 16, pack]
+			t.Errorf("the salt of pack %d is still in %q", i, files)
+		}
+	}
+	s.start(3)
+	s.level(0, 1, 2, 3)
+	if rest, err := s.nodes[3].Ledger().ToForget(); err != nil || len(rest) > 0 {
+		t.Errorf("still to forget: %v, %v", rest, err)
+	}
+	stays.inVault(s.nodes[3])
+	if diff := cmp.Diff(export(s.nodes[0]), export(s.nodes[3])); diff != "" {
+		t.Errorf("state (-first +it):\n%s", diff)
 	}
 }

@@ -99,6 +99,7 @@ func TestJoin(t *testing.T) {
 	defer server.Close()
 	ctx := context.Background()
 	snapshot := func(height uint64) ([]byte, error) { return os.ReadFile(ledger.SnapshotFile(s.oracleDir(0), height)) }
+	joinKilled(t, s.oracleDir(five), tiles, ledger.SnapshotFile(s.oracleDir(0), newest))
 	height, err := oracle.Join(ctx, s.oracleDir(five), &oracle.Tiles{From: server.URL}, s.Policy, snapshot, nil)
 	if err != nil {
 		t.Fatal(err)

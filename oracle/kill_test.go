@@ -3,12 +3,16 @@ package oracle_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -28,17 +32,27 @@ const (
 	childURL = "WATTMARK_TEST_ORACLE_URL"
 	childDir = "WATTMARK_TEST_ORACLE_DIR"
 	ownName  = "child" // in its certificate
+	// childJoin is the address of tiles of the ledger that a process is to join, in childDir,
+	// and childSnapshot the file of a snapshot.
+	childJoin     = "WATTMARK_TEST_ORACLE_JOIN"
+	childSnapshot = "WATTMARK_TEST_ORACLE_SNAPSHOT"
 )
 
 func TestMain(m *testing.M) {
+	var err error
 	if url := os.Getenv(childURL); url != "" {
-		if err := beOracle(url, os.Getenv(childDir)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		os.Exit(0)
+		err = beOracle(url, os.Getenv(childDir))
+	} else if from := os.Getenv(childJoin); from != "" {
+		_, err = oracle.Join(context.Background(), os.Getenv(childDir), &oracle.Tiles{From: from}, ledgertest.NewConsortium(process{}, 4).Policy,
+			func(uint64) ([]byte, error) { return os.ReadFile(os.Getenv(childSnapshot)) }, nil)
+	} else {
+		os.Exit(m.Run())
 	}
-	os.Exit(m.Run())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
 }
 
 // process stands for a test in the process that is an oracle.
@@ -98,22 +112,7 @@ func TestKilledOracleKeepsItsPromise(t *testing.T) {
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
 	s := foundStreet(t, 4)
-	pki, err := broker.OpenPKI(filepath.Join(s.dir, "pki"), time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := pki.Server(time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
-	cert, roots, err := files.Load()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.listen = func(c *broker.Config) {
-		c.ClientListen, c.Certificate, c.Roots = "127.0.0.1:0", cert, roots
-		c.Oracles = []broker.Oracle{oracle.OracleRights(ledgertest.Origin, ownName, 3)}
-	}
+	s.listenForChild()
 	s.startBroker()
 	s.start(0, 1, 2)
 	open, hidden := s.enrol("home-1", entry.ModeOpen), s.enrol("home-2", entry.ModeCommitted)
@@ -162,6 +161,27 @@ func TestKilledOracleKeepsItsPromise(t *testing.T) {
 	}
 }
 
+// listenForChild has the broker listen for an oracle in a process of its own.
+func (s *street) listenForChild() {
+	s.t.Helper()
+	pki, err := broker.OpenPKI(filepath.Join(s.dir, "pki"), time.Now())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	files, err := pki.Server(time.Now())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cert, roots, err := files.Load()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.listen = func(c *broker.Config) {
+		c.ClientListen, c.Certificate, c.Roots = "127.0.0.1:0", cert, roots
+		c.Oracles = []broker.Oracle{oracle.OracleRights(ledgertest.Origin, ownName, 3)}
+	}
+}
+
 // child starts the process, and returns what kills it.
 func (s *street) child() (kill func()) {
 	s.t.Helper()
@@ -181,4 +201,86 @@ func (s *street) child() (kill func()) {
 	}
 	s.t.Cleanup(kill) // before the street ends
 	return kill
+}
+
+// joinKilled joins a ledger in dir in processes that are killed, one at each file that
+// they ask for and some at drawn moments after the last one. What they leave is no ledger.
+func joinKilled(t *testing.T, dir, tiles, snapshot string) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	rng := rand.New(rand.NewPCG(seed, 0))
+	var asked, deadly atomic.Int64
+	kill := make(chan struct{}, 1)
+	files := http.FileServer(http.Dir(tiles))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked.Add(1) == deadly.Load() {
+			kill <- struct{}{}
+			<-r.Context().Done() // it is dead
+			return
+		}
+		files.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	join := func() (c *exec.Cmd, ended chan error) {
+		c = exec.Command(os.Args[0])
+		c.Env = append(os.Environ(), childJoin+"="+server.URL, childDir+"="+dir, childSnapshot+"="+snapshot)
+		c.Stderr = &lines{t: t, prefix: "child"}
+		asked.Store(0)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended = make(chan error, 1)
+		go func() { ended <- c.Wait() }()
+		return c, ended
+	}
+	noLedger := func() {
+		t.Helper()
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("a process that was killed left a ledger: %v", err)
+		}
+	}
+	for k := int64(1); ; k++ {
+		deadly.Store(k)
+		c, ended := join()
+		select {
+		case <-kill:
+			c.Process.Kill()
+			<-ended
+			noLedger()
+			continue
+		case err := <-ended:
+			if err != nil || k < 4 {
+				t.Fatalf("joining over %d files: %v", k-1, err)
+			}
+		}
+		deadly.Store(k - 1) // the last file
+		break
+	}
+	built := 0
+	for range 12 {
+		if err := errors.Join(os.RemoveAll(dir), os.RemoveAll(dir+".joining")); err != nil {
+			t.Fatal(err)
+		}
+		last := deadly.Swap(0)
+		c, ended := join()
+		for asked.Load() < last {
+			time.Sleep(100 * time.Microsecond)
+		}
+		time.Sleep(time.Duration(rng.Int64N(int64(8 * time.Millisecond))))
+		c.Process.Kill()
+		<-ended
+		deadly.Store(last)
+		if _, err := os.Stat(dir + ".joining"); err == nil {
+			built++
+			noLedger()
+		}
+	}
+	t.Logf("%d files, each with a kill; %d of 12 kills fell into the making of the ledger", deadly.Load(), built)
+	if built == 0 {
+		t.Error("no kill fell into the making of the ledger")
+	}
+	if err := os.RemoveAll(dir); err != nil {
+		t.Fatal(err)
+	}
 }
