@@ -33,13 +33,17 @@ func (d *daemon) openBroker(context.Context) error {
 	}
 	var pki *broker.PKI
 	var err error
-	if d.file.Broker.Certificate != "" {
-		cfg.Certificate, cfg.Roots, err = d.file.files().Load()
-	} else if pki, err = broker.OpenPKI(s.file("pki"), time.Now()); err == nil {
-		var files broker.Files
-		if files, err = pki.Server(time.Now(), d.file.Broker.Hosts...); err == nil {
-			cfg.Certificate, cfg.Roots, err = files.Load()
+	if files := d.file.files(); d.file.Broker.Certificate != "" {
+		var r *renewed
+		if _, cfg.Roots, err = files.Load(); err == nil {
+			r, err = openRenewed("broker.certificate", files.Certificate, files.Key, d.log)
 		}
+		cfg.Present = func() *tls.Certificate { c, _ := r.get(nil); return c }
+	} else if pki, err = broker.OpenPKI(s.file("pki"), time.Now()); err == nil {
+		var o *own
+		cfg.Roots = pki.Roots()
+		o, err = openOwn(pki, d.file.Broker.Hosts, d.log, time.Now)
+		cfg.Present = o.get
 	}
 	if err != nil {
 		return err

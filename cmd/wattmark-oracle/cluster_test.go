@@ -199,8 +199,8 @@ func readLeaves(t *testing.T, s stateDir) (leaves [][]byte) {
 	return leaves
 }
 
-// TestCluster kills an oracle and a server with SIGKILL while gateways publish, and starts
-// them again. Every statement gets its receipt, all oracles end with the same blocks, and
+// TestCluster renews the servers' certificates, kills an oracle and a server with SIGKILL
+// while gateways publish, and starts them again. Every statement gets its receipt, all oracles end with the same blocks, and
 // the order is kept three times.
 func TestCluster(t *testing.T) {
 	if testing.Short() {
@@ -218,6 +218,9 @@ func TestCluster(t *testing.T) {
 			m.settle(len(c.nodes))
 		}
 	}
+	round()
+	settle()
+	c.renew()
 	round()
 	settle()
 

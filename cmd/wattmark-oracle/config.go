@@ -222,7 +222,7 @@ func (f *file) httpsConfig(log *slog.Logger) (*tls.Config, error) {
 	if f.HTTP.Certificate == "" {
 		return nil, nil
 	}
-	c, err := openRenewed(f.at(f.HTTP.Certificate), f.at(f.HTTP.CertificateKey), log)
+	c, err := openRenewed("http.listen", f.at(f.HTTP.Certificate), f.at(f.HTTP.CertificateKey), log)
 	if err != nil {
 		return nil, fmt.Errorf("the certificate of http.listen: %w", err)
 	}

@@ -7,11 +7,14 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"wattmark/oracle/broker"
 )
 
 // renewed is a certificate that is read again when its file has changed, so that whoever
 // renews it (certbot, an operator) need not restart the oracle.
 type renewed struct {
+	of               string // the setting that names it
 	certificate, key string // files
 	log              *slog.Logger
 	now              func() time.Time
@@ -26,8 +29,8 @@ type renewed struct {
 const lookEvery = 10 * time.Second
 
 // openRenewed reads a certificate, which must be there at the start.
-func openRenewed(certificate, key string, log *slog.Logger) (*renewed, error) {
-	r := &renewed{certificate: certificate, key: key, log: log, now: time.Now}
+func openRenewed(of, certificate, key string, log *slog.Logger) (*renewed, error) {
+	r := &renewed{of: of, certificate: certificate, key: key, log: log, now: time.Now}
 	info, err := os.Stat(certificate)
 	if err != nil {
 		return nil, err
@@ -48,7 +51,7 @@ func (r *renewed) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if now := r.now(); now.Sub(r.looked) >= lookEvery {
 		r.looked = now
 		if err := r.look(); err != nil {
-			r.log.Error("kept the old certificate of http.listen: look at the new one", "file", r.certificate, "error", err)
+			r.log.Error("kept the old certificate of "+r.of+": look at the new one", "file", r.certificate, "error", err)
 		}
 	}
 	return r.current, nil
@@ -67,6 +70,57 @@ func (r *renewed) look() error {
 		return fmt.Errorf("it ended on %s", c.Leaf.NotAfter.UTC().Format(time.DateOnly))
 	}
 	r.current, r.changed = &c, info.ModTime()
-	r.log.Info("took the new certificate of http.listen", "file", r.certificate)
+	r.log.Info("took the new certificate of "+r.of, "file", r.certificate)
+	return nil
+}
+
+// own is the embedded broker's certificate where its authority is here: made anew a month
+// before it ends.
+type own struct {
+	pki   *broker.PKI
+	hosts []string
+	log   *slog.Logger
+	now   func() time.Time
+
+	mu      sync.Mutex // guards what is below
+	current *tls.Certificate
+	looked  time.Time
+}
+
+// renewEvery is how often a handshake looks whether the certificate lasts.
+const renewEvery = time.Hour
+
+func openOwn(pki *broker.PKI, hosts []string, log *slog.Logger, now func() time.Time) (*own, error) {
+	o := &own{pki: pki, hosts: hosts, log: log, now: now}
+	return o, o.look()
+}
+
+// get returns the certificate for a connection.
+func (o *own) get() *tls.Certificate {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.now().Sub(o.looked) >= renewEvery {
+		if err := o.look(); err != nil {
+			o.log.Error("the broker's certificate was not renewed", "ends", o.current.Leaf.NotAfter.UTC().Format(time.DateOnly), "error", err)
+		}
+	}
+	return o.current
+}
+
+func (o *own) look() error {
+	now := o.now()
+	o.looked = now
+	files, err := o.pki.Server(now, o.hosts...)
+	if err != nil {
+		return err
+	}
+	c, _, err := files.Load()
+	if err != nil {
+		return err
+	}
+	if o.current != nil && !c.Leaf.Equal(o.current.Leaf) {
+		o.log.Info("the broker's certificate is a new one", "ends", c.Leaf.NotAfter.UTC().Format(time.DateOnly))
+	}
+	o.current = &c
 	return nil
 }

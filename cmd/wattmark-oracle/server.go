@@ -15,6 +15,9 @@ import (
 // keep it from saying that it lives.
 const defaultFailover = 1500 * time.Millisecond
 
+// reloadEvery is how soon a server takes a certificate that was renewed without a signal.
+const reloadEvery = 12 * time.Hour
+
 func newServer() *cobra.Command {
 	failover := defaultFailover
 	c := &cobra.Command{
@@ -29,7 +32,8 @@ All servers of a cluster must be this program, with the same --failover: a leade
 says each tenth of that time that it lives. On a disk or a processor that keeps
 it waiting for half of it, give more.
 
-It reads the file again on SIGHUP ("wattmark-oracle permissions" writes a part of it)
+It reads the file and the certificates that it names again on SIGHUP ("wattmark-oracle
+permissions" writes a part of it) and twice a day, drops no connection for that,
 and hands its leadership over on SIGTERM.
 
 Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
@@ -42,10 +46,14 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 			hup, reload := make(chan os.Signal, 1), make(chan struct{}, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
+			again := time.NewTicker(reloadEvery)
+			defer again.Stop()
 			go func() {
 				for {
 					select {
 					case <-hup:
+						reload <- struct{}{}
+					case <-again.C:
 						reload <- struct{}{}
 					case <-cmd.Context().Done():
 						return

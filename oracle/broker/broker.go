@@ -35,6 +35,9 @@ type Config struct {
 	// Certificate is the server's, and Roots are the authorities whose client certificates it accepts. Both are needed to listen.
 	Certificate tls.Certificate
 	Roots       *x509.CertPool
+	// Present, if set, returns the certificate for each new connection instead, so that a renewed one needs no restart. It is safe for
+	// concurrent use and returns at once.
+	Present func() *tls.Certificate
 
 	// Gateways are those that may connect.
 	Gateways []Gateway

@@ -119,7 +119,7 @@ func listeners(cfg Config, opts *server.Options) error {
 	if cfg.ClientListen == "" && cfg.MQTTListen == "" {
 		return nil
 	}
-	if len(cfg.Certificate.Certificate) == 0 || cfg.Roots == nil {
+	if len(cfg.Certificate.Certificate) == 0 && cfg.Present == nil || cfg.Roots == nil {
 		return errors.New("listening needs the server's certificate and the roots of client certificates")
 	}
 	tlsConfig := &tls.Config{
@@ -128,6 +128,12 @@ func listeners(cfg Config, opts *server.Options) error {
 		ClientAuth:   tls.RequireAndVerifyClientCert,
 		MinVersion:   tls.VersionTLS12,
 		Time:         cfg.Now,
+	}
+	if cfg.Present != nil {
+		// Not beside the one above, which clients would get that name no host.
+		tlsConfig.Certificates = nil
+		tlsConfig.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return cfg.Present(), nil }
+		tlsConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return cfg.Present(), nil } // with a peer
 	}
 	if cfg.ClientListen != "" {
 		host, port, err := listenAddr(cfg.ClientListen)

@@ -59,13 +59,21 @@ func ReadRoute(dir string) (*Route, error) {
 	return &r, nil
 }
 
-// Connect opens the way, with TLS and the oracle's certificate.
+// Connect opens the way, with TLS and the oracle's certificate. That is read again whenever
+// the connection is made anew; where it cannot be, the one from before serves.
 func (r *Route) Connect(opts ...nats.Option) (*nats.Conn, error) {
-	cert, roots, err := Files{Roots: r.Roots, Certificate: r.Certificate, Key: r.Key}.Load()
+	files := Files{Roots: r.Roots, Certificate: r.Certificate, Key: r.Key}
+	cert, roots, err := files.Load()
 	if err != nil {
 		return nil, err
 	}
-	all := []nats.Option{nats.Secure(&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, MinVersion: tls.VersionTLS12})}
+	present := func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		if again, err := loadPair(files); err == nil {
+			return &again, nil
+		}
+		return &cert, nil
+	}
+	all := []nats.Option{nats.Secure(&tls.Config{GetClientCertificate: present, RootCAs: roots, MinVersion: tls.VersionTLS12})}
 	if r.Inbox != "" {
 		all = append(all, nats.CustomInboxPrefix(r.Inbox))
 	}
