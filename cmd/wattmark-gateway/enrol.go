@@ -85,6 +85,8 @@ type ceremony struct {
 	dir    string
 	before *enrol.Enrolment // nil where none is enrolled
 	policy *block.Policy    // of the configuration
+	// trusted is the policy to which the oracles were followed from there.
+	trusted *block.Policy
 }
 
 func (c *ceremony) run(ctx context.Context, name string) error {
@@ -99,6 +101,11 @@ func (c *ceremony) run(ctx context.Context, name string) error {
 	if c.policy, err = readPolicy(c.file.Path(c.file.Uplink.Policy)); err != nil {
 		return err
 	}
+	_, spans, err := enrol.LoadOracles(c.dir, c.policy)
+	if err != nil { // as the gateway does, it goes on with what the technician gave it
+		fmt.Fprintln(c.err, err)
+	}
+	c.trusted = spans[len(spans)-1].Policy
 	if c.before, err = enrol.Load(c.dir); err != nil && !errors.Is(err, fs.ErrNotExist) && c.approval == "" && !c.again {
 		return err
 	}
@@ -282,7 +289,7 @@ func (c *ceremony) take(key signer.Signer) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.approval, err)
 	}
-	e, err := enrol.Accept(a, r, c.policy, c.before)
+	e, err := enrol.Accept(a, r, c.trusted, c.before)
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.approval, err)
 	}
@@ -291,6 +298,9 @@ func (c *ceremony) take(key signer.Signer) error {
 
 // accepted keeps an enrolment, and has its key in its place.
 func (c *ceremony) accepted(e *enrol.Enrolment, r *enrol.Request) error {
+	if err := e.SaveOracles(c.dir, c.policy); err != nil {
+		return err
+	}
 	if err := c.file.SaveCertificate(e.Certificate, e.Roots); err != nil {
 		return err
 	}
@@ -315,7 +325,7 @@ func (c *ceremony) wait(ctx context.Context, r *enrol.Request) error {
 	fmt.Fprintln(c.err, "Waiting for the approval. Ctrl-C ends it; the request is kept.")
 	var last string
 	w := enrol.Waiting{
-		Transport: transport, Shared: shared, Request: r, Trusted: c.policy, Before: c.before,
+		Transport: transport, Shared: shared, Request: r, Trusted: c.trusted, Before: c.before,
 		Again: func(n int) time.Duration {
 			return min(c.file.Uplink.ReconnectAfter<<min(n-1, 16), c.file.Uplink.ReconnectMost)
 		},

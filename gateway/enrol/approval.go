@@ -6,18 +6,23 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/signer"
 )
 
 // Approval is what an operator gives back: the key is on the ledger, and who keeps
 // that ledger.
 type Approval struct {
-	Policy *block.Policy
+	Policy *block.Policy // of the oracles that have signed what the proofs are under
+	// History is the handovers that lead from the charter's oracles to those of Policy,
+	// oldest first; nil where the ledger's oracles were never changed.
+	History []*handover.Handover
 	// Charter proves leaf 0, Enrolment the leaf of the proven enrolment. Both hold
 	// their leaf, under a checkpoint that satisfies the policy.
 	Charter, Enrolment *block.LogProof
@@ -52,16 +57,33 @@ type wireCertified struct {
 	Roots       []byte
 }
 
+// wireFollowed is the form of an approval after a change of oracles. Certificate and
+// Roots are empty where there are none.
+type wireFollowed struct {
+	_           struct{} `cbor:",toarray"`
+	Kind        string
+	Version     uint64
+	Policy      []byte
+	Charter     []byte
+	Enrolment   []byte
+	Certificate []byte
+	Roots       []byte
+	History     []byte
+}
+
 const (
 	approvalKind     = "approval"
 	approvalVersion  = 1
 	certifiedVersion = 2
-	// maxApproval bounds an approval in bytes: a policy and two proofs of 256 KiB each.
-	maxApproval = 3<<18 + 64 + 2*maxCertificate
+	followedVersion  = 3
+	// MaxApproval bounds an approval, in bytes: it goes in one message, and that is the
+	// broker's limit.
+	MaxApproval = 1 << 20
 	// maxCertificate bounds each of two certificates, in bytes.
 	maxCertificate = 4 << 10
 
 	arrayOf7 = 0x87 // the first byte of a CBOR array of seven
+	arrayOf8 = 0x88
 )
 
 var (
@@ -79,55 +101,56 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// Encode writes the approval's file.
+// Encode writes the approval's file, in the oldest form that has room for what is in it.
 func (a *Approval) Encode() []byte {
-	if a.Certificate != nil {
+	policy, charter, enrolment := []byte(a.Policy.String()), a.Charter.Encode(), a.Enrolment.Encode()
+	switch {
+	case len(a.History) > 0:
+		return must(encMode.Marshal(wireFollowed{
+			Kind: approvalKind, Version: followedVersion, Policy: policy, Charter: charter, Enrolment: enrolment,
+			Certificate: append([]byte{}, a.Certificate...), Roots: append([]byte{}, a.Roots...), // a string, never null
+			History: handover.EncodeHistory(a.History),
+		}))
+	case a.Certificate != nil:
 		return must(encMode.Marshal(wireCertified{
-			Kind: approvalKind, Version: certifiedVersion,
-			Policy: []byte(a.Policy.String()), Charter: a.Charter.Encode(), Enrolment: a.Enrolment.Encode(),
+			Kind: approvalKind, Version: certifiedVersion, Policy: policy, Charter: charter, Enrolment: enrolment,
 			Certificate: a.Certificate, Roots: a.Roots,
 		}))
 	}
-	return must(encMode.Marshal(wireApproval{
-		Kind: approvalKind, Version: approvalVersion,
-		Policy: []byte(a.Policy.String()), Charter: a.Charter.Encode(), Enrolment: a.Enrolment.Encode(),
-	}))
+	return must(encMode.Marshal(wireApproval{Kind: approvalKind, Version: approvalVersion, Policy: policy, Charter: charter, Enrolment: enrolment}))
 }
 
 // ParseApproval reads what Encode wrote, and only that. It verifies nothing.
 func ParseApproval(b []byte) (*Approval, error) {
-	if len(b) > maxApproval {
-		return nil, fmt.Errorf("%w: %d bytes, over the limit of %d", ErrApproval, len(b), maxApproval)
+	if len(b) > MaxApproval {
+		return nil, fmt.Errorf("%w: %d bytes, over the limit of %d", ErrApproval, len(b), MaxApproval)
 	}
-	var w wireCertified
-	var err error
-	want := uint64(approvalVersion)
-	if len(b) > 0 && b[0] == arrayOf7 {
-		want = certifiedVersion
-		err = decMode.Unmarshal(b, &w)
-	} else {
-		var bare wireApproval
-		err = decMode.Unmarshal(b, &bare)
-		w = wireCertified{Kind: bare.Kind, Version: bare.Version, Policy: bare.Policy, Charter: bare.Charter, Enrolment: bare.Enrolment}
-	}
+	w, want, err := unmarshal(b)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
 	}
 	if w.Kind != approvalKind || w.Version != want {
 		return nil, fmt.Errorf("%w: %q version %d, and this program reads %q version %d", ErrApproval, w.Kind, w.Version, approvalKind, want)
 	}
-	if want == certifiedVersion {
+	a := Approval{Certificate: w.Certificate, Roots: w.Roots}
+	switch {
+	case want == approvalVersion:
+	case want == followedVersion && len(w.Certificate)+len(w.Roots) == 0:
+		a.Certificate, a.Roots = nil, nil
+	default:
 		for _, der := range [][]byte{w.Certificate, w.Roots} {
 			if _, err := x509.ParseCertificate(der); err != nil || len(der) > maxCertificate {
 				return nil, fmt.Errorf("%w: a certificate of %d bytes: %w", ErrApproval, len(der), errors.Join(err))
 			}
 		}
 	}
-	a := Approval{Certificate: w.Certificate, Roots: w.Roots}
 	if a.Policy, err = block.ParsePolicy(w.Policy); err == nil {
 		if a.Charter, err = block.ParseLogProof(w.Charter); err == nil {
 			a.Enrolment, err = block.ParseLogProof(w.Enrolment)
 		}
+	}
+	if err == nil && want == followedVersion {
+		a.History, err = handover.ParseHistory(w.History)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
@@ -138,11 +161,34 @@ func ParseApproval(b []byte) (*Approval, error) {
 	return &a, nil
 }
 
+// unmarshal reads the form of which an approval is, and the version that it must say.
+func unmarshal(b []byte) (w wireFollowed, version uint64, err error) {
+	first := byte(0)
+	if len(b) > 0 {
+		first = b[0]
+	}
+	switch first {
+	case arrayOf8:
+		err = decMode.Unmarshal(b, &w)
+		return w, followedVersion, err
+	case arrayOf7:
+		var c wireCertified
+		err = decMode.Unmarshal(b, &c)
+		w.Kind, w.Version, w.Policy, w.Charter, w.Enrolment, w.Certificate, w.Roots = c.Kind, c.Version, c.Policy, c.Charter, c.Enrolment, c.Certificate, c.Roots
+		return w, certifiedVersion, err
+	}
+	var bare wireApproval
+	err = decMode.Unmarshal(b, &bare)
+	w.Kind, w.Version, w.Policy, w.Charter, w.Enrolment = bare.Kind, bare.Version, bare.Policy, bare.Charter, bare.Enrolment
+	return w, approvalVersion, err
+}
+
 // Enrolment is what a gateway knows once its key was admitted, all of it proven.
 type Enrolment struct {
 	Origin  string
-	Policy  *block.Policy
+	Policy  *block.Policy // of the oracles in force when it was approved
 	Charter *entry.Charter
+	Oracles *entry.OracleSet // that Policy is of
 	Gateway string
 	Key     signer.PublicKey
 	// Points are the metering points as they are registered.
@@ -157,18 +203,24 @@ type Enrolment struct {
 }
 
 // Accept verifies that the approval is of the request, and returns the enrolment.
-// trusted is the policy that the gateway was given, nil for none: then whoever calls
-// lets the policy's words be compared. before is the enrolment of the key that is
-// replaced, nil where there is none.
+// trusted is the policy of the oracles that the gateway trusts now: the one that it was
+// given, or the one to which it has followed the oracles since. The approval's must be
+// that one, or come after it by its handovers. nil is for none: then whoever calls lets the
+// policy's words be compared. before is the enrolment of the key that is replaced, nil
+// where there is none.
 func Accept(a *Approval, r *Request, trusted *block.Policy, before *Enrolment) (*Enrolment, error) {
-	if trusted != nil && trusted.String() != a.Policy.String() {
-		return nil, fmt.Errorf("%w: its policy is not the one of the configuration: ask the operator which is right", ErrApproval)
-	}
 	e := &Enrolment{Origin: a.Policy.Origin(), Policy: a.Policy, Gateway: r.Gateway, Key: r.Public, Leaf: a.Enrolment.Index, approval: a}
 	if e.Origin != r.Origin {
 		return nil, fmt.Errorf("%w: it is of the ledger %q, the request is for %q", ErrApproval, e.Origin, r.Origin)
 	}
-	carried, err := e.prove(a)
+	spans, err := a.follow()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
+	}
+	if trusted != nil && !slices.ContainsFunc(spans, func(s handover.Span) bool { return s.Policy.String() == trusted.String() }) {
+		return nil, fmt.Errorf("%w: its oracles are not those that are trusted here, and do not come after them: have the operator approve the same request again; if that does not help, ask the consortium which policy is right", ErrApproval)
+	}
+	carried, err := e.prove(a, spans)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrApproval, err)
 	}
@@ -204,10 +256,37 @@ func certifies(der, key []byte) error {
 	return nil
 }
 
-// prove verifies both proofs and the oracle's statement, and returns the request
-// that was admitted.
-func (e *Enrolment) prove(a *Approval) (carried []byte, err error) {
-	if _, err := a.Charter.Verify(a.Policy); err != nil {
+// follow returns the oracles from those of the charter to those of the policy, each set
+// accepted by the one before alone. Where they never changed that is the policy, whatever
+// it is. The charter is not proven yet: the policy does that, if it is trusted.
+func (a *Approval) follow() ([]handover.Span, error) {
+	if len(a.History) == 0 {
+		return []handover.Span{{Policy: a.Policy}}, nil
+	}
+	c, err := entry.ParseCharter(a.Charter.Extra)
+	if err != nil {
+		return nil, err
+	}
+	first, err := handover.PolicyOf(a.Policy.Origin(), c.OracleSet())
+	if err != nil {
+		return nil, err
+	}
+	spans, err := handover.Follow(first, a.History)
+	if err != nil {
+		return nil, err
+	}
+	if len(spans) != len(a.History)+1 || spans[len(spans)-1].Policy.String() != a.Policy.String() {
+		return nil, errors.New("its handovers do not lead from the charter's oracles to those of its policy")
+	}
+	return spans, nil
+}
+
+// prove verifies both proofs and the oracle's statement, by the oracles to which the
+// approval's handovers lead, and returns the request that was admitted.
+func (e *Enrolment) prove(a *Approval, spans []handover.Span) (carried []byte, err error) {
+	last := &spans[len(spans)-1]
+	signed, err := a.Charter.Verify(a.Policy)
+	if err != nil {
 		return nil, fmt.Errorf("the charter's proof: %w", err)
 	}
 	if a.Charter.Index != 0 {
@@ -219,8 +298,15 @@ func (e *Enrolment) prove(a *Approval) (carried []byte, err error) {
 	if e.Charter.Origin != e.Origin {
 		return nil, fmt.Errorf("a charter of %q under a policy of %q", e.Charter.Origin, e.Origin)
 	}
-	if _, err := a.Enrolment.Verify(a.Policy); err != nil {
+	if e.Oracles = last.Set; e.Oracles == nil {
+		e.Oracles = e.Charter.OracleSet()
+	}
+	proven, err := a.Enrolment.Verify(a.Policy)
+	if err != nil {
 		return nil, fmt.Errorf("the enrolment's proof: %w", err)
+	}
+	if last.From > 0 && min(signed.Size, proven.Size) <= last.From {
+		return nil, fmt.Errorf("its proofs are under a checkpoint of before block %d, with which the oracles of its policy begin", last.Height)
 	}
 	m, err := signer.Parse(a.Enrolment.Extra)
 	if err != nil {
@@ -229,7 +315,7 @@ func (e *Enrolment) prove(a *Approval) (carried []byte, err error) {
 	if m.Type != entry.TypeProvenEnrolment {
 		return nil, fmt.Errorf("a leaf of type %q in the place of the enrolment", m.Type)
 	}
-	key, ok := e.OracleKeys()[m.KeyID]
+	key, ok := statedBy(spans, e.Charter, m.KeyID)
 	if !ok {
 		return nil, fmt.Errorf("it is stated by key %v, which is no oracle's", m.KeyID)
 	}
@@ -243,15 +329,25 @@ func (e *Enrolment) prove(a *Approval) (carried []byte, err error) {
 	return p.Request, nil
 }
 
-// OracleKeys returns the oracles' statement keys, which sign refusals.
-func (e *Enrolment) OracleKeys() map[signer.KeyID]signer.PublicKey {
-	out := make(map[signer.KeyID]signer.PublicKey)
-	for _, o := range e.Charter.Oracles {
-		if k, err := signer.NewPublicKey(signer.Algorithm(o.Algorithm), o.Key); err == nil {
-			out[k.ID()] = k
+// statedBy returns the statement key of an oracle of any set on the way: what was admitted
+// before a change, and is proven again after it, was stated by an oracle of then. Who might
+// state it at the time the ledger has looked at.
+func statedBy(spans []handover.Span, c *entry.Charter, id signer.KeyID) (signer.PublicKey, bool) {
+	for _, s := range spans {
+		set := s.Set
+		if set == nil {
+			set = c.OracleSet()
+		}
+		if k, ok := handover.StatementKeys(set)[id]; ok {
+			return k, true
 		}
 	}
-	return out
+	return signer.PublicKey{}, false
+}
+
+// OracleKeys returns the oracles' statement keys, which sign refusals.
+func (e *Enrolment) OracleKeys() map[signer.KeyID]signer.PublicKey {
+	return handover.StatementKeys(e.Oracles)
 }
 
 // CheckKey says whether key is the one that is enrolled, and if not, what to do.

@@ -27,13 +27,15 @@
 //
 // Where the ledger's oracles changed, what led from the policy of the configuration to
 // those in force lies in the state directory too ([SaveOracles]), and is verified from
-// there at each start ([LoadOracles]).
+// there at each start ([LoadOracles]). An approval brings the same handovers, from the
+// charter's oracles on, so that a gateway is enrolled, or its key replaced, by whoever is
+// in force: the policy that it trusts must be on the way.
 //
 // # What approves
 //
 // An approval proves that the ledger took the key. That its readings are taken too
-// is proven by the first receipt, and by nothing before. A policy that the
-// configuration names is the only one that an approval may come under; where it
+// is proven by the first receipt, and by nothing before. An approval comes under the
+// policy that the configuration names, or one that follows from it; where it
 // names none, the technician compares the words of the policy with the operator
-// ([PolicyWords]), as with the key.
+// ([PolicyWords]), as with the key. Its bytes are in FORMAT.md, with vectors.
 package enrol

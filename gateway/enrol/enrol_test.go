@@ -287,7 +287,7 @@ func TestApprovalsThatAreRefused(t *testing.T) {
 	if _, err := enrol.Accept(good, other, c.Policy, nil); err == nil || !strings.Contains(err.Error(), "another request") {
 		t.Errorf("of another request: %v", err)
 	}
-	if _, err := enrol.Accept(good, r, strangers, nil); err == nil || !strings.Contains(err.Error(), "not the one of the configuration") {
+	if _, err := enrol.Accept(good, r, strangers, nil); err == nil || !strings.Contains(err.Error(), "not those that are trusted here") {
 		t.Errorf("under another policy: %v", err)
 	}
 	for name, test := range map[string]struct {
@@ -504,6 +504,8 @@ func FuzzApproval(f *testing.F) {
 	r := request(f, key(f, signer.EdDSA, 1))
 	f.Add(admit(c, r).Encode())
 	f.Add([]byte{0x85})
+	after, _, list := exchanged(f, 1)
+	f.Add(approved(after, r, list).Encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a, err := enrol.ParseApproval(b)
 		if err != nil {

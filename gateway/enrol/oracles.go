@@ -54,3 +54,20 @@ func LoadOracles(dir string, from *block.Policy) ([]*handover.Handover, []handov
 	}
 	return list, spans, nil
 }
+
+// SaveOracles keeps the handovers that came with the approval in a state directory, where
+// they lead further from the policy of the configuration than what is kept there. Then the
+// gateway begins with the oracles in force, and need not be sent them.
+func (e *Enrolment) SaveOracles(dir string, from *block.Policy) error {
+	if len(e.approval.History) == 0 {
+		return nil
+	}
+	spans, err := handover.Follow(from, e.approval.History)
+	if err != nil {
+		return fmt.Errorf("the handovers that came with the approval: %w", err)
+	}
+	if _, kept, err := LoadOracles(dir, from); err == nil && spans[len(spans)-1].Height <= kept[len(kept)-1].Height {
+		return nil
+	}
+	return SaveOracles(dir, e.approval.History[len(e.approval.History)-(len(spans)-1):])
+}

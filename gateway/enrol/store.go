@@ -33,7 +33,7 @@ const (
 	enrolmentKind    = "enrolment"
 	enrolmentVersion = 1
 	// maxEnrolment bounds the file: an approval, a request, and the points of one.
-	maxEnrolment = maxApproval + 2*entry.MaxRequest + 64
+	maxEnrolment = MaxApproval + 2*entry.MaxRequest + 64
 )
 
 // Save keeps an enrolment in a state directory in place of the one before, whole or
@@ -87,7 +87,11 @@ func parse(b []byte) (*Enrolment, error) {
 		return nil, err
 	}
 	e := &Enrolment{Origin: a.Policy.Origin(), Policy: a.Policy, Gateway: r.Gateway, Key: r.Public, Leaf: a.Enrolment.Index, Points: w.Points, approval: a}
-	carried, err := e.prove(a)
+	spans, err := a.follow()
+	if err != nil {
+		return nil, err
+	}
+	carried, err := e.prove(a, spans)
 	if err != nil {
 		return nil, err
 	}
