@@ -13,6 +13,7 @@ import (
 	"wattmark/ledger/audit"
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/store"
 	"wattmark/signer"
 )
@@ -92,7 +93,11 @@ func (m *member) finish(ctx context.Context, p *page, statement []byte, approval
 	}
 	p.line(2, "leaf %d of %s, final in block %d", found.leaf, m.charter.Origin, found.height)
 	if !found.effective {
-		left := int(m.charter.Governance) - found.voters
+		set, err := m.oracles()
+		if err != nil {
+			return err
+		}
+		left := int(set.Governance) - found.voters
 		p.line(2, "It takes effect when %s more have stated the same:", plural(left, "oracle", "oracles"))
 		p.line(2, "the key or a name or metering point of it is another's to give.")
 		return p.err
@@ -235,7 +240,8 @@ func heightOf(r *store.Reader, leaf uint64) (uint64, error) {
 	return low, nil
 }
 
-// approval is what the gateway takes: the charter and the enrolment, proven.
+// approval is what the gateway takes: the charter and the enrolment, proven, with the
+// policy of the oracles that the checkpoint is of and how they follow the charter's.
 func (m *member) approval(r *store.Reader, note []byte, cp block.Checkpoint, leaf uint64) ([]byte, error) {
 	charter, err := ledger.LogProof(r, note, cp, 0)
 	if err != nil {
@@ -245,9 +251,38 @@ func (m *member) approval(r *store.Reader, note []byte, cp block.Checkpoint, lea
 	if err != nil {
 		return nil, err
 	}
-	a := enrol.Approval{Policy: m.policy, Charter: charter, Enrolment: enrolment}
+	a := enrol.Approval{Charter: charter, Enrolment: enrolment}
+	if a.Policy, a.History, err = m.inForce(r, cp.Size); err != nil {
+		return nil, err
+	}
 	if err := m.certify(&a); err != nil {
 		return nil, err
 	}
-	return a.Encode(), nil
+	b := a.Encode()
+	if len(b) > enrol.MaxApproval {
+		return nil, fmt.Errorf("the approval has %d bytes, over the limit of %d, as the oracles changed %d times", len(b), enrol.MaxApproval, len(a.History))
+	}
+	return b, nil
+}
+
+// inForce returns the policy that is good for a checkpoint of so many leaves, and the
+// handovers by which the charter's oracles led to it.
+func (m *member) inForce(r *store.Reader, size uint64) (*block.Policy, []*handover.Handover, error) {
+	list, err := ledger.HistoryOf(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	spans, err := handover.Follow(m.policy, list)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(spans) != len(list)+1 {
+		return nil, nil, errors.New("the handovers that the oracle keeps do not begin with the charter's oracles: look with 'wattmark ledger check'")
+	}
+	for i := range spans {
+		if s := &spans[i]; s.Until == 0 || size <= s.Until {
+			return s.Policy, list[:i], nil
+		}
+	}
+	return nil, nil, errors.New("internal error: no oracles are in force")
 }

@@ -28,8 +28,8 @@ const (
 
 	// Approvals that are kept, and for how long.
 	maxApprovals   = 32
-	maxApproval    = 256 << 10 // bytes of one
-	maxApprovalsIn = 2 << 20   // bytes of all
+	maxApproval    = 1 << 20 // bytes of one: the broker's limit of a message, as approvals have the handovers in them
+	maxApprovalsIn = 2 << 20 // bytes of all
 	keepApproval   = time.Hour
 	// answerEvery is how often one key is given its approval at most.
 	answerEvery = 5 * time.Second
