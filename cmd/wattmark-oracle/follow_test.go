@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -11,22 +12,22 @@ import (
 	"testing"
 
 	"wattmark/gateway/console"
+	"wattmark/gateway/enrol"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/handover"
 	"wattmark/oracle/founding"
-	"wattmark/signer"
-	"wattmark/signer/keyfile"
 )
 
 // fielded is the real gateway on a machine of its own: what a technician left.
 type fielded struct {
 	*process
-	program, config string
-	console         *console.Client
+	name, program, config string
+	console               *console.Client
 }
 
-// field installs a gateway that is enrolled, over a transport, and does not start it.
-func (c *cluster) field(program, name, transport, url string) *fielded {
+// field installs a gateway with a policy over a transport, and neither enrols nor starts
+// it.
+func (c *cluster) field(program, name, transport, url string, policy []byte) *fielded {
 	t := c.t
 	t.Helper()
 	must := func(err error) {
@@ -37,19 +38,10 @@ func (c *cluster) field(program, name, transport, url string) *fielded {
 	}
 	dir := filepath.Join(c.dir, name)
 	must(os.Mkdir(dir, 0o700))
-	key, err := signer.Generate(signer.EdDSA)
-	must(err)
-	must(keyfile.Save(filepath.Join(dir, "key.pem"), key))
-	before := c.nodes[0].status(t).Gateways
-	c.nodes[1].enrol(t, name, key)
-	for _, n := range c.nodes {
-		until(t, n.name+" knows "+name, func() bool { s := n.status(t); return s != nil && s.Gateways > before })
-	}
-	c.permit()
-	files := c.nodes[0].certificate(t, "gateway", name)
-	g := &fielded{program: program, config: filepath.Join(dir, "gateway.toml"), console: console.NewClient(filepath.Join(dir, "console.sock"))}
+	shared := c.nodes[0].certificate(t, "bootstrap")
+	g := &fielded{name: name, program: program, config: filepath.Join(dir, "gateway.toml"), console: console.NewClient(filepath.Join(dir, "console.sock"))}
 	t.Cleanup(g.console.Close)
-	must(os.WriteFile(filepath.Join(dir, "policy"), c.nodes[0].policyFile(t), 0o644))
+	must(os.WriteFile(filepath.Join(dir, "policy"), policy, 0o644))
 	keys, err := os.ReadFile(c.nodes[0].state.file("keys.jwks"))
 	must(err)
 	must(os.WriteFile(filepath.Join(dir, "keys.jwks"), keys, 0o644))
@@ -68,8 +60,9 @@ flush_after = "10ms"
 ledger = %q
 transport = %q
 broker = %q
-certificate = %q
-certificate_key = %q
+certificate = "tls.pem"
+certificate_key = "tls-key.pem"
+bootstrap = %q
 roots = %q
 policy = "policy"
 oracle_keys = "keys.jwks"
@@ -89,8 +82,62 @@ mode = "open"
 bus = "meters"
 unit = 1
 period = "1s"
-`, name, name, origin, transport, url, files.Certificate, files.Key, files.Roots, emulatedMeter(t)), 0o600))
+`, name, name, origin, transport, url, shared.Certificate, shared.Roots, emulatedMeter(t)), 0o600))
 	return g
+}
+
+// says runs a program that must end well, and returns what it printed.
+func says(t *testing.T, program string, args ...string) []byte {
+	t.Helper()
+	c := exec.Command(program, args...)
+	var stderr bytes.Buffer
+	c.Stderr = &stderr
+	out, err := c.Output()
+	if err != nil {
+		t.Fatalf("%s %q: %v\n%s%s", filepath.Base(program), args, err, out, &stderr)
+	}
+	return out
+}
+
+// enrol has it ask by a file, with more arguments or without, and an operator approve that
+// and give a file back.
+func (g *fielded) enrol(t *testing.T, tool string, operator *node, more ...string) {
+	t.Helper()
+	at := filepath.Dir(g.config)
+	request, approval := filepath.Join(at, "request"), filepath.Join(at, "approval")
+	says(t, g.program, append([]string{"enrol", "--config", g.config, "--offline", "--request", request, "--json"}, more...)...)
+	says(t, tool, "member", "approve", request, "--dir", string(operator.state), "--yes", "--approval", approval)
+	says(t, g.program, "enrol", "--config", g.config, "--approval", approval)
+}
+
+// enrolOnLine has it ask on line and wait, and an operator find it there and approve it.
+func (g *fielded) enrolOnLine(t *testing.T, tool string, operator *node) {
+	t.Helper()
+	ask := exec.Command(g.program, "enrol", "--config", g.config)
+	ask.Stdout, ask.Stderr = &lines{t, g.name}, &lines{t, g.name}
+	if err := ask.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- ask.Wait() }()
+	t.Cleanup(func() { _ = ask.Process.Kill() }) // where it waits in vain
+	until(t, g.name+" asks on line", func() bool {
+		var list struct{ Requests []struct{ Gateway string } }
+		out := says(t, tool, "member", "pending", "--dir", string(operator.state), "--json")
+		return json.Unmarshal(out, &list) == nil && len(list.Requests) == 1 && list.Requests[0].Gateway == g.name
+	})
+	says(t, tool, "member", "approve", g.name, "--dir", string(operator.state), "--yes", "--approval", filepath.Join(filepath.Dir(g.config), "approval"))
+	until(t, g.name+" has its approval", func() bool {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("%s is not enrolled: %v", g.name, err)
+			}
+			return true
+		default:
+			return false
+		}
+	})
 }
 
 // start starts it.
@@ -100,7 +147,7 @@ func (g *fielded) start(t *testing.T) {
 		g.process.start()
 		return
 	}
-	p := &process{t: t, name: filepath.Base(filepath.Dir(g.config))}
+	p := &process{t: t, name: g.name}
 	p.command = func() *exec.Cmd {
 		c := exec.Command(g.program, "run", "--config", g.config)
 		c.Stderr = &lines{t, p.name}
@@ -167,15 +214,22 @@ func (c *cluster) exchange(set *entry.OracleSet) uint64 {
 // TestGatewaysFollow exchanges the keys of all oracles, one after the other, until none of
 // the first set is left. A gateway that runs goes on getting receipts that it takes, and
 // nobody touches it; one that was off through all of it catches up when it is on again;
-// and killed, each comes back to where it was.
+// and killed, each comes back to where it was. Then others are enrolled and a key is
+// replaced, by oracles of whom none was there when the technician's policy was made.
 func TestGatewaysFollow(t *testing.T) {
 	if testing.Short() {
 		t.Skip("nine processes")
 	}
 	c := newCluster(t, "home-1") // makes blocks
 	program := build(t, c.dir, "wattmark-gateway")
-	on := c.field(program, "home-2", "mqtt", fmt.Sprintf("mqtts://localhost:%d", c.mqtt[0]))
-	off := c.field(program, "home-3", "nats", c.urls[1])
+	tool := build(t, c.dir, "wattmark")
+	founders := c.nodes[0].policyFile(t)
+	mqtt := fmt.Sprintf("mqtts://localhost:%d", c.mqtt[0])
+	on := c.field(program, "home-2", "mqtt", mqtt, founders)
+	off := c.field(program, "home-3", "nats", c.urls[1], founders)
+	on.enrol(t, tool, c.nodes[0])
+	off.enrol(t, tool, c.nodes[0])
+	c.permit()
 	on.start(t)
 	off.start(t)
 	on.follows(t, 0)
@@ -250,5 +304,34 @@ func TestGatewaysFollow(t *testing.T) {
 	}
 	if spans, err := handover.Follow(a.policy, list); err != nil || spans[len(spans)-1].Height != height {
 		t.Errorf("a verifier follows its file to %+v, %v", spans, err)
+	}
+
+	// A new one comes on line with the founders' policy, another by file with the present
+	// one, and the one that was off has its key replaced.
+	off.kill()
+	late := c.field(program, "home-4", "mqtt", mqtt, founders)
+	present := c.field(program, "home-5", "nats", c.urls[1], says(t, tool, "ledger", "policy", string(c.nodes[0].state)))
+	late.enrolOnLine(t, tool, c.nodes[0])
+	present.enrol(t, tool, c.nodes[0])
+	off.enrol(t, tool, c.nodes[0], "--rotate")
+	c.permit()
+	late.start(t)
+	present.start(t)
+	off.start(t)
+	late.follows(t, height)
+	present.follows(t, 0)
+	off.follows(t, height)
+	// What it keeps is what came with its approval, and not what it was sent.
+	b, err = os.ReadFile(filepath.Join(filepath.Dir(late.config), "approval"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	approval, err := enrol.ParseApproval(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err = os.ReadFile(filepath.Join(filepath.Dir(late.config), "oracles"))
+	if err != nil || len(approval.History) != 4 || !bytes.Equal(b, handover.EncodeHistory(approval.History)) {
+		t.Errorf("%s keeps %d bytes of handovers, %v; its approval has %d handovers", late.name, len(b), err, len(approval.History))
 	}
 }
