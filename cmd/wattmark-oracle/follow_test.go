@@ -321,7 +321,29 @@ func TestGatewaysFollow(t *testing.T) {
 	late.follows(t, height)
 	present.follows(t, 0)
 	off.follows(t, height)
-	// What it keeps is what came with its approval, and not what it was sent.
+	// Those in force prove what the founders admitted, for a gateway that waited too long.
+	again := filepath.Join(c.dir, "again")
+	asked, err := os.ReadFile(filepath.Join(filepath.Dir(on.config), "request"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	says(t, tool, "member", "approve", filepath.Join(filepath.Dir(on.config), "request"), "--dir", string(c.nodes[1].state), "--yes", "--approval", again)
+	request, err := enrol.ParseRequest(asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = os.ReadFile(again); err != nil {
+		t.Fatal(err)
+	}
+	proven, err := enrol.ParseApproval(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := enrol.Accept(proven, request, a.policy, nil); err != nil {
+		t.Errorf("what the founders admitted, proven again: %v", err)
+	}
+
+	// What the new one keeps is what came with its approval, and not what it was sent.
 	b, err = os.ReadFile(filepath.Join(filepath.Dir(late.config), "approval"))
 	if err != nil {
 		t.Fatal(err)

@@ -35,7 +35,9 @@ words of its key (see 'wattmark member pending'), or its file, or the text of
 its QR code. The words must be the ones on the gateway's screen; whoever gives
 them all is not asked again. Then it signs the approval with the oracle's key,
 puts it onto the ledger, waits until it is final, gives it to the gateway if
-that waits on line, and writes the file that it takes otherwise.
+that waits on line, and writes the file that it takes otherwise. What is on the
+ledger already is not put there again: the same request may be approved once
+more, as after a change of oracles.
 
 Where the oracle's broker cannot be reached, --out FILE writes the signed
 approval alone, for 'wattmark member submit FILE' at the oracle.

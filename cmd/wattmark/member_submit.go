@@ -171,19 +171,24 @@ func (m *member) find(msg *signer.Message, from uint64) (*outcome, error) {
 	}
 	defer r.Close()
 	at, err := search(r, msg, from, signed.Size)
-	if err != nil || at == nil {
+	if err != nil || at == nil && from > 0 {
 		return nil, err
 	}
 	lives, err := ledger.LivesOf(r, signed.Size)
 	if err != nil {
 		return nil, err
 	}
-	o := &outcome{leaf: *at, effective: true}
-	if o.height, err = heightOf(r, *at); err != nil {
-		return nil, err
-	}
 	change, err := audit.ReadKeyChange(msg)
 	if err != nil {
+		return nil, err
+	}
+	if at == nil {
+		if at, err = admitted(r, lives, msg, change); at == nil {
+			return nil, err
+		}
+	}
+	o := &outcome{leaf: *at, effective: true}
+	if o.height, err = heightOf(r, *at); err != nil {
 		return nil, err
 	}
 	for _, w := range lives.Waiting {
@@ -195,6 +200,26 @@ func (m *member) find(msg *signer.Message, from uint64) (*outcome, error) {
 		o.approval, err = m.approval(r, note, signed.Checkpoint, *at)
 	}
 	return o, err
+}
+
+// admitted finds where another oracle, or this one with its keys of before, has admitted a
+// key by the very same request: there is nothing to state then, and the approval of it can
+// be had from whoever is in force. It is nil where nobody has.
+func admitted(r *store.Reader, lives *ledger.Lives, msg *signer.Message, change *audit.KeyChange) (*uint64, error) {
+	for i := range lives.Keys {
+		k := &lives.Keys[i]
+		if k.To != nil || change.Begins.IsZero() || k.Key != change.Begins {
+			continue
+		}
+		leaf, err := r.Leaf(k.From.Leaf)
+		if err != nil {
+			return nil, err
+		}
+		if s, err := signer.Parse(leaf); err == nil && s.Type == msg.Type && string(s.Payload) == string(msg.Payload) {
+			return &k.From.Leaf, nil
+		}
+	}
+	return nil, nil
 }
 
 // search finds the statement among the leaves, or the outcome that it was refused.

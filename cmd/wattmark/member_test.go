@@ -191,6 +191,14 @@ func TestAKeysLife(t *testing.T) {
 	}
 	// Approved once more, nothing is stated again, and the gateway hears it again.
 	s.exec(0, "member", "approve", "--qr-text", r.Text(), "--dir", s.dir, "--approval", file, "--yes")
+	// Another oracle's operator has nothing to state either, and can give the approval.
+	s.exec(0, "member", "approve", "--qr-text", r.Text(), "--dir", s.dir, "--oracle", "3", "--approval", file, "--yes")
+	if written, err = os.ReadFile(file); err != nil {
+		t.Fatal(err)
+	}
+	if again := approval(written, r, nil); again.Leaf != enrolled.Leaf {
+		t.Errorf("the second operator's approval is of leaf %d, the first's of %d", again.Leaf, enrolled.Leaf)
+	}
 
 	stop := s.runs(g)
 	s.until("a receipt under the first key", func() bool { return s.signedBy(g, first.Public()) })
