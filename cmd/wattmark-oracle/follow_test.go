@@ -273,7 +273,23 @@ func TestGatewaysFollow(t *testing.T) {
 	off.follows(t, height)
 	on.kill()
 	on.start(t)
+
+	// A new one comes on line with the founders' policy, another by file with the present
+	// one, and the one that was off has its key replaced.
+	off.kill()
+	late := c.field(program, "home-4", "mqtt", mqtt, founders)
+	present := c.field(program, "home-5", "nats", c.urls[1], says(t, tool, "ledger", "policy", string(c.nodes[0].state)))
+	late.enrolOnLine(t, tool, c.nodes[0])
+	present.enrol(t, tool, c.nodes[0])
+	off.enrol(t, tool, c.nodes[0], "--rotate")
+	c.permit()
+	late.start(t)
+	present.start(t)
+	off.start(t)
 	on.follows(t, height)
+	late.follows(t, height)
+	present.follows(t, 0)
+	off.follows(t, height)
 
 	// What people ask says it too.
 	out, err := exec.Command(program, "status", "--config", on.config).CombinedOutput()
@@ -306,21 +322,6 @@ func TestGatewaysFollow(t *testing.T) {
 		t.Errorf("a verifier follows its file to %+v, %v", spans, err)
 	}
 
-	// A new one comes on line with the founders' policy, another by file with the present
-	// one, and the one that was off has its key replaced.
-	off.kill()
-	late := c.field(program, "home-4", "mqtt", mqtt, founders)
-	present := c.field(program, "home-5", "nats", c.urls[1], says(t, tool, "ledger", "policy", string(c.nodes[0].state)))
-	late.enrolOnLine(t, tool, c.nodes[0])
-	present.enrol(t, tool, c.nodes[0])
-	off.enrol(t, tool, c.nodes[0], "--rotate")
-	c.permit()
-	late.start(t)
-	present.start(t)
-	off.start(t)
-	late.follows(t, height)
-	present.follows(t, 0)
-	off.follows(t, height)
 	// Those in force prove what the founders admitted, for a gateway that waited too long.
 	again := filepath.Join(c.dir, "again")
 	asked, err := os.ReadFile(filepath.Join(filepath.Dir(on.config), "request"))
