@@ -3,6 +3,7 @@ package oracle_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io/fs"
 	"math/rand/v2"
 	"os"
@@ -20,14 +21,21 @@ import (
 	"wattmark/oracle/wire"
 )
 
-// holding returns the files below a directory that hold some bytes.
+// holding returns the files below a directory that hold some bytes. Whose directory it is
+// may be at work, so that a file goes meanwhile.
 func holding(t testing.TB, dir string, what []byte) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil || !e.Type().IsRegular() {
 			return err
 		}
 		b, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if bytes.Contains(b, what) {
 			files = append(files, path)
 		}
