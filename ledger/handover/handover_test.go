@@ -150,6 +150,34 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// TestBothPutForward has each of two oracles put the same motion forward: either is a
+// voice, and both are needed.
+func TestBothPutForward(t *testing.T) {
+	c := ledgertest.New(t, 2)
+	from, was := &handover.Span{Policy: c.Policy}, c.State.OracleSets()[0]
+	set := c.NextSet(c.Oracles[1])
+	height := c.State.Height() + 1
+	b := c.Append(append(c.Clocks(60_000), c.Send(c.SetMotion(0, height, set), c.SetMotion(1, height, set))...)...)
+	h := c.Handover(c.Note(), b.Checkpoint, was, state.OracleSetAt{Height: height, Set: set})
+	if _, err := from.Next(h); err != nil {
+		t.Fatal(err)
+	}
+	voices := 0
+	for i := range h.Leaves {
+		if m, _ := handover.MotionOf(h.Leaves[i].Leaf); m == nil {
+			continue
+		}
+		voices++
+		one := &handover.Handover{Checkpoint: h.Checkpoint, Leaves: slices.Delete(slices.Clone(h.Leaves), i, i+1)}
+		if _, err := from.Next(one); !errors.Is(err, handover.ErrHandover) {
+			t.Errorf("without leaf %d, one of two voices: %v", h.Leaves[i].Index, err)
+		}
+	}
+	if voices != 2 {
+		t.Errorf("%d motions are among the leaves, want 2", voices)
+	}
+}
+
 // TestAnyOrder gives the handovers of a ledger, and damaged ones, in any order and as
 // often as may be, to somebody who takes what Next takes: the height only goes up, each
 // policy is one of the ledger's, and once all came in their order the last one is

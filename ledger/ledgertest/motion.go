@@ -153,9 +153,15 @@ func (c *Chain) Handover(note []byte, cp block.Checkpoint, was, now state.Oracle
 }
 
 func concerns(hash [32]byte, sets ...state.OracleSetAt) bool {
-	return slices.ContainsFunc(sets, func(o state.OracleSetAt) bool {
-		body, err := o.Set.Encode()
-		m := entry.Motion{Kind: entry.MotionOracles, Height: o.Height, Body: body}
-		return err == nil && m.Hash() == hash
-	})
+	return slices.ContainsFunc(sets, func(o state.OracleSetAt) bool { return hash == MotionHash(o) })
+}
+
+// MotionHash is the hash of the motion by which a set came into force.
+func MotionHash(o state.OracleSetAt) [32]byte {
+	body, err := o.Set.Encode()
+	if err != nil {
+		panic(err) // a set in force has been encoded before
+	}
+	m := entry.Motion{Kind: entry.MotionOracles, Height: o.Height, Body: body}
+	return m.Hash()
 }
