@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -206,16 +207,13 @@ func LogProof(src Source, note []byte, cp block.Checkpoint, index uint64) (*bloc
 	return &block.LogProof{Extra: leaf, Index: index, Path: p.Path, Checkpoint: note}, nil
 }
 
-// Find returns the index of the first leaf whose leaf hash is h.
-func Find(src Source, h block.Hash) (uint64, error) {
-	for i := range src.Size() {
-		n, err := src.Node(0, i)
-		if err != nil {
-			return 0, err
-		}
-		if n == h {
-			return i, nil
-		}
+// Find returns the index of the newest leaf whose leaf hash is h.
+func Find(ctx context.Context, src interface {
+	Find(ctx context.Context, h block.Hash) (index uint64, ok bool, err error)
+}, h block.Hash) (uint64, error) {
+	index, ok, err := src.Find(ctx, h)
+	if err == nil && !ok {
+		err = fmt.Errorf("%w: none has the hash %x", ErrNoLeaf, h[:])
 	}
-	return 0, fmt.Errorf("%w: none has the hash %x", ErrNoLeaf, h[:])
+	return index, err
 }

@@ -276,6 +276,7 @@ func (n *Node) Run(ctx context.Context) (err error) {
 	}
 	run(ctx, func(ctx context.Context) error { return n.conclude(ctx, begin) })
 	run(ctx, n.publish)
+	run(writing, n.sortHashes)
 	for _, o := range n.outside {
 		run(writing, func(ctx context.Context) error { return n.witness(ctx, o) })
 	}

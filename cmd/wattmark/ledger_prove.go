@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -37,7 +38,7 @@ hexadecimal. --disclose shows a committed pack to whoever gets the file.`,
 			if !strings.HasSuffix(out, evidenceSuffix) && !strings.HasSuffix(out, proofSuffix) {
 				return fmt.Errorf("give --out FILE, ending in %s or %s", evidenceSuffix, proofSuffix)
 			}
-			return checkedFalse(prove(cmd.OutOrStdout(), args[0], leaf, hash, out, policy, disclose))
+			return checkedFalse(prove(cmd.Context(), cmd.OutOrStdout(), args[0], leaf, hash, out, policy, disclose))
 		},
 	}
 	c.Flags().Uint64Var(&leaf, "leaf", 0, "index `N` of the leaf")
@@ -51,7 +52,7 @@ hexadecimal. --disclose shows a committed pack to whoever gets the file.`,
 // evidenceSuffix ends the names of evidence files.
 const evidenceSuffix = ".evidence"
 
-func prove(w io.Writer, dir string, index uint64, hash, out, policy string, disclose bool) error {
+func prove(ctx context.Context, w io.Writer, dir string, index uint64, hash, out, policy string, disclose bool) error {
 	dirs, err := storesOf(dir)
 	if err != nil {
 		return err
@@ -70,7 +71,7 @@ func prove(w io.Writer, dir string, index uint64, hash, out, policy string, disc
 		if err != nil || len(b) != len(block.Hash{}) {
 			return fmt.Errorf("--hash %q is not 64 hexadecimal digits", hash)
 		}
-		if index, err = ledger.Find(r, block.Hash(b)); err != nil {
+		if index, err = ledger.Find(ctx, r, block.Hash(b)); err != nil {
 			return err
 		}
 	}

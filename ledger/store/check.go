@@ -50,7 +50,7 @@ func (r *CheckReport) fault(err error) error {
 
 // Check verifies all of a store against itself, without changing it: every
 // length and checksum, the tree's root at each commit, the headers and their
-// chain, the derived files, the index, the final checkpoint, the tiles in dir/tiles and
+// chain, the derived files, the lookup, the index, the final checkpoint, the tiles in dir/tiles and
 // the vault in dir/vault if they are there. Signatures and rules are not the
 // store's: see ledger/audit. Somebody may be writing the store meanwhile; the
 // index, which is locked then, is left out.
@@ -64,7 +64,7 @@ func Check(dir string, progress func(done, total uint64)) (CheckReport, error) {
 	}
 	c := &checker{dir: dir, progress: progress}
 	defer c.close()
-	for _, step := range []func() error{c.open, c.checkLeaves, c.checkIndex, c.checkFinal, c.checkTiles, c.checkVault} {
+	for _, step := range []func() error{c.open, c.checkLeaves, c.checkIndex, c.checkLookup, c.checkFinal, c.checkTiles, c.checkVault} {
 		if err := c.report.fault(step()); err != nil {
 			return c.report, fmt.Errorf("checking store %s: %w", dir, err)
 		}

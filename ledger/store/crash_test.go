@@ -3,6 +3,7 @@ package store_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +20,20 @@ import (
 	"wattmark/ledger/store"
 )
 
-const childDir = "WATTMARK_STORE_CHILD"
+const (
+	childDir = "WATTMARK_STORE_CHILD"
+	halfOnly = "WATTMARK_STORE_HALF" // the child writes so many bytes of a run
+)
 
 // TestMain lets the test binary be the process that TestKill kills.
 func TestMain(m *testing.M) {
+	store.SetRunLevel(9) // runs of 512 leaves, on two pages
 	if dir := os.Getenv(childDir); dir != "" {
-		if err := child(dir); err != nil {
+		run := child
+		if os.Getenv(halfOnly) != "" {
+			run = halfChild
+		}
+		if err := run(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -45,6 +54,14 @@ func child(dir string) error {
 	if err != nil {
 		return err
 	}
+	go func() { // as an oracle does, beside
+		for range s.LookupDue() {
+			if err := s.ExtendLookup(context.Background()); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+		}
+	}()
 	d := draw()
 	d.upTo(s.Size())
 	applied, ok := s.AppliedHeight()
@@ -106,6 +123,9 @@ func TestKill(t *testing.T) {
 		if ok {
 			d.upTo(last.Size)
 			compare(t, s.Reader, d, int(last.Height)+1)
+			if round%8 == 0 {
+				findAll(t, s.Reader, d, last.Size)
+			}
 		}
 		h, ok := s.AppliedHeight()
 		if ok {

@@ -1,8 +1,9 @@
 // Package store is what one oracle keeps of a ledger on disk: leaves in flat
-// append-only segments, the Merkle tree's hashes beside them, a small index of
-// state and sequence numbers, the newest signed checkpoint, the erasable vault,
-// and the static tiles that anyone may read. DESIGN.md has the layout, the
-// recovery rules and the reasons.
+// append-only segments, the Merkle tree's hashes beside them, sorted once more
+// for who looks for a leaf by its hash, a small index of state and sequence
+// numbers, the newest signed checkpoint, the erasable vault, and the static tiles
+// that anyone may read. DESIGN.md has the layout, the recovery rules and the
+// reasons.
 //
 // What it promises:
 //

@@ -48,6 +48,7 @@ const (
 	remedyIndex  = "stop the oracle, remove index.db and open the store for writing, which builds it again; the state is executed again from the leaves"
 	remedyTiles  = "remove the directory of tiles and publish again"
 	remedyVault  = "keep this file, fetch the packs again from another oracle's vault, then remove it"
+	remedyLookup = "stop the oracle and remove lookup, which it makes again when it runs"
 	remedyFinal  = "move the file aside: the checkpoint is collected again from the other oracles"
 )
 

@@ -1,10 +1,28 @@
 package store
 
+import (
+	"os"
+	"path/filepath"
+
+	"wattmark/ledger/block"
+)
+
 // Disk and File let tests put a file system of their own below a store.
 type (
 	Disk = disk
 	File = file
 )
+
+// SetRunLevel sets how many leaves a run of the lookup has, for tests that have fewer, and
+// returns what sets it back.
+func SetRunLevel(level int) (back func()) {
+	was := runLevel
+	runLevel = level
+	return func() { runLevel = was }
+}
+
+// LookupSizes are how many leaves a run has, and how many bytes it takes.
+func LookupSizes() (leaves, bytes uint64) { return runLeaves(), runBytes() }
 
 // OSDisk is the machine's.
 var OSDisk Disk = osDisk{}
@@ -31,3 +49,23 @@ func (s *Store) PublishTilesOn(d Disk, dir string, size uint64, checkpoint []byt
 	defer func() { r.disk, r.published = was, known }()
 	return s.PublishTiles(dir, size, checkpoint)
 }
+
+// OfHashes is a store that has nothing but the hashes of its leaves, whatever these are.
+func OfHashes(dir string, hashes []block.Hash) (*Store, error) {
+	b := make([]byte, nodeCount(uint64(len(hashes)))*hashSize)
+	for i := range hashes {
+		copy(b[nodeCount(uint64(i))*hashSize:], hashes[i][:])
+	}
+	if err := os.WriteFile(filepath.Join(dir, hashesFile), b, 0o600); err != nil {
+		return nil, err
+	}
+	d, err := openDerived(osDisk{}, dir, "")
+	if err != nil {
+		return nil, err
+	}
+	r := &Reader{dir: dir, disk: osDisk{}, derived: d, trusted: true, any: true, last: Commit{Size: uint64(len(hashes))}}
+	return &Store{Reader: r}, nil
+}
+
+// CloseHashes closes such a store.
+func (s *Store) CloseHashes() error { return s.Reader.Close() }

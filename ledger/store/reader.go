@@ -20,6 +20,8 @@ type Reader struct {
 	// commit's root; else everything is read from the leaves.
 	trusted bool
 
+	lookup lookup
+
 	publishing sync.Mutex        // guards published, and the directories of tiles
 	published  map[string]uint64 // size of the publication before the last, by directory
 
@@ -127,5 +129,5 @@ func (r *Reader) Close() error {
 	r.shut = true
 	segs := r.segs
 	r.mu.Unlock()
-	return errors.Join(closeSegments(segs), r.derived.close())
+	return errors.Join(closeSegments(segs), r.derived.close(), r.lookup.close())
 }

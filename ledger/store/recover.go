@@ -361,6 +361,8 @@ func (o *opening) store() (*Store, error) {
 		return nil, err
 	}
 	r := &Reader{dir: o.dir, disk: o.options.disk, derived: o.derived, trusted: true, segs: o.segs, end: o.end, last: o.last, any: o.any}
+	r.lookup.due = make(chan struct{}, 1)
+	r.lookup.due <- struct{}{} // for what was left to be done
 	s := &Store{Reader: r, options: o.options, index: o.index, tree: o.tree}
 	if o.any {
 		leaf, err := r.Leaf(o.last.Size - 1)

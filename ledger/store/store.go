@@ -254,6 +254,9 @@ func (s *Store) publish(tree Tree, h *block.Header, c Commit, end int64) {
 	s.last, s.any, s.end = c, true, end
 	first := s.segs[len(s.segs)-1].first
 	s.mu.Unlock()
+	if b.First>>runLevel != c.Size>>runLevel {
+		s.lookup.remind()
+	}
 	s.index.addBlock(b)
 	s.index.setMark(c, first, end)
 }

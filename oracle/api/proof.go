@@ -6,13 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/mod/sumdb/tlog"
 
 	"wattmark/ledger"
 	"wattmark/ledger/block"
@@ -34,10 +30,9 @@ const moment = "public, max-age=10"
 const (
 	// evidenceMayTake bounds the making of evidence, which reads the whole ledger.
 	evidenceMayTake = 20 * time.Second
-	// searchMayTake bounds a search for a leaf hash, and searched the leaves that it
-	// looks at, the newest first.
+	// searchMayTake bounds a search for a leaf hash. It takes as long where the store's
+	// lookup has still to be made.
 	searchMayTake = 5 * time.Second
-	searched      = 1 << 26
 )
 
 // final returns the newest final checkpoint that this oracle keeps: that of this run,
@@ -100,7 +95,7 @@ func (a *API) serveStatement(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, ledger.ErrNoLeaf):
 		newProblem(problemLeaf, http.StatusNotFound, "No such leaf", "No leaf of this ledger has this hash.",
 			"A statement that was just sent is on the ledger when its receipt has come. Check that the hash is that of the statement without receipts.").serve(w)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errTooFar):
+	case errors.Is(err, context.DeadlineExceeded):
 		newProblem(problemNotFound, http.StatusServiceUnavailable, "Not found in time",
 			"It is not among the leaves that could be looked at in time.",
 			"Ask by sequence number, /api/v1/key/<kid>/<boot>-<count>.evidence, or by index: both are found at once.").serve(w)
@@ -129,62 +124,13 @@ func (a *API) findInTurn(ctx context.Context, want block.Hash) (uint64, error) {
 	case <-ctx.Done():
 		return 0, ctx.Err()
 	}
-	return a.find(ctx, want)
+	return ledger.Find(ctx, a.cfg.Ledger.Store(), want)
 }
 
 // turnMayTake is how long a search waits for another.
 const turnMayTake = time.Second
 
 var errBusy = errors.New("another leaf hash is being looked for")
-
-var errTooFar = errors.New("the leaf is not among the newest")
-
-// find looks for a leaf hash, the newest leaves first: in the tiles of hashes where
-// they are, which is what a client would do, and in the store for what is newer.
-func (a *API) find(ctx context.Context, want block.Hash) (uint64, error) {
-	s := a.cfg.Ledger.Store()
-	size := s.Size()
-	for end := size; end > 0; {
-		if err := ctx.Err(); err != nil {
-			return 0, err
-		}
-		if size-end > searched {
-			return 0, errTooFar
-		}
-		first := (end - 1) / tileWidth * tileWidth
-		hashes, err := a.leafHashes(first, end)
-		if err != nil {
-			return 0, err
-		}
-		for i := len(hashes) - len(want); i >= 0; i -= len(want) {
-			if block.Hash(hashes[i:i+len(want)]) == want {
-				return first + uint64(i/len(want)), nil
-			}
-		}
-		end = first
-	}
-	return 0, ledger.ErrNoLeaf
-}
-
-// leafHashes returns those of the leaves from first, which starts a tile, to end.
-func (a *API) leafHashes(first, end uint64) ([]byte, error) {
-	if end-first == tileWidth {
-		full := tlog.Tile{H: tileHeight, N: int64(first / tileWidth), W: tileWidth}
-		b, err := os.ReadFile(filepath.Join(a.cfg.Tiles, "tile", filepath.FromSlash(tilePath(full))))
-		if err == nil && len(b) == tileWidth*len(block.Hash{}) {
-			return b, nil // if it lies, the leaf that is given in the end has another hash
-		}
-	}
-	var out []byte
-	for i := first; i < end; i++ {
-		h, err := a.cfg.Ledger.Store().Node(0, i)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, h[:]...)
-	}
-	return out, nil
-}
 
 func (a *API) serveSequence(w http.ResponseWriter, r *http.Request) {
 	stem, kind, ok := a.file(w, r)

@@ -363,7 +363,7 @@ func (a *API) Search(ctx context.Context, q string) (*Found, error) {
 		case errors.Is(err, errBusy):
 			return nil, newProblem(problemBusy, http.StatusServiceUnavailable, "Busy", "Another leaf hash is being looked for.", "Ask again in a moment, or ask another oracle.").after(2)
 		case errors.Is(err, ledger.ErrNoLeaf):
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, errTooFar):
+		case errors.Is(err, context.DeadlineExceeded):
 			out.Tried[len(out.Tried)-1] = "leaf hash, among the newest leaves alone"
 		default:
 			return nil, a.unreadable("a leaf hash", err)
