@@ -22,7 +22,7 @@ import (
 type audited struct {
 	Dir        string       `json:"dir"`
 	Verdict    audit.Answer `json:"verdict"`
-	Detail     string       `json:"detail,omitempty"` // why it does not hold
+	Detail     string       `json:"detail,omitempty"` // why it does not hold, or what was not checked
 	Origin     string       `json:"origin"`
 	Leaves     uint64       `json:"leaves"`
 	Statements uint64       `json:"statements"`
@@ -45,19 +45,21 @@ func newLedgerAudit() *cobra.Command {
 		Short: "Verify a whole ledger again: chain, tree, signatures, rules",
 		Long: `Audit reads every leaf of a ledger and does all of it again: the Merkle tree,
 the chain of headers, every signature, and the rules, whose outcomes must come
-out the same to the byte. The final checkpoint must satisfy the policy.
+out the same to the byte. The final checkpoint must satisfy the policy. Without
+one all else is done, and who signed is not checked: the ledger's own charter
+names oracles whom whoever made it has chosen.
 
 DIR is an oracle's directory, or that of a demonstration: then every oracle's
 ledger is audited, and they must agree. A running oracle is not disturbed.
 
 Exit status: 0 it holds, 1 it could not be checked, 2 wrong usage,
-3 it is false.`,
+3 it is false. Without a policy it is 1 where all the rest holds.`,
 		Args: oneDir,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return runAudit(cmd, args[0], policy, asJSON)
 		},
 	}
-	c.Flags().StringVar(&policy, "policy", "", "C2SP policy `FILE` of the oracles you trust (default: DIR/policy, else the ledger's own charter)")
+	c.Flags().StringVar(&policy, "policy", "", "C2SP policy `FILE` of the oracles you trust (default: DIR/policy)")
 	c.Flags().BoolVar(&asJSON, "json", false, "print one JSON object a ledger")
 	return c
 }
@@ -87,6 +89,9 @@ func runAudit(cmd *cobra.Command, dir, policy string, asJSON bool) error {
 			sound = append(sound, a)
 		}
 		a.Policy = from
+		if p == nil && a.Verdict == audit.Holds {
+			a.Verdict, a.Detail = audit.Unchecked, "who signed it: get the policy from somebody you trust, and give it with --policy FILE"
+		}
 		worst = worse(worst, exitOf(a.Verdict))
 		if err := printAudited(cmd.OutOrStdout(), a, asJSON); err != nil {
 			return failed(err)
@@ -159,11 +164,16 @@ func printAudited(w io.Writer, a *audited, asJSON bool) error {
 		p.line(2, "  %s", a.Detail)
 		return p.err
 	case audit.Unchecked:
-		p.line(2, "%s could not be checked:", a.Dir)
-		p.line(2, "  %s", a.Detail)
-		return p.err
+		if a.Root == "" { // it did not come to the end
+			p.line(2, "%s could not be checked:", a.Dir)
+			p.line(2, "  %s", a.Detail)
+			return p.err
+		}
+		p.line(2, "%s agrees with itself: %s", a.Dir, a.Origin)
+		p.line(2, "  not checked: %s", a.Detail)
+	default:
+		p.line(2, "%s holds: %s", a.Dir, a.Origin)
 	}
-	p.line(2, "%s holds: %s", a.Dir, a.Origin)
 	p.line(2, "  %s, %s: %s verified, %s made again", plural(a.Blocks, "block", "blocks"), plural(a.Leaves, "leaf", "leaves"),
 		plural(a.Statements, "statement", "statements"), plural(a.Outcomes, "outcome", "outcomes"))
 	if a.Opaque > 0 {
