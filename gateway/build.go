@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"wattmark/gateway/enrol"
 	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/sampler"
 	"wattmark/gateway/settings"
@@ -248,26 +249,24 @@ func (f *File) openDisplay(c *Config) {
 func (f *File) tls(c *Config) *tls.Config {
 	u := &f.Uplink
 	out := &tls.Config{MinVersion: tls.VersionTLS12}
+	if b := f.file("uplink.roots", u.Roots); b != nil {
+		roots := x509.NewCertPool()
+		if roots.AppendCertsFromPEM(b) {
+			out.RootCAs = roots
+		} else {
+			f.mistake("uplink.roots", "get them again from the consortium", "uplink.roots: there is no certificate in PEM in %s", f.Path(u.Roots))
+		}
+	}
 	certificate, key := f.file("uplink.certificate", u.Certificate), f.file("uplink.certificate_key", u.CertificateKey)
 	if certificate != nil && key != nil {
 		// One that has ended is no mistake of the file: sampling goes on, and status
 		// says what to do.
-		pair, err := tls.X509KeyPair(certificate, key)
+		client, err := enrol.OpenClient(certificate, key, out.RootCAs, f.Path(f.Gateway.State))
 		if err != nil {
 			f.mistake("uplink.certificate", "ask the consortium for another", "uplink.certificate: %v", err)
-		}
-		out.Certificates = []tls.Certificate{pair}
-		if pair.Leaf != nil {
-			c.CertificateEnds = pair.Leaf.NotAfter
-		}
-	}
-	if b := f.file("uplink.roots", u.Roots); b != nil {
-		roots := x509.NewCertPool()
-		if !roots.AppendCertsFromPEM(b) {
-			f.mistake("uplink.roots", "get them again from the consortium", "uplink.roots: there is no certificate in PEM in %s", f.Path(u.Roots))
 			return out
 		}
-		out.RootCAs = roots
+		c.Certificate, out.GetClientCertificate = client, client.Show
 	}
 	return out
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"wattmark/gateway/enrol"
 	"wattmark/gateway/homeassistant"
 	"wattmark/gateway/outbox"
 	"wattmark/gateway/sampler"
@@ -101,6 +102,8 @@ type Config struct {
 	FsyncEach bool
 
 	Transport uplink.Transport
+	// Certificate is what Transport shows the broker, nil for a plain connection.
+	Certificate *enrol.Client
 	// Resend, Reconnect and MaxRate are the uplink's; zero values are its defaults.
 	Resend, Reconnect uplink.Backoff
 	MaxRate           int
@@ -112,12 +115,11 @@ type Config struct {
 	Firmware func() *wire.Firmware
 
 	// What follows is only told, in the status and the birth. Digest is that of the configuration
-	// file, KeyBackend where the key is, CertificateEnds when the client certificate
-	// does, ClockWarn the uncertainty from which the status warns, 0 for never.
-	Digest          string
-	KeyBackend      string
-	CertificateEnds time.Time
-	ClockWarn       time.Duration
+	// file, KeyBackend where the key is, ClockWarn the uncertainty from which the status
+	// warns, 0 for never.
+	Digest     string
+	KeyBackend string
+	ClockWarn  time.Duration
 
 	// HomeAssistant is where readings are shown, besides; its Broker is empty for nowhere.
 	// Gateway, Devices and Log are filled in.

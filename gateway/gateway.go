@@ -113,9 +113,13 @@ func Open(cfg Config) (g *Gateway, report outbox.Report, err error) {
 	if err != nil {
 		cfg.Log.Error("goes by the policy of the configuration", "error", err)
 	}
+	var renew func([]byte) (bool, error)
+	if c := cfg.Certificate; c != nil {
+		renew = func(der []byte) (bool, error) { return c.Renew(der, cfg.Clock.Now()) }
+	}
 	g.uplink, err = uplink.New(uplink.Config{
 		Followed: kept, Keep: func(list []*handover.Handover) error { return enrol.SaveOracles(cfg.Dir, list) },
-		Gateway: cfg.Name, Origin: cfg.Origin, Policy: cfg.Policy, Outbox: g.outbox, Transport: cfg.Transport, OracleKeys: cfg.OracleKeys, Birth: g.birth,
+		Gateway: cfg.Name, Origin: cfg.Origin, Policy: cfg.Policy, Outbox: g.outbox, Transport: cfg.Transport, OracleKeys: cfg.OracleKeys, Birth: g.birth, Renew: renew,
 		Resend: cfg.Resend, Reconnect: cfg.Reconnect, MaxRate: cfg.MaxRate, OnReceipt: cfg.OnReceipt, OnRefusal: cfg.OnRefusal, Log: cfg.Log,
 	})
 	return g, report, err
@@ -281,6 +285,7 @@ func (g *Gateway) Run(ctx context.Context) error {
 		cancel()
 	})
 	lower.Go(func() { errs[n+3] = g.show(below) })
+	lower.Go(func() { g.remind(below) })
 	upper.Go(func() { errs[n+1] = g.sampler.Run(ctx) })
 	if g.panel != nil { // ends while the buses still run: it is left dark
 		upper.Go(func() { errs[n+4] = g.panel.Run(ctx) })

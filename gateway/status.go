@@ -28,7 +28,7 @@ type issued struct {
 
 // Thresholds of warnings.
 const (
-	fewDays   = 30 * 24 * time.Hour // before the client certificate ends
+	fewDays   = 20 * 24 * time.Hour // before the client certificate ends, when a new one should have come
 	longWait  = 15 * time.Minute    // of a statement for its receipt
 	nearLimit = 8                   // tenths of the outbox
 )
@@ -234,8 +234,8 @@ func (g *Gateway) uplinkStatus(stats Stats) console.Uplink {
 		at := u.LastReceipt.UTC()
 		out.LastReceipt = &at
 	}
-	if ends := g.cfg.CertificateEnds; !ends.IsZero() {
-		ends = ends.UTC()
+	if c := g.cfg.Certificate; c != nil {
+		ends := c.Leaf().NotAfter.UTC()
 		out.CertificateEnds = &ends
 	}
 	return out
@@ -287,8 +287,8 @@ func (g *Gateway) warnings(s *console.Status) []console.Warning {
 	if u.CertificateEnds != nil {
 		left := u.CertificateEnds.Sub(s.Time)
 		day := u.CertificateEnds.Format(time.DateOnly)
-		warn(left <= 0, "certificate_ended", "the client certificate ended on "+day, "ask the consortium for another")
-		warn(left > 0 && left < fewDays, "certificate_ends", "the client certificate ends on "+day, "ask the consortium for another")
+		warn(left <= 0, "certificate_ended", "the client certificate ended on "+day, "ask the consortium for another: copy it to uplink.certificate, with its key")
+		warn(left > 0 && left < fewDays, "certificate_ends", "the client certificate ends on "+day, "leave it connected, as an oracle sends it another a month before the end; where none comes, ask the consortium for one")
 	}
 	return all
 }

@@ -22,12 +22,14 @@ import (
 // BirthsDir is where an oracle keeps what gateways have announced last, a file each.
 const BirthsDir = "births"
 
-// births are the last of each gateway, for people, and for whoever lacks a handover: nothing
-// of the ledger depends on them.
+// births are the last of each gateway, for people, and for whoever lacks a handover or a
+// certificate: nothing of the ledger depends on them.
 type births struct {
 	mu   sync.Mutex // guards the fields below
 	last map[string]*api.Announced
 	led  map[string]led // by gateway
+	// certified is when a gateway was last sent a certificate.
+	certified map[string]time.Time
 }
 
 // keepEvery bounds how often the file of a gateway is written: one that connects again
@@ -47,6 +49,7 @@ func (n *Node) hearBirths(ctx context.Context) error {
 			return
 		}
 		n.lead(name, n.trusts(name))
+		n.certify(name)
 		if time.Since(written[name]) < keepEvery {
 			return
 		}

@@ -1,13 +1,19 @@
 package oracle_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
+	"wattmark/oracle"
+	"wattmark/oracle/broker"
 	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
@@ -88,5 +94,86 @@ func TestBirths(t *testing.T) {
 	s.start(0)
 	if b := s.nodes[0].Births()["home1"]; b.Boot != 4 || b.Version != "v7" {
 		t.Errorf("after a start: %+v", b)
+	}
+}
+
+// TestCertifies has an oracle with the broker's authority send another client certificate to
+// who says, and is believed, that its own ends soon; and nobody else.
+func TestCertifies(t *testing.T) {
+	s := newStreet(t, 2)
+	pki, err := broker.OpenPKI(t.TempDir(), s.now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.configure = func(i int, cfg *oracle.Config) {
+		cfg.Certify = func(now time.Time, gateway string, spki []byte) ([]byte, error) {
+			if i > 0 {
+				return nil, oracle.ErrNoAuthority
+			}
+			return pki.CertifyGateway(now, "street", gateway, spki)
+		}
+	}
+	s.start(0, 1)
+	home := []*gateway{s.enrol("home1", entry.ModeOpen), s.enrol("home2", entry.ModeOpen), s.enrol("home3", entry.ModeOpen)}
+	spki, err := x509.MarshalPKIXPublicKey(ed25519.PublicKey(ledgertest.NewOracle(t, "tls").Statement.Public().Bytes()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const day = 24 * time.Hour
+	now := s.now()
+	// say has a gateway say when its certificate ends, and returns how many came so far.
+	say := func(g *gateway, at time.Time, key signer.Signer, ends time.Time, spki []byte) int {
+		t.Helper()
+		b := wire.Birth{Gateway: g.name, Certificate: &wire.Certificate{Ends: ends, Key: spki}}
+		if err := g.conn.Publish(s.subjects.Birth(g.name), signedBirth(t, b, at.Unix(), key)); err != nil {
+			t.Fatal(err)
+		}
+		g.deliver(g.read(1)...) // what was said before it has been heard when this is on the ledger
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(g.certified)
+	}
+	key := s.GatewayKey("home1")
+	for _, c := range []struct {
+		what string
+		key  signer.Signer
+		at   time.Time
+		ends time.Time
+		spki []byte
+	}{
+		{"its certificate lasts", key, now, now.Add(31 * day), spki},
+		{"it is somebody else", ledgertest.NewOracle(t, "nobody").Statement, now.Add(time.Second), now.Add(day), spki},
+		{"its clock is wrong", key, now.Add(25 * time.Hour), now.Add(day), spki},
+	} {
+		if n := say(home[0], c.at, c.key, c.ends, c.spki); n > 0 {
+			t.Errorf("%s, and %d certificates were sent", c.what, n)
+		}
+	}
+	if n := say(home[1], now.Add(-25*time.Hour), s.GatewayKey("home2"), now.Add(day), spki); n > 0 {
+		t.Errorf("said long ago, and %d certificates were sent", n)
+	}
+	say(home[1], now, s.GatewayKey("home2"), now.Add(29*day), spki)
+	s.until("a certificate for home2", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return len(home[1].certified) == 1
+	})
+	leaf, err := x509.ParseCertificate(home[1].certified[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pki.Roots(), CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Error(err)
+	}
+	if !bytes.Equal(leaf.RawSubjectPublicKeyInfo, spki) || leaf.Subject.CommonName != "home2" || leaf.NotAfter.Before(now.Add(365*day)) {
+		t.Errorf("a certificate for %q until %s", leaf.Subject.CommonName, leaf.NotAfter)
+	}
+	for i := range 3 { // it connects again and again
+		if n := say(home[1], now.Add(time.Duration(i+1)*time.Second), s.GatewayKey("home2"), now.Add(29*day), spki); n != 1 {
+			t.Errorf("%d certificates within ten minutes", n)
+		}
+	}
+	if n := say(home[2], now, s.GatewayKey("home3"), now.Add(day), []byte("no key")); n > 0 {
+		t.Errorf("%d certificates for what is no key", n)
 	}
 }

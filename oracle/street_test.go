@@ -383,11 +383,12 @@ type gateway struct {
 	waiting [][]byte
 
 	// guarded by the street's mu
-	sent     map[uint64][]byte // statements by their counts
-	places   map[uint64]uint64 // leaf by count, of receipts that verified
-	receipts map[uint64]int    // how many came
-	refusals []wire.Refusal
-	handed   []uint64 // heights of the handovers that were sent
+	sent      map[uint64][]byte // statements by their counts
+	places    map[uint64]uint64 // leaf by count, of receipts that verified
+	receipts  map[uint64]int    // how many came
+	refusals  []wire.Refusal
+	handed    []uint64 // heights of the handovers that were sent
+	certified [][]byte // certificates that were sent
 }
 
 func (s *street) gateway(name string) *gateway {
@@ -424,6 +425,10 @@ func (g *gateway) receipt(m *nats.Msg) {
 			return
 		}
 		g.handed = append(g.handed, h.Height())
+		return
+	}
+	if wire.IsCertificate(m.Data) {
+		g.certified = append(g.certified, m.Data)
 		return
 	}
 	r, err := wire.ParseReceipts(m.Data)

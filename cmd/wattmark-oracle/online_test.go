@@ -3,7 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,9 +13,13 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"wattmark/gateway/console"
 	"wattmark/hardware/emulated"
+	"wattmark/oracle/broker"
 	"wattmark/oracle/oracletest"
+	"wattmark/oracle/wire"
 )
 
 // TestFromNothingOnLine takes a gateway that has nothing but the certificate that all share
@@ -125,12 +131,83 @@ period = "1s"
 		t.Fatalf("enrol: %v\n%s", err, said)
 	}
 
-	start(gateway, "--config", config, "run")
-	until(t, "the technician may leave", func() bool {
+	run := &process{t: t, name: "home-1", command: func() *exec.Cmd {
+		c := exec.Command(gateway, "--config", config, "run")
+		c.Stderr = &lines{t, "home-1"}
+		return c
+	}}
+	t.Cleanup(run.kill)
+	run.start()
+	ready := func() bool {
 		c := exec.Command(gateway, "--config", config, "status")
 		out, err := c.Output()
 		return err == nil && strings.Contains(string(out), "Ready: readings signed, sent and receipted.")
-	})
+	}
+	until(t, "the technician may leave", ready)
+
+	// A year later its certificate is near its end, and it has another before anybody does
+	// anything. Killed, it comes back with that.
+	run.kill()
+	certificate := filepath.Join(dir, "gateway", "tls.pem")
+	aged(t, certificate, m.state.file("pki"), "home-1")
+	screen := console.NewClient(filepath.Join(dir, "gateway", "console.sock"))
+	t.Cleanup(screen.Close)
+	ends := func() time.Time {
+		t.Helper()
+		s, err := screen.Status(t.Context())
+		if err != nil || !s.Uplink.Connected || s.Uplink.CertificateEnds == nil {
+			return time.Time{}
+		}
+		return *s.Uplink.CertificateEnds
+	}
+	run.start()
+	const most = 300 * 24 * time.Hour
+	until(t, "another certificate", func() bool { return time.Until(ends()) > most })
+	run.kill()
+	before, err := os.ReadFile(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run.start()
+	until(t, "the gateway is back", ready)
+	if left := time.Until(ends()); left < most {
+		t.Errorf("after a kill it shows a certificate of %s", left)
+	}
+	if out, err := exec.Command(gateway, "--config", config, "doctor", "--json").Output(); !strings.Contains(string(out), "of use until "+ends().Format(time.DateOnly)) {
+		t.Errorf("doctor does not say how long the certificate is of use (%v):\n%s", err, out)
+	}
+	if after, err := os.ReadFile(certificate); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the configuration's own certificate was written: %v", err)
+	}
+}
+
+// aged puts a certificate for the same key into a file that ends in twenty days.
+func aged(t *testing.T, path, authority, gateway string) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(b)
+	if block == nil {
+		t.Fatalf("no certificate in %s", path)
+	}
+	leaf, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pki, err := broker.OpenPKI(authority, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	then := time.Now().Add(20*24*time.Hour - leaf.NotAfter.Sub(leaf.NotBefore))
+	der, err := pki.CertifyGateway(then, wire.ShortName(origin), gateway, leaf.RawSubjectPublicKeyInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o644); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // emulatedMeter is a meter at the far end of a serial port, at unit 1.

@@ -88,8 +88,9 @@ func oracleKeys(_ context.Context, x *exam) ([]Finding, error) {
 	return ok("%s", counted(n, "key", "keys")), nil
 }
 
-// soon is how long before a certificate ends somebody should act.
-const soon = 30 * 24 * time.Hour
+// soon is how long before a certificate ends somebody should act. The gateway's own is
+// renewed by itself before that.
+const soon = 20 * 24 * time.Hour
 
 // certificates reads the certificates of a file in PEM.
 func certificates(path string) ([]*x509.Certificate, error) {
@@ -151,7 +152,7 @@ func certificate(_ context.Context, x *exam) ([]Finding, error) {
 	if u.Certificate == "" {
 		return nil, skip("the configuration names none")
 	}
-	const remedy = "ask the consortium for another client certificate"
+	const remedy = "leave the gateway connected, as an oracle sends it another a month before the end; where none comes, ask the consortium for one"
 	all, err := certificates(u.Certificate)
 	if err != nil {
 		return fault(remedy, "%v", err), nil
@@ -159,7 +160,7 @@ func certificate(_ context.Context, x *exam) ([]Finding, error) {
 	if _, err := tls.LoadX509KeyPair(u.Certificate, u.CertificateKey); err != nil && !errors.Is(err, fs.ErrPermission) {
 		return fault(remedy+", with its key", "certificate and key: %v", err), nil
 	}
-	return x.dates("the client certificate", all[0], remedy), nil
+	return x.dates("the client certificate", enrol.Renewed(x.State, all[0]), remedy), nil
 }
 
 func brokerName(ctx context.Context, x *exam) ([]Finding, error) {
@@ -224,8 +225,11 @@ func brokerTLS(ctx context.Context, x *exam) ([]Finding, error) {
 	if b, err := os.ReadFile(u.Roots); err != nil || !config.RootCAs.AppendCertsFromPEM(b) {
 		return nil, skip("there are no roots")
 	}
-	if pair, err := tls.LoadX509KeyPair(u.Certificate, u.CertificateKey); err == nil {
-		config.Certificates = []tls.Certificate{pair}
+	certificate, err := os.ReadFile(u.Certificate)
+	if key, wrong := os.ReadFile(u.CertificateKey); err == nil && wrong == nil {
+		if c, err := enrol.OpenClient(certificate, key, config.RootCAs, x.State); err == nil {
+			config.GetClientCertificate = c.Show
+		}
 	}
 	raw, err := x.reach(ctx)
 	if err != nil {

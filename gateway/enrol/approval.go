@@ -13,6 +13,7 @@ import (
 	"wattmark/ledger/block"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/handover"
+	"wattmark/oracle/wire"
 	"wattmark/signer"
 )
 
@@ -79,8 +80,6 @@ const (
 	// MaxApproval bounds an approval, in bytes: it goes in one message, and that is the
 	// broker's limit.
 	MaxApproval = 1 << 20
-	// maxCertificate bounds each of two certificates, in bytes.
-	maxCertificate = 4 << 10
 
 	arrayOf7 = 0x87 // the first byte of a CBOR array of seven
 	arrayOf8 = 0x88
@@ -139,7 +138,7 @@ func ParseApproval(b []byte) (*Approval, error) {
 		a.Certificate, a.Roots = nil, nil
 	default:
 		for _, der := range [][]byte{w.Certificate, w.Roots} {
-			if _, err := x509.ParseCertificate(der); err != nil || len(der) > maxCertificate {
+			if _, err := x509.ParseCertificate(der); err != nil || len(der) > wire.MaxCertificate {
 				return nil, fmt.Errorf("%w: a certificate of %d bytes: %w", ErrApproval, len(der), errors.Join(err))
 			}
 		}

@@ -31,6 +31,11 @@
 // charter's oracles on, so that a gateway is enrolled, or its key replaced, by whoever is
 // in force: the policy that it trusts must be on the way.
 //
+// # The client certificate
+//
+// That with which a gateway reaches the broker comes with the approval, and another before
+// its end, for the same key and without anybody's doing: see [Client].
+//
 // # What approves
 //
 // An approval proves that the ledger took the key. That its readings are taken too

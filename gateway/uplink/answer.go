@@ -24,12 +24,30 @@ func (u *Uplink) answers(ctx context.Context) {
 				u.refusal(m.body)
 			case wire.IsHandover(m.body):
 				u.takeHandover(m.body)
+			case wire.IsCertificate(m.body):
+				u.takeCertificate(m.body)
 			default:
 				u.receipts(m.body)
 			}
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+// takeCertificate takes another client certificate, if whoever holds the present one finds
+// it good. The next connection shows it.
+func (u *Uplink) takeCertificate(der []byte) {
+	if u.cfg.Renew == nil {
+		return
+	}
+	renewed, err := u.cfg.Renew(der)
+	if err != nil {
+		u.cfg.Log.Warn("a new client certificate", "error", err)
+	}
+	if renewed {
+		u.cfg.Log.Info("has a new client certificate, for its next connection")
+		u.Announce() // that it needs none
 	}
 }
 

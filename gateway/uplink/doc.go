@@ -53,7 +53,9 @@
 //
 // After each connection the gateway announces itself, retained, and leaves the word
 // "offline" with the broker as its will. Both are for people's dashboards; of the ledger
-// nothing depends on them, and oracles read in the birth which handovers it lacks.
+// nothing depends on them, and oracles read in the birth which handovers it lacks, and
+// whether its client certificate ends soon: then one that has the authority sends another
+// where it hears its receipts ([Config.Renew]).
 //
 // # Transports
 //

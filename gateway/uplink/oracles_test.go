@@ -290,3 +290,36 @@ func TestRefusalsOfTheOraclesInForce(t *testing.T) {
 		}
 	})
 }
+
+// TestTakesACertificate: what a gateway is sent in DER goes to whoever has the certificate,
+// and once it is in use that is announced.
+func TestTakesACertificate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got [][]byte
+		used, wrong := true, error(nil)
+		f := newFollowRig(t, func(cfg *uplink.Config) {
+			cfg.Renew = func(der []byte) (bool, error) {
+				got = append(got, der)
+				return used, wrong
+			}
+		})
+		f.start()
+		defer f.end()
+		f.send([]byte{0x30, 1})
+		if len(got) != 1 || f.births != 2 {
+			t.Errorf("given %x, announced %d times", got, f.births)
+		}
+		wrong = errors.New("the disk is full") // it is in use all the same
+		f.send([]byte{0x30, 2})
+		used = false
+		f.send([]byte{0x30, 3})
+		wrong = nil
+		f.send([]byte{0x30, 3})
+		if len(got) != 4 || f.births != 3 {
+			t.Errorf("given %x, announced %d times", got, f.births)
+		}
+		if s := f.Stats(); s.Unverified != 0 {
+			t.Errorf("%d receipts that do not verify", s.Unverified)
+		}
+	})
+}

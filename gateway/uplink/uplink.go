@@ -42,6 +42,9 @@ type Config struct {
 	// Birth returns what is announced after each connection, where the transport has a
 	// subject for it; nil announces nothing.
 	Birth func(ctx context.Context) ([]byte, error)
+	// Renew takes a client certificate that was sent, in DER, and reports whether it is in
+	// use from now on, also where it could not be kept; nil drops it.
+	Renew func(der []byte) (bool, error)
 	// Jitter draws evenly from [0, 1); nil is random.
 	Jitter func() float64
 	// OnReceipt and OnRefusal, if set, are told of each in turn, from one goroutine.

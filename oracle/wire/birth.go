@@ -40,6 +40,9 @@ type Birth struct {
 	// Trusts is whose receipts it takes: oracles who see that it lacks handovers send them.
 	// A gateway of before does not say it, and is sent none.
 	Trusts *Trusts `json:"trusts,omitempty"`
+	// Certificate is the one with which it reaches the broker, nil for none: an oracle that
+	// has the authority sees from it that another is due. A gateway of before does not say it.
+	Certificate *Certificate `json:"certificate,omitempty"`
 }
 
 // Trusts is what is told of the policy that a gateway goes by.

@@ -10,6 +10,7 @@
 //	wattmark.v1.<ledger>.up.<gateway>.<n>    gateway → oracle n: Frame, sent again
 //	wattmark.v1.<ledger>.receipt.<gateway>   oracle → gateway: Receipts
 //	wattmark.v1.<ledger>.receipt.<gateway>   oracle → gateway: a handover to the next oracles
+//	wattmark.v1.<ledger>.receipt.<gateway>   oracle → gateway: another client certificate
 //	wattmark.v1.<ledger>.refusal.<gateway>   oracle → gateway: Refusal, signed
 //	wattmark.v1.<ledger>.enrol               whoever has no certificate yet → oracles: a request
 //	wattmark.v1.<ledger>.enrol.<gateway>     gateway → oracles: a request
