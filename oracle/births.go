@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"wattmark/ledger/entry"
+	"wattmark/ledger/handover"
 	"wattmark/ledger/state"
 	"wattmark/oracle/api"
 	"wattmark/oracle/wire"
@@ -142,6 +143,12 @@ func (n *Node) Births() map[string]api.Announced {
 	for name, b := range n.births.last {
 		out[name] = *b
 	}
+	for name, b := range out {
+		if b.Trusts != nil {
+			b.Behind = len(n.after(b.Trusts))
+			out[name] = b
+		}
+	}
 	return out
 }
 
@@ -164,6 +171,34 @@ func ReadBirths(dir string, keys map[string][]signer.PublicKey) map[string]api.A
 		}
 	}
 	return out
+}
+
+// CountBehind notes of each gateway how many changes of the oracles it has not followed,
+// by the handovers of a ledger: their heights, and each one's bytes.
+func CountBehind(list map[string]api.Announced, origin string, heights []uint64, read func(height uint64) ([]byte, error)) error {
+	policies := make([]string, len(heights))
+	for i, height := range heights {
+		b, err := read(height)
+		if err != nil {
+			return err
+		}
+		h, err := handover.Parse(b)
+		if err != nil {
+			return fmt.Errorf("handover %d: %w", height, err)
+		}
+		if set := h.Next(); set != nil {
+			if p, err := handover.PolicyOf(origin, set); err == nil {
+				policies[i] = wire.TrustsOf(p, 0).Policy
+			}
+		}
+	}
+	for name, a := range list {
+		if a.Trusts != nil {
+			a.Behind = len(lacking(a.Trusts, heights, func(i int) string { return policies[i] }))
+			list[name] = a
+		}
+	}
+	return nil
 }
 
 // replaceFile writes a file that may be lost with a power cut, and is whole or not there.

@@ -276,6 +276,13 @@ func (s *street) leads(g *gateway, first *block.Policy, one, two uint64) {
 			slices.Sort(got)
 			return len(got) == 3*len(c.want) && slices.Equal(slices.Compact(got), c.want) // three oracles run
 		})
+		if c.trusts == nil || c.key != key {
+			continue
+		}
+		s.until("who trusts "+c.what+" is told of", func() bool { return s.nodes[2].Births()[g.name].At == at })
+		if n := s.nodes[2].Births()[g.name].Behind; n != len(c.want) {
+			s.t.Errorf("who trusts %s is %d changes behind, want %d", c.what, n, len(c.want))
+		}
 	}
 }
 

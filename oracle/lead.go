@@ -76,31 +76,35 @@ func (n *Node) leadAll() {
 	}
 }
 
-// after returns the heights of the oracle sets behind the one that a gateway trusts: all
-// of them where it is not known which one that is, as it passes over those before.
-func (n *Node) after(t *wire.Trusts) (heights []uint64) {
+// after returns the heights of the oracle sets behind the one that a gateway trusts.
+func (n *Node) after(t *wire.Trusts) []uint64 {
 	var sets []state.OracleSetAt
 	n.ledger.View(func(s *state.State) { sets = s.OracleSets() })
-	from := 0
-	for i := range sets {
-		if i > 0 && sets[i].Height == t.Height || t.Height == 0 && n.digestOf(i, &sets[i]) == t.Policy {
-			from = i
-		}
-	}
-	for _, s := range sets[from+1:] {
+	var heights []uint64
+	for _, s := range sets[1:] {
 		heights = append(heights, s.Height)
 	}
-	return heights
+	return lacking(t, heights, func(i int) string { return n.digestOf(&sets[i+1]) })
 }
 
-// digestOf is how a gateway names the policy of the i-th oracle set.
-func (n *Node) digestOf(i int, set *state.OracleSetAt) string {
-	p := n.cfg.Policy
-	if i > 0 {
-		var err error
-		if p, err = handover.PolicyOf(n.origin, set.Set); err != nil {
-			return ""
+// lacking returns which of the heights, at which oracle sets came into force after the
+// charter's, lie behind the set that a gateway trusts: all of them where it is not known
+// which one that is, as it passes over those before. digest tells the policy of the i-th.
+func lacking(t *wire.Trusts, heights []uint64, digest func(i int) string) []uint64 {
+	from := 0
+	for i, h := range heights {
+		if h == t.Height || t.Height == 0 && digest(i) == t.Policy {
+			from = i + 1
 		}
+	}
+	return heights[from:]
+}
+
+// digestOf is how a gateway names the policy of an oracle set after the charter's.
+func (n *Node) digestOf(set *state.OracleSetAt) string {
+	p, err := handover.PolicyOf(n.origin, set.Set)
+	if err != nil {
+		return ""
 	}
 	return wire.TrustsOf(p, 0).Policy
 }

@@ -269,6 +269,26 @@ func TestGatewaysFollow(t *testing.T) {
 		set = change
 	}
 
+	// An operator sees who has not followed.
+	behind := func() map[string]int {
+		out := make(map[string]int)
+		for line := range strings.Lines(string(says(t, tool, "gateway", "list", string(c.nodes[0].state), "--json"))) {
+			var g struct {
+				Gateway string
+				Behind  int `json:"oracles_behind"`
+			}
+			if err := json.Unmarshal([]byte(line), &g); err != nil {
+				t.Fatal(err)
+			}
+			out[g.Gateway] = g.Behind
+		}
+		return out
+	}
+	until(t, "home-2 is known to have followed", func() bool { return behind()["home-2"] == 0 })
+	if n := behind()["home-3"]; n != 4 {
+		t.Errorf("home-3 was off through four changes, and is said to lack %d", n)
+	}
+
 	off.start(t)
 	off.follows(t, height)
 	on.kill()

@@ -68,7 +68,15 @@ func fleetIn(dir string) ([]api.FleetGateway, error) {
 	if charter.Simulated {
 		now = f.Time()
 	}
-	return api.Fleet(ids, f.Gateways(), oracle.ReadBirths(dir, keys), now), nil
+	births := oracle.ReadBirths(dir, keys)
+	heights, err := r.Handovers()
+	if err == nil {
+		err = oracle.CountBehind(births, charter.Origin, heights, r.Handover)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return api.Fleet(ids, f.Gateways(), births, now), nil
 }
 
 func listGateways(w io.Writer, dir string, asJSON, troubled bool) error {
@@ -130,6 +138,9 @@ func printGateway(p *page, g *api.FleetGateway) {
 			why = ": " + u.Reason
 		}
 		p.line(6, "    last update: version %d %s%s, %s", u.Version, u.Result, why, u.At.UTC().Format(time.RFC3339))
+	}
+	if g.CertificateEnds != "" {
+		p.line(6, "    certificate for the broker until %s", g.CertificateEnds)
 	}
 	if g.Calibrated != "" {
 		p.line(6, "    calibrated %s", g.Calibrated)

@@ -22,6 +22,8 @@ type Announced struct {
 	At int64 // when it says that it was made, Unix seconds
 	// Offline says that the broker, or the gateway, has said since that it is gone.
 	Offline bool
+	// Behind is how many changes of the ledger's oracles it has not followed.
+	Behind int
 }
 
 // FleetGateway is what an operator looks at of one gateway: from what it has signed, which
@@ -54,6 +56,10 @@ type FleetGateway struct {
 	Boots   uint64       `json:"boot_count,omitempty"`
 	Update  *wire.Update `json:"last_update,omitempty"`
 	Offline bool         `json:"offline,omitempty"`
+	// CertificateEnds is the last day of the certificate with which it reaches the broker,
+	// and Behind how many changes of the oracles it has not followed.
+	CertificateEnds string `json:"certificate_ends,omitempty"`
+	Behind          int    `json:"oracles_behind,omitempty"`
 }
 
 // FleetRelease is the release that a gateway signs on, as it is logged.
@@ -71,13 +77,15 @@ type Trouble struct {
 }
 
 // Kinds of trouble, the worst first.
-var troubles = []string{"silent", "never_heard", "offline", "firmware_not_logged", "update_fell_back", "update_refused", "went_back", "clock", "late"}
+var troubles = []string{"silent", "never_heard", "offline", "firmware_not_logged", "update_fell_back", "update_refused", "went_back", "certificate", "oracles", "clock", "late"}
 
 // SilentAfter is how long nothing may come of a gateway: a pack for a quarter of an hour is
 // the longest that is usual. LateAfter is how long a statement may be on its way.
 const (
 	SilentAfter = 20 * time.Minute
 	LateAfter   = 5 * time.Minute
+	// CertificateWithin is how long before its end a certificate has usually been renewed.
+	CertificateWithin = 20 * 24 * time.Hour
 )
 
 // Fleet tells of all gateways that have a key, those with the worst trouble first. now is
@@ -96,7 +104,7 @@ func Fleet(keys map[string]signer.KeyID, heard []ledger.Heard, announced map[str
 			g.trouble("never_heard", "nothing of it is on the ledger: see that it runs, and what its own page says")
 		}
 		if a, ok := announced[name]; ok {
-			g.announced(&a)
+			g.announced(&a, now)
 		}
 		slices.SortStableFunc(g.Trouble, func(a, b Trouble) int {
 			return cmp.Compare(slices.Index(troubles, a.Kind), slices.Index(troubles, b.Kind))
@@ -151,10 +159,19 @@ func (g *FleetGateway) hear(h *ledger.Heard, now int64) {
 	}
 }
 
-func (g *FleetGateway) announced(a *Announced) {
-	g.Program, g.Boots, g.Offline = a.Version, a.Boot, a.Offline
+func (g *FleetGateway) announced(a *Announced, now int64) {
+	g.Program, g.Boots, g.Offline, g.Behind = a.Version, a.Boot, a.Offline, a.Behind
 	if a.Offline {
 		g.trouble("offline", "the broker says that it has gone")
+	}
+	if g.Behind > 0 {
+		g.trouble("oracles", "it has not followed the last change of the oracles, and takes no receipts: see what its own page says")
+	}
+	if c := a.Certificate; c != nil {
+		g.CertificateEnds = c.Ends.UTC().Format(time.DateOnly)
+		if c.Ends.Sub(time.UnixMilli(now)) < CertificateWithin {
+			g.trouble("certificate", "its certificate for the broker ends on %s: see that the oracle with the broker's authority runs, which renews it", g.CertificateEnds)
+		}
 	}
 	if a.Firmware == nil {
 		return

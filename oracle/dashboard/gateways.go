@@ -33,6 +33,7 @@ var troubleWords = map[string]stateWord{
 	"silent": {"✕", locale.Text("silent"), "bad"}, "never_heard": {"✕", locale.Text("never heard"), "bad"}, "offline": {"✕", locale.Text("off line"), "bad"},
 	"firmware_not_logged": {"✕", locale.Text("firmware not logged"), "bad"}, "update_fell_back": {"!", locale.Text("update not kept"), "warn"},
 	"update_refused": {"!", locale.Text("update refused"), "warn"}, "went_back": {"!", locale.Text("went back"), "warn"},
+	"certificate": {"!", locale.Text("certificate ends"), "warn"}, "oracles": {"!", locale.Text("behind the oracles"), "warn"},
 	"clock": {"!", locale.Text("clock"), "warn"}, "late": {"!", locale.Text("late"), "warn"},
 }
 
@@ -46,6 +47,8 @@ func (g gatewayRow) Said(t api.Trouble) template.HTML {
 		said = g.l.Say("its last statement came %s after it was signed: it sends a backlog, or its line is bad", g.l.age(g.DelayS))
 	case "clock":
 		said = g.l.Say("its clock is %s: let it reach a time server", g.Clock)
+	case "certificate":
+		said = g.l.Say("its certificate for the broker ends on %s: see that the oracle with the broker's authority runs, which renews it", g.CertificateEnds)
 	case "went_back":
 		said = g.l.Say("it has signed on version %d and signs on it no more", g.WentBack)
 	case "update_fell_back":

@@ -19,7 +19,7 @@ func fleet() ([]api.FleetGateway, error) {
 	release := &api.FleetRelease{Origin: "releases.example", Board: "rpi", Version: 3, Leaf: 12}
 	return []api.FleetGateway{
 		{Gateway: "home-03", KeyID: "e336e4f5f7e79f0c53789fbd67fab3dd", Heard: "2026-06-17T09:12:00Z", AgeS: 10_000, DelayS: 3, Sequence: "2-117", Leaf: 20, Clock: "ntp", ClockNS: 8_000_000,
-			Root: root, Release: release, WentBack: 4, Calibrated: "2026-05-02T08:00:00Z", Program: "v0.3.1 (0a0a0a0a)", Boots: 2,
+			Root: root, Release: release, WentBack: 4, Calibrated: "2026-05-02T08:00:00Z", Program: "v0.3.1 (0a0a0a0a)", Boots: 2, CertificateEnds: "2027-01-30",
 			Update:  &wire.Update{Version: 4, Result: "fell_back", Reason: "unhealthy", Detail: "no receipt within 10m0s", At: time.Date(2026, 6, 17, 9, 0, 0, 0, time.UTC)},
 			Trouble: []api.Trouble{{Kind: "silent", Text: "its last statement is 2 h old: see that it has power and its line"}, {Kind: "update_fell_back", Text: "version 4 was tried and not kept: unhealthy: stop the roll-out until it is known why"}}},
 		{Gateway: "a-gateway-with-a-rather-long-name-of-its-own", KeyID: "32a98e5fc08a1c8d6caa03a40c526fa5", Trouble: []api.Trouble{{Kind: "never_heard", Text: "nothing of it is on the ledger"}}},
@@ -42,7 +42,7 @@ func TestGateways(t *testing.T) {
 	}
 	for path, words := range map[string][]string{
 		"/gateways":         {"1 of 3 gateways is well. 2 are in trouble", "silent", "never heard", "release 3 for rpi", "version 4 tried and not kept: unhealthy", "2 on release 3 for rpi; 1 on no image."},
-		"/gateways/home-03": {"see that it has power and its line", "no receipt within 10m0s", "2-117", "Went back from", "leaf/12"},
+		"/gateways/home-03": {"see that it has power and its line", "no receipt within 10m0s", "2-117", "Went back from", "leaf/12", "Certificate for the broker", "until 2027-01-30"},
 		"/gateways/home-01": {"well", "announces itself when it connects"},
 	} {
 		page := get(d, path, http.StatusOK)

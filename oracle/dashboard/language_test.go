@@ -124,7 +124,7 @@ func TestSaidAnew(t *testing.T) {
 		Release: &ledger.Released{Release: entry.Release{Version: 3}}, Highest: 4}
 	troubles := 0
 	for _, result := range []string{"fell_back", "refused"} {
-		told := api.Announced{Offline: true, Birth: wire.Birth{Firmware: &wire.Firmware{Update: &wire.Update{Version: 5, Result: result, Reason: "unhealthy"}}}}
+		told := api.Announced{Offline: true, Behind: 1, Birth: wire.Birth{Certificate: &wire.Certificate{Ends: noon}, Firmware: &wire.Firmware{Update: &wire.Update{Version: 5, Result: result, Reason: "unhealthy"}}}}
 		for _, g := range api.Fleet(map[string]signer.KeyID{"a": {}, "b": {1}}, []ledger.Heard{heard}, map[string]api.Announced{"a": told}, noon.UnixMilli()) {
 			for _, k := range g.Trouble {
 				troubles++
@@ -137,7 +137,7 @@ func TestSaidAnew(t *testing.T) {
 			}
 		}
 	}
-	if troubles != 14 {
+	if troubles != 18 {
 		t.Errorf("%d troubles", troubles)
 	}
 	money := func() *rapid.Generator[unit.Money] {

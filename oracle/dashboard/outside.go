@@ -28,6 +28,7 @@ var outside = map[string][]string{
 		"nothing of it is on the ledger: see that it runs, and what its own page says",
 		"it signs on firmware that no release on this ledger names: find out who put it there",
 		"the broker says that it has gone",
+		"it has not followed the last change of the oracles, and takes no receipts: see what its own page says",
 	},
 	"ledger/entry": {
 		// What to do about a refusal.
