@@ -32,7 +32,8 @@ const (
 )
 
 // PKI is a certificate authority in a directory: ca.pem and ca-key.pem, and a pair of files for each certificate it made, all mode 0600
-// and written by rename. Keys are ECDSA P-256. It is not safe for concurrent use, nor may two processes use one directory at a time.
+// and written by rename. Keys are ECDSA P-256. Calls for different certificates may run beside one another, in one process or in several;
+// those for the same one may not.
 type PKI struct {
 	dir   string
 	root  *x509.Certificate
@@ -184,6 +185,24 @@ func (p *PKI) certify(now time.Time, common string, spki []byte, uris ...string)
 	return der, nil
 }
 
+// Renew returns a certificate, in DER, like the client certificate have and for the same key. It is nil where have is of another authority,
+// has a month left at now, or ends with the authority.
+func (p *PKI) Renew(now time.Time, have *x509.Certificate) ([]byte, error) {
+	if have.CheckSignatureFrom(p.root) != nil || !p.nearEnd(have, now) {
+		return nil, nil
+	}
+	var uris []string
+	for _, u := range have.URIs {
+		uris = append(uris, u.String())
+	}
+	return p.certify(now, have.Subject.CommonName, have.RawSubjectPublicKeyInfo, uris...)
+}
+
+// nearEnd says whether a certificate has less than a month left, and another one would last longer.
+func (p *PKI) nearEnd(have *x509.Certificate, now time.Time) bool {
+	return !now.Add(renewBefore).Before(have.NotAfter) && have.NotAfter.Before(p.root.NotAfter)
+}
+
 // RootDER is the authority's certificate, for whoever trusts it.
 func (p *PKI) RootDER() []byte { return bytes.Clone(p.root.Raw) }
 
@@ -235,6 +254,10 @@ func leaf(common string, now time.Time, use x509.ExtKeyUsage) *x509.Certificate 
 
 // issue returns the files of a certificate like template, making it unless a good one is there.
 func (p *PKI) issue(name string, template *x509.Certificate, now time.Time) (Files, error) {
+	if now.After(p.root.NotAfter) {
+		return Files{}, fmt.Errorf("making certificate %s: the authority %s ended on %s: make a new one in another directory and give it to everyone who connects",
+			name, p.files("ca").Certificate, p.root.NotAfter.Format(time.DateOnly))
+	}
 	if template.NotAfter.After(p.root.NotAfter) {
 		template.NotAfter = p.root.NotAfter
 	}
@@ -251,7 +274,7 @@ func (p *PKI) issue(name string, template *x509.Certificate, now time.Time) (Fil
 // serves says whether the certificate have can be used for what want asks.
 func (p *PKI) serves(have, want *x509.Certificate, now time.Time) bool {
 	return have.CheckSignatureFrom(p.root) == nil &&
-		!now.Before(have.NotBefore) && now.Add(renewBefore).Before(have.NotAfter) &&
+		!now.Before(have.NotBefore) && !p.nearEnd(have, now) &&
 		slices.Equal(have.ExtKeyUsage, want.ExtKeyUsage) &&
 		slices.Equal(have.DNSNames, want.DNSNames) &&
 		slices.EqualFunc(have.IPAddresses, want.IPAddresses, func(a, b net.IP) bool { return a.Equal(b) }) &&

@@ -1,6 +1,7 @@
 package broker_test
 
 import (
+	"bytes"
 	"crypto/x509"
 	"os"
 	"path/filepath"
@@ -87,6 +88,57 @@ func TestPKIKeepsWhatItMade(t *testing.T) {
 	files, err = p.Server(later, "broker.example")
 	if certificate(t, files, err).Equal(plain) {
 		t.Error("a server's certificate without the name asked for was kept")
+	}
+}
+
+// TestPKINearItsEnd asks an authority in its last month: what ends with it is not made
+// again, as another one would last no longer, and nothing is made once it has ended.
+func TestPKINearItsEnd(t *testing.T) {
+	p := openPKI(t, t.TempDir(), noon)
+	end := noon.Add(10 * 365 * 24 * time.Hour)
+	last := end.Add(-10 * 24 * time.Hour)
+	files, err := p.Server(last.Add(-30 * 24 * time.Hour))
+	first := certificate(t, files, err)
+	if !first.NotAfter.Equal(end) {
+		t.Fatalf("a certificate is good until %v, its authority until %v", first.NotAfter, end)
+	}
+	files, err = p.Server(last)
+	if !certificate(t, files, err).Equal(first) {
+		t.Error("a certificate is made anew that lasts no longer than the one before")
+	}
+	if der, err := p.Renew(last, first); der != nil || err != nil {
+		t.Errorf("renewed: %d bytes, %v", len(der), err)
+	}
+	if _, err := p.Server(end.Add(time.Second)); err == nil {
+		t.Error("an authority that has ended makes a certificate")
+	}
+}
+
+func TestPKIRenews(t *testing.T) {
+	p := openPKI(t, t.TempDir(), noon)
+	files, err := p.Oracle(noon, "street", "one")
+	first := certificate(t, files, err)
+	if der, err := p.Renew(noon.Add(360*24*time.Hour), first); der != nil || err != nil {
+		t.Errorf("with a month left: %d bytes, %v", len(der), err)
+	}
+	later := noon.Add(370 * 24 * time.Hour)
+	if der, err := openPKI(t, t.TempDir(), noon).Renew(later, first); der != nil || err != nil {
+		t.Errorf("by another authority: %d bytes, %v", len(der), err)
+	}
+	der, err := p.Renew(later, first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !second.NotAfter.After(later.Add(390*24*time.Hour)) || second.URIs[0].String() != broker.OracleIdentity("street", "one") ||
+		!bytes.Equal(second.RawSubjectPublicKeyInfo, first.RawSubjectPublicKeyInfo) {
+		t.Errorf("the new one is for %v, until %v", second.URIs, second.NotAfter)
+	}
+	if _, err := second.Verify(x509.VerifyOptions{Roots: p.Roots(), CurrentTime: later, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}); err != nil {
+		t.Error(err)
 	}
 }
 
