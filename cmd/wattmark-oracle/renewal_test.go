@@ -182,13 +182,15 @@ func TestBrokersOwnCertificate(t *testing.T) {
 	}
 }
 
-// renew has the operator renew the certificates of all servers, which take them at a
-// signal. Nobody loses a connection.
+// renew has the operator renew the certificates of all servers, which take them by
+// themselves, but for one that is told by a signal. Nobody loses a connection.
 func (c *cluster) renew() {
 	c.t.Helper()
 	own := c.nodes[0].certificate(c.t, "gateway", c.meters[0].name)
+	var before []*x509.Certificate
 	for i, s := range c.servers {
-		_, before := shownBy(c.t, c.urls[i], own, time.Now)
+		_, shown := shownBy(c.t, c.urls[i], own, time.Now)
+		before = append(before, shown)
 		files := c.nodes[0].certificate(c.t, "node", s.name, "--host", "localhost")
 		if err := os.Remove(files.Certificate); err != nil {
 			c.t.Fatal(err)
@@ -196,10 +198,13 @@ func (c *cluster) renew() {
 		if again := c.nodes[0].certificate(c.t, "node", s.name, "--host", "localhost"); again != files {
 			c.t.Fatalf("the new certificate of %s is at %v, the old one was at %v", s.name, again, files)
 		}
-		s.signal(syscall.SIGHUP)
+	}
+	c.servers[0].signal(syscall.SIGHUP)
+	for i, s := range c.servers {
 		until(c.t, s.name+" shows its new certificate", func() bool {
-			_, after := shownBy(c.t, c.urls[i], own, time.Now)
-			return !after.Equal(before)
+			conn, after := shownBy(c.t, c.urls[i], own, time.Now)
+			conn.Close()
+			return !after.Equal(before[i])
 		})
 	}
 	for _, m := range c.meters {

@@ -15,8 +15,9 @@ import (
 // keep it from saying that it lives.
 const defaultFailover = 1500 * time.Millisecond
 
-// reloadEvery is how soon a server takes a certificate that was renewed without a signal.
-const reloadEvery = 12 * time.Hour
+// serverLooks is how often a server looks whether its certificates have changed: it takes
+// what stands still from one look to the next.
+const serverLooks = 10 * time.Second
 
 func newServer() *cobra.Command {
 	failover := defaultFailover
@@ -32,9 +33,11 @@ All servers of a cluster must be this program, with the same --failover: a leade
 says each tenth of that time that it lives. On a disk or a processor that keeps
 it waiting for half of it, give more.
 
-It reads the file and the certificates that it names again on SIGHUP ("wattmark-oracle
-permissions" writes a part of it) and twice a day, drops no connection for that,
-and hands its leadership over on SIGTERM.
+It reads the file again on SIGHUP ("wattmark-oracle permissions" writes a part of
+it), and by itself within about 20 seconds when certificates, keys or roots that
+the file names have changed. No connection is dropped for that. What cannot be
+read, does not match its key or has ended changes nothing, and the log says so:
+put right files in their place. It hands its leadership over on SIGTERM.
 
 Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`,
 		Example: "  wattmark-oracle server /etc/wattmark/node.conf",
@@ -46,21 +49,19 @@ Exit status: 0 ended as asked, 1 could not start or had to stop, 2 wrong usage.`
 			hup, reload := make(chan os.Signal, 1), make(chan struct{}, 1)
 			signal.Notify(hup, syscall.SIGHUP)
 			defer signal.Stop(hup)
-			again := time.NewTicker(reloadEvery)
-			defer again.Stop()
+			look := time.NewTicker(serverLooks)
+			defer look.Stop()
 			go func() {
 				for {
 					select {
 					case <-hup:
-						reload <- struct{}{}
-					case <-again.C:
 						reload <- struct{}{}
 					case <-cmd.Context().Done():
 						return
 					}
 				}
 			}()
-			return failed(broker.Serve(cmd.Context(), args[0], reload))
+			return failed(broker.Serve(cmd.Context(), args[0], reload, look.C))
 		},
 	}
 	c.Flags().DurationVar(&failover, "failover", failover, "about the `TIME` until there is a leader again when one was killed, 1s to 10s")
