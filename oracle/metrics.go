@@ -36,11 +36,19 @@ var (
 	witnessSize     = figure("witness_leaves", "Leaves of the last checkpoint that a witness has cosigned for this oracle.", "witness")
 	witnessFailures = figure("witness_failures_total", "Requests to a witness that failed or were refused.", "witness")
 	diskFree        = figure("disk_free_bytes", "Space that is left where the ledger lies.")
+	certificateEnd  = figure("certificate_end_timestamp_seconds", "When a certificate ends that this oracle shows, or a server of its broker: Unix seconds.", "of", "server")
 	backupTime      = figure("backup_timestamp_seconds", "When a copy was made of the ledger or the vault, or one was checked, as it was noted: Unix seconds.", "of")
 )
 
 func figure(name, help string, labels ...string) *prometheus.Desc {
 	return prometheus.NewDesc("wattmark_"+name, help, labels, nil)
+}
+
+// CertificateEnd says when a certificate ends.
+type CertificateEnd struct {
+	Of     string // whose it is
+	Server string // of a broker elsewhere, which; else empty
+	At     time.Time
 }
 
 // Metrics serves the figures of a node, and those of its process, in the text format of
@@ -100,6 +108,11 @@ func (n *Node) Collect(to chan<- prometheus.Metric) {
 			if at, ok := noted[kind]; ok {
 				gauge(backupTime, float64(at.Unix()), kind)
 			}
+		}
+	}
+	if n.cfg.Certificates != nil {
+		for _, c := range n.cfg.Certificates() {
+			gauge(certificateEnd, float64(c.At.Unix()), c.Of, c.Server)
 		}
 	}
 	for _, o := range n.outside {

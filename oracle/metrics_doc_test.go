@@ -34,7 +34,8 @@ func TestMetricsAreExplained(t *testing.T) {
 	}
 	// Those of witnesses are told where some are asked: TestWitnessSignsWhatIsPublished.
 	told["wattmark_witness_leaves"], told["wattmark_witness_failures_total"] = true, true
-	told["wattmark_backup_timestamp_seconds"] = true // once one is noted: TestMetricsAndReadiness
+	told["wattmark_backup_timestamp_seconds"] = true          // once one is noted: TestMetricsAndReadiness
+	told["wattmark_certificate_end_timestamp_seconds"] = true // of a program that has certificates: TestCertificatesEnd of cmd/wattmark-oracle
 	var rows []string
 	for _, m := range regexp.MustCompile("(?m)^\\| `(wattmark_[a-z_]+)` \\|").FindAllStringSubmatch(string(page), -1) {
 		rows = append(rows, m[1])

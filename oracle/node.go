@@ -82,7 +82,10 @@ type Config struct {
 	CutAfter time.Duration
 	// Observe, if set, is told what happens. It must return at once.
 	Observe func(Event)
-	Log     *slog.Logger
+	// Certificates, if set, says for the metrics when the certificates end that this oracle
+	// and the servers of its broker show. It is safe for concurrent use.
+	Certificates func() []CertificateEnd
+	Log          *slog.Logger
 }
 
 // Event is something a person may want to see.

@@ -50,7 +50,10 @@ func TestAlone(t *testing.T) {
 		t.Errorf("status %+v", s)
 	}
 	manager.expect("READY=1")
-	for path, want := range map[string]string{"/gateways": "home-1", "/ledger": "Blocks from", "/static/style.css": ":root", "/readyz": "ready"} {
+	for path, want := range map[string]string{
+		"/gateways": "home-1", "/ledger": "Blocks from", "/static/style.css": ":root", "/readyz": "ready",
+		"/metrics": `wattmark_certificate_end_timestamp_seconds{of="broker",server=""} `,
+	} {
 		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d%s", admin, path))
 		if err != nil {
 			t.Fatal(err)

@@ -24,6 +24,8 @@ func (d *daemon) openBroker(context.Context) error {
 		if _, err := os.Stat(d.file.files().Certificate); err != nil {
 			return fmt.Errorf("this oracle's certificate for the broker: %w: it comes with the charter, or set broker.certificate, certificate_key and roots", err)
 		}
+		d.expiry.addFile(ofAuthority, d.file.state().file(authorityFile))
+		d.expiry.addFile(ofOracle, d.file.files().Certificate)
 		return d.route(d.file.Broker.Servers, d.file.files()).Write(string(d.file.state()))
 	}
 	s, origin := d.file.state(), d.agreed.charter.Origin
@@ -48,6 +50,8 @@ func (d *daemon) openBroker(context.Context) error {
 	if err != nil {
 		return err
 	}
+	d.expiry.add(ofBroker, func() (time.Time, error) { return cfg.Present().Leaf.NotAfter, nil })
+	d.expiry.addFile(ofAuthority, s.file(authorityFile))
 	// The ledger is opened behind the broker. A gateway that connects before that, and is
 	// refused as a stranger, may not come back soon: those of the last time are let in.
 	names, err := s.admitted()
@@ -81,6 +85,7 @@ func (d *daemon) writeRoute(pki *broker.PKI) error {
 			return err
 		}
 	}
+	d.expiry.addFile(ofOracle, files.Certificate)
 	return d.route([]string{d.broker.NATSURL()}, files).Write(string(s))
 }
 

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"crypto/tls"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/url"
 	"path/filepath"
@@ -215,18 +213,6 @@ func (f *file) files() broker.Files {
 	}
 	s := f.state()
 	return broker.Files{Certificate: s.file("tls.pem"), Key: s.file(tlsKeyFile), Roots: s.file("roots.pem")}
-}
-
-// httpsConfig is the certificate of the public listener, nil where it has none.
-func (f *file) httpsConfig(log *slog.Logger) (*tls.Config, error) {
-	if f.HTTP.Certificate == "" {
-		return nil, nil
-	}
-	c, err := openRenewed("http.listen", f.at(f.HTTP.Certificate), f.at(f.HTTP.CertificateKey), log)
-	if err != nil {
-		return nil, fmt.Errorf("the certificate of http.listen: %w", err)
-	}
-	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}, nil
 }
 
 // sampleFor is the configuration that init writes where there is none.

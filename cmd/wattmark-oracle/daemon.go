@@ -32,6 +32,7 @@ type daemon struct {
 	log    *slog.Logger
 	agreed *agreed
 	broker *broker.Broker // nil where it is elsewhere
+	expiry expiry
 	conns  []*nats.Conn
 	node   *oracle.Node
 
@@ -87,6 +88,7 @@ func (d *daemon) run(ctx context.Context) (err error) {
 	go func() { ended <- d.node.Run(ctx) }()
 	beside.Go(func() { d.watchdog(ctx) })
 	beside.Go(func() { d.followGateways(ctx) })
+	beside.Go(func() { d.keepCertificates(ctx) })
 	if err := d.serve(ctx, &beside); err != nil {
 		cancel()
 		return errors.Join(err, <-ended)
@@ -134,7 +136,8 @@ func (d *daemon) openNode(ctx context.Context) error {
 		Name: d.agreed.own.Oracle.Name, Keys: d.agreed.keys, Dir: string(s), Tiles: d.file.at(d.file.Oracle.Tiles),
 		Conn: d.conns[0], Frames: d.conns[2], Order: order, Packs: packs,
 		Policy: d.agreed.policy, Witnesses: witnesses, Now: now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log, Next: next, Watch: true,
-		Certify: certifier(s.file("pki"), wire.ShortName(d.agreed.charter.Origin)),
+		Certify:      certifier(s.file("pki"), wire.ShortName(d.agreed.charter.Origin)),
+		Certificates: d.expiry.ends,
 	}
 	n, report, err := oracle.Open(cfg)
 	if err != nil {
@@ -207,7 +210,7 @@ func (d *daemon) serve(ctx context.Context, beside *sync.WaitGroup) error {
 	show.Fleet, show.Trouble, show.Refused, show.Backups = a.Fleet, a.Trouble, a.Refused, a.Backups
 	forOperator := dashboard.New(nil, show)
 	public, admin := withPages(a.Handler(), forAll), withPages(a.Admin(), forOperator, "/gateways", "/gateways/")
-	https, err := d.file.httpsConfig(d.log)
+	https, err := d.httpsConfig()
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"wattmark-oracle": main, natsServer: func() { os.Exit(serveNATS(os.Args[1:])) }, oracleAstray: goAstray, oracleLiar: beLiar})
+	testscript.Main(m, map[string]func(){"wattmark-oracle": main, natsServer: func() { os.Exit(serveNATS(os.Args[1:])) }, oracleAstray: goAstray, oracleLiar: beLiar, oracleHurried: hurry})
 }
 
 // TestScripts runs the command as a person types it: testdata/*.txt.

@@ -23,6 +23,7 @@ type renewed struct {
 	current *tls.Certificate
 	changed time.Time // of the certificate's file
 	looked  time.Time // when it was looked at last
+	refused string    // why a new one was not taken, as it was logged; empty once one is
 }
 
 // lookEvery is how often a handshake looks at the file.
@@ -50,11 +51,23 @@ func (r *renewed) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer r.mu.Unlock()
 	if now := r.now(); now.Sub(r.looked) >= lookEvery {
 		r.looked = now
-		if err := r.look(); err != nil {
+		if err := r.look(); err == nil {
+			r.refused = ""
+		} else if err.Error() != r.refused {
+			r.refused = err.Error()
 			r.log.Error("kept the old certificate of "+r.of+": look at the new one", "file", r.certificate, "error", err)
 		}
 	}
 	return r.current, nil
+}
+
+// ends says when the certificate ends that is shown.
+func (r *renewed) ends() (time.Time, error) {
+	c, err := r.get(nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return c.Leaf.NotAfter, nil
 }
 
 func (r *renewed) look() error {
@@ -72,6 +85,20 @@ func (r *renewed) look() error {
 	r.current, r.changed = &c, info.ModTime()
 	r.log.Info("took the new certificate of "+r.of, "file", r.certificate)
 	return nil
+}
+
+// httpsConfig is the certificate of the public listener, nil where it has none.
+func (d *daemon) httpsConfig() (*tls.Config, error) {
+	f := d.file
+	if f.HTTP.Certificate == "" {
+		return nil, nil
+	}
+	c, err := openRenewed(ofListen, f.at(f.HTTP.Certificate), f.at(f.HTTP.CertificateKey), d.log)
+	if err != nil {
+		return nil, fmt.Errorf("the certificate of http.listen: %w", err)
+	}
+	d.expiry.add(ofListen, c.ends)
+	return &tls.Config{GetCertificate: c.get, MinVersion: tls.VersionTLS12}, nil
 }
 
 // own is the embedded broker's certificate where its authority is here: made anew a month

@@ -94,6 +94,7 @@ func TestRenewal(t *testing.T) {
 		{"its key too", func() { put(key, secondKey) }, "second", "took the new certificate"},
 		{"one that has ended", func() { put(key, oldKey); put(cert, old) }, "second", "it ended on"},
 		{"no certificate", func() { put(cert, []byte("x")) }, "second", "kept the old certificate"},
+		{"nothing more", func() {}, "second", ""}, // said once
 		{"no file", func() { os.Remove(cert) }, "second", "kept the old certificate"},
 		{"the first one again", func() { put(key, k); put(cert, c) }, "first", "took the new certificate"},
 	} {

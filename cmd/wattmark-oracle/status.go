@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"wattmark/ledger/entry"
 	"wattmark/ledger/state"
 	"wattmark/ledger/store"
+	"wattmark/oracle"
 )
 
 // statusSocket is where a running oracle says how it is, in the state directory.
@@ -43,6 +45,27 @@ type status struct {
 	Broker      string  `json:"broker,omitempty"`
 	Connected   bool    `json:"connected"`
 	Halted      string  `json:"halted,omitempty"`
+	// Certificates are those that this oracle shows, those that the servers of its broker
+	// showed it last, and its authority's.
+	Certificates []certificateStatus `json:"certificates,omitempty"`
+}
+
+// certificateStatus says when a certificate ends.
+type certificateStatus struct {
+	Of     string `json:"of"` // broker, oracle, http.listen or authority
+	Server string `json:"server,omitempty"`
+	Ends   string `json:"ends"`
+	Soon   bool   `json:"soon,omitempty"` // within endsSoon
+}
+
+// endsSoon is how long before its end a certificate is marked.
+const endsSoon = 30 * 24 * time.Hour
+
+func certificateStatuses(list []oracle.CertificateEnd, now time.Time) (out []certificateStatus) {
+	for _, c := range list {
+		out = append(out, certificateStatus{c.Of, c.Server, c.At.UTC().Format(time.RFC3339), c.At.Sub(now) <= endsSoon})
+	}
+	return out
 }
 
 func newStatus() *cobra.Command {
@@ -51,7 +74,7 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Say how this oracle is",
 		Long: `Status asks the oracle that runs on this machine, and where none does it reads
-the ledger in the state directory.
+the ledger in the state directory. Certificates that end within 30 days are marked.
 
 Exit status: 0 it runs and has not halted, 1 otherwise, 2 wrong usage.`,
 		Args: cobra.NoArgs,
@@ -63,6 +86,9 @@ Exit status: 0 it runs and has not halted, 1 otherwise, 2 wrong usage.`,
 			s, err := f.state().status(cmd.Context())
 			if err != nil {
 				return failed(err)
+			}
+			if !s.Running {
+				s.Certificates = certificateStatuses(f.leftEnds(), time.Now())
 			}
 			if asJSON {
 				err = json.NewEncoder(cmd.OutOrStdout()).Encode(s)
@@ -153,6 +179,7 @@ func (d *daemon) serveStatus(w http.ResponseWriter, _ *http.Request) {
 	if err := d.node.Halted(); err != nil {
 		st.Halted = err.Error()
 	}
+	st.Certificates = certificateStatuses(d.expiry.ends(), time.Now())
 	w.Header().Set("Content-Type", "application/json")
 	if err := json.NewEncoder(w).Encode(st); err != nil {
 		d.log.Debug("did not say how it is", "error", err)
@@ -181,7 +208,19 @@ func (s *status) print(w io.Writer) error {
 	if s.Watching {
 		place = "beside"
 	}
-	_, err := fmt.Fprintf(w, "%s\n  oracle    %s, %s %d; %d make a block final\n  ledger    %s\n  last      block %d, %d leaves, %s\n  final     %s\n  gateways  %d\n  broker    %s\n",
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s\n  oracle    %s, %s %d; %d make a block final\n  ledger    %s\n  last      block %d, %d leaves, %s\n  final     %s\n  gateways  %d\n  broker    %s\n",
 		state, s.Oracle, place, s.Oracles, s.Quorum, s.Ledger, s.Height, s.Leaves, s.Time, final, s.Gateways, s.Broker)
+	head := "TLS"
+	for _, c := range s.Certificates {
+		day, _, _ := strings.Cut(c.Ends, "T")
+		fmt.Fprintf(&text, "  %-8s  %s until %s", head, strings.TrimSpace(c.Of+" "+c.Server), day)
+		if c.Soon {
+			text.WriteString(": ends within 30 days")
+		}
+		text.WriteString("\n")
+		head = ""
+	}
+	_, err := io.WriteString(w, text.String())
 	return err
 }
