@@ -24,8 +24,12 @@ func (d *daemon) openBroker(context.Context) error {
 		if _, err := os.Stat(d.file.files().Certificate); err != nil {
 			return fmt.Errorf("this oracle's certificate for the broker: %w: it comes with the charter, or set broker.certificate, certificate_key and roots", err)
 		}
-		d.expiry.addFile(ofAuthority, d.file.state().file(authorityFile))
+		d.openAuthority()
 		d.expiry.addFile(ofOracle, d.file.files().Certificate)
+		if d.file.Broker.Certificate == "" { // else whoever gave it renews it
+			d.own = d.file.files().Certificate
+			d.renewOwn()
+		}
 		return d.route(d.file.Broker.Servers, d.file.files()).Write(string(d.file.state()))
 	}
 	s, origin := d.file.state(), d.agreed.charter.Origin
@@ -33,7 +37,6 @@ func (d *daemon) openBroker(context.Context) error {
 		StoreDir: s.file("broker"), ClientListen: d.file.Broker.NATS, MQTTListen: d.file.Broker.MQTT,
 		MaxStore: int64(d.file.Broker.MaxStore), Log: d.log,
 	}
-	var pki *broker.PKI
 	var err error
 	if files := d.file.files(); d.file.Broker.Certificate != "" {
 		var r *renewed
@@ -41,17 +44,17 @@ func (d *daemon) openBroker(context.Context) error {
 			r, err = openRenewed("broker.certificate", files.Certificate, files.Key, d.log)
 		}
 		cfg.Present = func() *tls.Certificate { c, _ := r.get(nil); return c }
-	} else if pki, err = broker.OpenPKI(s.file("pki"), time.Now()); err == nil {
+	} else if d.pki, err = broker.OpenPKI(s.file("pki"), time.Now()); err == nil {
 		var o *own
-		cfg.Roots = pki.Roots()
-		o, err = openOwn(pki, d.file.Broker.Hosts, d.log, time.Now)
+		cfg.Roots = d.pki.Roots()
+		o, err = openOwn(d.pki, d.file.Broker.Hosts, d.log, time.Now)
 		cfg.Present = o.get
 	}
 	if err != nil {
 		return err
 	}
 	d.expiry.add(ofBroker, func() (time.Time, error) { return cfg.Present().Leaf.NotAfter, nil })
-	d.expiry.addFile(ofAuthority, s.file(authorityFile))
+	d.openAuthority()
 	// The ledger is opened behind the broker. A gateway that connects before that, and is
 	// refused as a stranger, may not come back soon: those of the last time are let in.
 	names, err := s.admitted()
@@ -69,23 +72,26 @@ func (d *daemon) openBroker(context.Context) error {
 		return err
 	}
 	d.log.Info("started the broker", "mqtt", d.broker.MQTTURL(), "nats", d.broker.NATSURL())
-	return d.writeRoute(pki)
+	return d.writeRoute()
 }
 
 // writeRoute leaves beside the keys how the operator reaches the embedded broker.
-func (d *daemon) writeRoute(pki *broker.PKI) error {
+func (d *daemon) writeRoute() error {
 	if d.broker.NATSURL() == "" {
 		return nil // it is reached from this process only
 	}
 	s, origin, name := d.file.state(), d.agreed.charter.Origin, d.agreed.own.Oracle.Name
 	files := broker.Files{Certificate: s.file("tls.pem"), Key: s.file(tlsKeyFile), Roots: s.file("roots.pem")}
-	if pki != nil {
+	if d.file.Broker.Certificate == "" {
 		var err error
-		if files, err = pki.Oracle(time.Now(), wire.ShortName(origin), oracle.CertificateName(name)); err != nil {
+		if files, err = d.pki.Oracle(time.Now(), wire.ShortName(origin), oracle.CertificateName(name)); err != nil {
 			return err
 		}
 	}
-	d.expiry.addFile(ofOracle, files.Certificate)
+	if exists(files.Certificate) {
+		d.own = files.Certificate
+		d.expiry.addFile(ofOracle, d.own)
+	}
 	return d.route([]string{d.broker.NATSURL()}, files).Write(string(s))
 }
 

@@ -32,6 +32,8 @@ type daemon struct {
 	log    *slog.Logger
 	agreed *agreed
 	broker *broker.Broker // nil where it is elsewhere
+	pki    *broker.PKI    // nil where the authority is elsewhere
+	own    string         // file of the certificate that renewOwn renews, if any
 	expiry expiry
 	conns  []*nats.Conn
 	node   *oracle.Node

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -116,15 +117,17 @@ func (f *file) leftEnds() []oracle.CertificateEnd {
 	return e.ends()
 }
 
-// expiryEvery is how often an oracle asks the servers of a broker elsewhere for their
-// certificates. Tests are in a hurry.
+// expiryEvery is how often an oracle looks at its own certificate, and asks the servers
+// for theirs. Tests are in a hurry.
 var expiryEvery = time.Hour
 
-// keepCertificates asks the servers of a broker elsewhere for theirs until ctx ends.
+// keepCertificates renews the certificate with which this oracle connects, and asks the
+// servers of a broker elsewhere for theirs, until ctx ends.
 func (d *daemon) keepCertificates(ctx context.Context) {
 	tick := time.NewTicker(expiryEvery)
 	defer tick.Stop()
 	for {
+		d.renewOwn()
 		d.askServers(ctx)
 		select {
 		case <-ctx.Done():
@@ -132,6 +135,38 @@ func (d *daemon) keepCertificates(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// renewOwn renews the certificate with which this oracle and its operator's tools connect,
+// a month before its end, where the authority that it is of is here. A connection shows it
+// when it is next made.
+func (d *daemon) renewOwn() {
+	if d.pki == nil || d.own == "" {
+		return
+	}
+	switch renewed, err := renewFile(d.pki, d.own, time.Now()); {
+	case err != nil:
+		d.log.Error("this oracle's certificate for the broker was not renewed", "file", d.own, "error", err)
+	case renewed:
+		d.log.Info("renewed this oracle's certificate for the broker", "file", d.own)
+	}
+}
+
+// renewFile renews the client certificate in a file if it is near its end, for its key.
+func renewFile(pki *broker.PKI, name string, now time.Time) (renewed bool, err error) {
+	have, err := readCertificate(name)
+	if err != nil {
+		return false, err
+	}
+	der, err := pki.Renew(now, have)
+	if err != nil || der == nil {
+		return false, err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return false, err
+	}
+	return true, writeFile(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), info.Mode().Perm())
 }
 
 // askServers connects anew to each server of a broker elsewhere, as a server shows a
@@ -170,4 +205,17 @@ func shownEnd(r *broker.Route) (time.Time, error) {
 		return time.Time{}, err
 	}
 	return state.PeerCertificates[0].NotAfter, nil
+}
+
+// openAuthority opens the authority where this oracle holds one.
+func (d *daemon) openAuthority() {
+	s := d.file.state()
+	d.expiry.addFile(ofAuthority, s.file(authorityFile))
+	if d.pki != nil || !exists(s.file(authorityFile)) {
+		return
+	}
+	var err error
+	if d.pki, err = broker.OpenPKI(s.file("pki"), time.Now()); err != nil {
+		d.log.Error("the authority in pki/ renews nothing", "error", err)
+	}
 }

@@ -1,6 +1,10 @@
 package main
 
 import (
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -59,7 +63,8 @@ func (s *status) endIn(of, server string) (ends string, soon bool) {
 
 // TestCertificatesEnd runs an oracle that holds the authority at a server elsewhere, both
 // as processes. Status and metrics say when the certificates end: also the server's, which
-// its operator renews meanwhile.
+// its operator renews meanwhile. The oracle's own comes near its end: it renews it without
+// a restart, and shows it when it connects the next time.
 func TestCertificatesEnd(t *testing.T) {
 	dir := t.TempDir()
 	web, err := broker.OpenPKI(filepath.Join(dir, "web"), time.Now())
@@ -96,7 +101,7 @@ include "authorization.conf"
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	newProcess(t, "nats-1", oracleHurried, nil, "server", conf)
+	nats := newProcess(t, "nats-1", oracleHurried, nil, "server", conf)
 	m.process = newProcess(t, "1", oracleHurried, nil, "--config", m.config, "run")
 
 	server := fmt.Sprintf("localhost:%d", port)
@@ -142,6 +147,53 @@ include "authorization.conf"
 	verb(t, "--config", m.config, "certificate", "node", "nats-1")
 	until(t, "the oracle sees the server's new certificate", func() bool { ends, soon := m.status(t).endIn(ofBroker, server); return ends != "" && !soon })
 
+	first, err := readCertificate(m.state.file("tls.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := pki.CertifyOracle(longAgo(), wire.ShortName(origin), oracle.CertificateName(m.name), first.RawSubjectPublicKeyInfo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := writePEM(m.state.file("tls.pem"), old); err != nil {
+		t.Fatal(err)
+	}
+	var second *x509.Certificate
+	until(t, "the oracle renews its own certificate", func() bool {
+		second, err = readCertificate(m.state.file("tls.pem"))
+		return err == nil && time.Until(second.NotAfter) > 390*24*time.Hour
+	})
+	if second.Equal(first) {
+		t.Fatal("the first certificate is back")
+	}
+	nats.kill()
+	nats.start()
+	shows := func() bool {
+		res, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/connz?auth=true", monitor))
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		var answer struct {
+			Connections []struct {
+				Peer []struct {
+					Certificate string `json:"cert_sha256"`
+				} `json:"tls_peer_certs"`
+			}
+		}
+		if err := json.NewDecoder(res.Body).Decode(&answer); err != nil {
+			return false
+		}
+		sum := sha256.Sum256(second.Raw)
+		for _, c := range answer.Connections {
+			if len(c.Peer) != 1 || c.Peer[0].Certificate != hex.EncodeToString(sum[:]) {
+				return false
+			}
+		}
+		return len(answer.Connections) >= 3 // for frames, for the order and for votes
+	}
+	until(t, "the oracle connects with its new certificate", shows)
+	until(t, "the oracle works", func() bool { s := m.status(t); return s != nil && s.Running && s.Connected })
 	m.end()
 	if s := m.status(t); s == nil || s.Running || len(s.Certificates) != 3 {
 		t.Errorf("ended, its status is %+v", s)
@@ -179,5 +231,50 @@ func TestShownEnd(t *testing.T) {
 	b.Close()
 	if _, err := shownEnd(r); err == nil {
 		t.Error("a server that does not answer has shown something")
+	}
+}
+
+// TestRenewFile renews for the authority's own oracle alone: an authority that is here by
+// chance does not touch what another has certified.
+func TestRenewFile(t *testing.T) {
+	pki, err := broker.OpenPKI(t.TempDir(), longAgo())
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := pki.Oracle(longAgo(), "street", "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := readCertificate(files.Certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := broker.OpenPKI(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		name    string
+		pki     *broker.PKI
+		renewed bool
+	}{{"another authority", other, false}, {"its own", pki, true}, {"once more", pki, false}} {
+		renewed, err := renewFile(step.pki, files.Certificate, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := files.Load(); err != nil {
+			t.Errorf("%s: %v", step.name, err)
+		}
+		after, err := readCertificate(files.Certificate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if renewed != step.renewed || after.Equal(before) == step.renewed {
+			t.Errorf("%s: renewed %v, the same as before %v, want renewed %v", step.name, renewed, after.Equal(before), step.renewed)
+		}
+		before = after
+	}
+	if _, err := renewFile(pki, filepath.Join(t.TempDir(), "none.pem"), time.Now()); err == nil {
+		t.Error("a certificate that is not there is renewed")
 	}
 }
