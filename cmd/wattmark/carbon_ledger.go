@@ -13,7 +13,7 @@ import (
 	"wattmark/ledger/carbon"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/state"
-	"wattmark/ledger/unit"
+	"wattmark/oracle/api"
 )
 
 // carbonFlags are those of commands that read an oracle's carbon accounts.
@@ -48,55 +48,6 @@ func (f *carbonFlags) each(cmd *cobra.Command, list func(s *state.State, print f
 	}))
 }
 
-// listedPeriod is what carbon inventory prints of one period.
-type listedPeriod struct {
-	Period   string       `json:"period"`
-	Site     string       `json:"site"`
-	Member   string       `json:"member"`
-	From     string       `json:"from"`
-	To       string       `json:"to"`
-	Zone     string       `json:"time_zone"`
-	Status   string       `json:"status"`
-	Version  uint64       `json:"version,omitempty"`
-	Leaf     uint64       `json:"leaf,omitempty"`
-	Digest   string       `json:"digest,omitempty"`
-	Set      string       `json:"gwp_set"`
-	Packs    []string     `json:"factor_packs"`
-	CO2e     string       `json:"co2e_t,omitempty"`
-	Declared int64        `json:"declared_ppm"`
-	Verifier string       `json:"verifier,omitempty"`
-	Level    string       `json:"assurance,omitempty"`
-	Changed  int64        `json:"materiality_ppm,omitempty"`
-	Lines    []listedLine `json:"lines"`
-}
-
-type listedLine struct {
-	Source   string      `json:"source"`
-	Kind     string      `json:"kind"`
-	Class    string      `json:"class"`
-	Gases    []listedGas `json:"gases"`
-	CO2e     string      `json:"co2e_t"`
-	Measured int64       `json:"measured_intervals"`
-	Missing  int64       `json:"missing_intervals"`
-	Load     *listedLoad `json:"scope2,omitempty"`
-}
-
-type listedGas struct {
-	Gas  string `json:"gas"`
-	Mass string `json:"t"`
-}
-
-type listedLoad struct {
-	Wh       int64  `json:"load_wh"`
-	Gas      string `json:"gas"`
-	Location string `json:"location_t"`
-	Market   string `json:"market_t"`
-	Hourly   string `json:"hourly_t"`
-	Matched  int64  `json:"hourly_matched_wh"`
-}
-
-var periodNames = map[carbon.PeriodStatus]string{carbon.PeriodOpen: "open", carbon.PeriodClosed: "closed", carbon.PeriodVerified: "verified"}
-
 func newCarbonInventory() *cobra.Command {
 	var f carbonFlags
 	var site string
@@ -113,12 +64,11 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.each(cmd, func(s *state.State, print func(any, func(*page)) error) error {
-				for _, k := range s.Periods() {
-					if site != "" && k.Site != site {
+				for _, l := range api.PeriodsOf(s) {
+					if site != "" && l.Site != site {
 						continue
 					}
-					l := listPeriod(&k)
-					if err := print(l, l.print); err != nil {
+					if err := print(l, func(p *page) { printPeriod(p, &l) }); err != nil {
 						return err
 					}
 				}
@@ -131,60 +81,28 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	return c
 }
 
-func listPeriod(k *state.PeriodInfo) *listedPeriod {
-	l := &listedPeriod{
-		Period: k.ID, Site: k.Site, Member: k.Owner, From: seconds(k.From), To: seconds(k.To), Zone: k.Zone,
-		Status: periodNames[k.Status], Set: k.Set, Packs: []string{}, Lines: []listedLine{}, Verifier: k.Verifier, Level: k.Level,
-	}
-	packs := k.Packs
-	if st := k.Stated; st != nil {
-		l.Version, l.Leaf, l.Digest, l.Set, packs = st.Version, st.Leaf, hex.EncodeToString(k.Digest), st.Set, st.Packs
-		l.CO2e, l.Declared, l.Changed = unit.Mass(st.CO2e).String(), st.Declared, st.Materiality
-		for i := range st.Lines {
-			l.Lines = append(l.Lines, listLine(&st.Lines[i]))
-		}
-	}
-	for _, e := range packs {
-		l.Packs = append(l.Packs, e.Pack+" "+e.Edition)
-	}
-	return l
-}
-
-func listLine(st *entry.StatedLine) listedLine {
-	l := listedLine{
-		Source: st.Source, Kind: st.Kind, Class: st.Class, Gases: []listedGas{}, CO2e: unit.Mass(st.CO2e).String(), Measured: st.Measured, Missing: st.Missing,
-	}
-	for _, g := range st.Gases {
-		l.Gases = append(l.Gases, listedGas{g.Gas, unit.Mass(g.Mass).String()})
-	}
-	if st.Kind == entry.SourceLoad {
-		l.Load = &listedLoad{st.Wh, st.Gas, unit.Mass(st.Location).String(), unit.Mass(st.Market).String(), unit.Mass(st.Hourly).String(), st.HourlyMatched}
-	}
-	return l
-}
-
 // seconds writes Unix seconds.
 func seconds(t int64) string { return time.Unix(t, 0).UTC().Format(time.RFC3339) }
 
-func (l *listedPeriod) print(p *page) {
+func printPeriod(p *page, l *api.PeriodItem) {
 	p.line(2, "%s of site %s (%s), %s to %s: %s", l.Period, l.Site, l.Member, l.From, l.To, l.Status)
 	if l.Version == 0 {
 		return
 	}
-	p.line(4, "  version %d, leaf %d: %s t CO2e by %s, %d ppm of it declared", l.Version, l.Leaf, l.CO2e, l.Set, l.Declared)
+	p.line(4, "  version %d, leaf %d: %s t CO2e by %s, %d ppm of it declared", l.Version, l.Leaf, l.CO2e, l.GWPSet, l.DeclaredPPM)
 	if l.Verifier != "" {
-		p.line(4, "  verified by %s, %s assurance", l.Verifier, l.Level)
+		p.line(4, "  verified by %s, %s assurance", l.Verifier, l.Assurance)
 	}
 	if l.Version > 1 {
-		p.line(4, "  restated: changed by %d ppm", l.Changed)
+		p.line(4, "  restated: changed by %d ppm", l.MaterialityPPM)
 	}
 	for _, k := range l.Lines {
 		var gases []string
 		for _, g := range k.Gases {
 			gases = append(gases, g.Mass+" t "+g.Gas)
 		}
-		if k.Load != nil {
-			gases = append(gases, fmt.Sprintf("%d Wh: location %s t, market %s t, hourly %s t %s, %d Wh matched", k.Load.Wh, k.Load.Location, k.Load.Market, k.Load.Hourly, k.Load.Gas, k.Load.Matched))
+		if e := k.Scope2; e != nil {
+			gases = append(gases, fmt.Sprintf("%d Wh: location %s t, market %s t, hourly %s t %s, %d Wh matched", e.LoadWh, e.Location, e.Market, e.Hourly, e.Gas, e.MatchedWh))
 		}
 		p.line(4, "  %s (%s, %s): %s", k.Source, k.Kind, k.Class, strings.Join(gases, ", "))
 		if k.Class == entry.ClassMeasured {
@@ -192,24 +110,6 @@ func (l *listedPeriod) print(p *page) {
 		}
 	}
 	p.line(4, "  digest %s", l.Digest)
-}
-
-// listedBundle is what carbon certificates prints of one bundle.
-type listedBundle struct {
-	Bundle      string `json:"bundle"`
-	Issue       string `json:"issue"`
-	Source      string `json:"source"`
-	From        string `json:"from"`
-	To          string `json:"to"`
-	First       int64  `json:"first_serial"`
-	Last        int64  `json:"last_serial"`
-	Wh          int64  `json:"wh"`
-	Status      string `json:"status"`
-	Owner       string `json:"owner"`
-	Beneficiary string `json:"beneficiary,omitempty"`
-	Load        string `json:"load,omitempty"`
-	ClaimFrom   string `json:"claim_from,omitempty"`
-	ClaimTo     string `json:"claim_to,omitempty"`
 }
 
 func newCarbonCertificates() *cobra.Command {
@@ -228,18 +128,11 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.each(cmd, func(s *state.State, print func(any, func(*page)) error) error {
-				for _, b := range s.Bundles() {
-					if owner != "" && b.Member != owner || !all && b.Status == carbon.CertificateSplit {
+				for _, l := range api.CertificatesOf(s) {
+					if owner != "" && l.Owner != owner || !all && l.Status == carbon.CertificateSplit.String() {
 						continue
 					}
-					l := &listedBundle{
-						Bundle: b.ID, Issue: b.Issue, Source: b.Source, From: seconds(b.EnergyFrom), To: seconds(b.EnergyTo),
-						First: b.Start, Last: b.Serials.End, Wh: int64(b.Count()), Status: b.Status.String(), Owner: b.Member, Beneficiary: b.Beneficiary, Load: b.Load,
-					}
-					if b.Load != "" {
-						l.ClaimFrom, l.ClaimTo = seconds(b.ClaimFrom), seconds(b.ClaimTo)
-					}
-					if err := print(l, l.print); err != nil {
+					if err := print(l, func(p *page) { printBundle(p, &l) }); err != nil {
 						return err
 					}
 				}
@@ -253,7 +146,7 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`,
 	return c
 }
 
-func (l *listedBundle) print(p *page) {
+func printBundle(p *page, l *api.CertificateItem) {
 	p.line(2, "%s: %d Wh of %s from %s, %s, %s", l.Bundle, l.Wh, l.Source, l.From, l.Owner, l.Status)
 	switch {
 	case l.Load != "":
@@ -261,23 +154,6 @@ func (l *listedBundle) print(p *page) {
 	case l.Beneficiary != "":
 		p.line(4, "  for %s", l.Beneficiary)
 	}
-}
-
-// listedBlock is what carbon units prints of one block.
-type listedBlock struct {
-	Block       string `json:"block"`
-	Registry    string `json:"registry"`
-	Program     string `json:"program"`
-	Project     string `json:"project"`
-	Issuance    string `json:"issuance"`
-	Vintage     int    `json:"vintage"`
-	Serial      string `json:"serial"`
-	Units       int64  `json:"units"`
-	Status      string `json:"status"`
-	Holder      string `json:"holder"`
-	Beneficiary string `json:"beneficiary,omitempty"`
-	Reason      string `json:"reason,omitempty"`
-	Leaf        uint64 `json:"leaf"`
 }
 
 // listUnits makes units a command of its own, besides a noun for files.
@@ -291,11 +167,7 @@ split are left out: their parts have their units.
 Exit status: 0 done, 1 failed, 2 wrong usage.`
 	c.RunE = func(cmd *cobra.Command, _ []string) error {
 		return f.each(cmd, func(s *state.State, print func(any, func(*page)) error) error {
-			for _, b := range s.Blocks() {
-				if !b.Status.Standing() {
-					continue
-				}
-				l := listBlock(&b)
+			for _, l := range api.UnitsOf(s) {
 				if err := print(l, func(p *page) {
 					p.line(2, "%s: %s of %s, %s, %s, %s", l.Block, plural(int(l.Units), "unit", "units"), l.Project, l.Serial, l.Holder, l.Status)
 					if l.Beneficiary != "" {
@@ -310,14 +182,6 @@ Exit status: 0 done, 1 failed, 2 wrong usage.`
 	}
 	f.add(c)
 	return c
-}
-
-func listBlock(b *state.BlockInfo) *listedBlock {
-	return &listedBlock{
-		Block: b.ID, Registry: b.Registry, Program: b.Program, Project: b.Project, Issuance: b.Issuance, Vintage: b.Vintage,
-		Serial: fmt.Sprintf("%s-%d-%d", b.Prefix, b.Start, b.End), Units: int64(b.Count()), Status: b.Status.String(), Holder: b.Holder,
-		Beneficiary: b.Beneficiary, Reason: b.Reason, Leaf: b.Leaf,
-	}
 }
 
 // retiring is the command line of retire.
@@ -379,7 +243,7 @@ func (r *retiring) run(cmd *cobra.Command, block string) error {
 	}
 	b := blocks[i]
 	b.Status, b.Beneficiary, b.Reason, b.Leaf = carbon.Retired, r.beneficiary, r.reason, leaf
-	l := listBlock(&b)
+	l := api.UnitsItemOf(&b)
 	if r.asJSON {
 		return failed(json.NewEncoder(cmd.OutOrStdout()).Encode(l))
 	}

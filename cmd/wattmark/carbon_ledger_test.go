@@ -11,6 +11,7 @@ import (
 	"wattmark/ledger/audit"
 	"wattmark/ledger/entry"
 	"wattmark/ledger/ledgertest"
+	"wattmark/oracle/api"
 )
 
 // wattmark runs the command and returns what it prints, which must end with a status.
@@ -58,21 +59,21 @@ func TestCarbonOfALedger(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "oracle")
 	p.Save(dir)
 
-	periods := jsonLines[listedPeriod](t, wattmark(t, 0, "carbon", "inventory", "--dir", dir, "--json"))
+	periods := jsonLines[api.PeriodItem](t, wattmark(t, 0, "carbon", "inventory", "--dir", dir, "--json"))
 	if len(periods) != 1 || periods[0].Status != "verified" || periods[0].CO2e != "0.400000000" || periods[0].Verifier != "the-verifier" || len(periods[0].Lines) != 2 {
 		t.Fatalf("inventory: %+v", periods)
 	}
-	if l := periods[0].Lines[0].Load; l == nil || l.Wh != 1200 || l.Matched != 300 {
+	if l := periods[0].Lines[0].Scope2; l == nil || l.LoadWh != 1200 || l.MatchedWh != 300 {
 		t.Errorf("the load: %+v", l)
 	}
-	bundles := jsonLines[listedBundle](t, wattmark(t, 0, "carbon", "certificates", "--dir", dir, "--json"))
+	bundles := jsonLines[api.CertificateItem](t, wattmark(t, 0, "carbon", "certificates", "--dir", dir, "--json"))
 	if len(bundles) != 2 || bundles[0].Status != "Claimed" || bundles[0].Wh != 300 || bundles[0].Load != "load" || bundles[1].Status != "Active" {
 		t.Errorf("certificates: %+v", bundles)
 	}
-	if all := jsonLines[listedBundle](t, wattmark(t, 0, "carbon", "certificates", "--dir", dir, "--json", "--all", "--owner", "home2")); len(all) != 3 {
+	if all := jsonLines[api.CertificateItem](t, wattmark(t, 0, "carbon", "certificates", "--dir", dir, "--json", "--all", "--owner", "home2")); len(all) != 3 {
 		t.Errorf("all certificates: %+v", all)
 	}
-	blocks := jsonLines[listedBlock](t, wattmark(t, 0, "carbon", "units", "--dir", dir, "--json"))
+	blocks := jsonLines[api.UnitsItem](t, wattmark(t, 0, "carbon", "units", "--dir", dir, "--json"))
 	if len(blocks) != 2 || blocks[0].Status != "Retired" || blocks[0].Units != 17 || blocks[0].Serial != "W-OVEN-1-17" || blocks[0].Beneficiary != "The Bakery" || blocks[1].Status != "Buffer" {
 		t.Errorf("units: %+v", blocks)
 	}

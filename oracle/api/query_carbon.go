@@ -197,7 +197,8 @@ func listBundle(b *state.BundleInfo) CertificateItem {
 	return l
 }
 
-func listBlock(b *state.BlockInfo) UnitsItem {
+// UnitsItemOf tells of a block of units.
+func UnitsItemOf(b *state.BlockInfo) UnitsItem {
 	return UnitsItem{
 		Block: b.ID, Registry: b.Registry, Program: b.Program, Project: b.Project, Issuance: b.Issuance, Vintage: b.Vintage,
 		Serial: fmt.Sprintf("%s-%d-%d", b.Prefix, b.Start, b.End), Units: int64(b.Count()), Status: b.Status.String(), Holder: b.Holder,
@@ -220,19 +221,24 @@ type Accounts struct {
 // Accounts tells of the carbon accounts.
 func (a *API) Accounts() (out Accounts) {
 	a.cfg.Ledger.View(func(s *state.State) {
-		out = Accounts{listPeriods(s), listCertificates(s), listUnits(s), listProjects(s), listRecords(s), listAdjustments(s), listRates(s), listGrid(s)}
+		out = Accounts{PeriodsOf(s), CertificatesOf(s), UnitsOf(s), listProjects(s), listRecords(s), listAdjustments(s), listRates(s), listGrid(s)}
 	})
 	return out
 }
 
-func listPeriods(s *state.State) []PeriodItem           { return each(s.Periods(), listPeriod) }
-func listCertificates(s *state.State) []CertificateItem { return each(s.Bundles(), listBundle) }
+// PeriodsOf are the periods of a state with their inventories, in the order of their names.
+func PeriodsOf(s *state.State) []PeriodItem { return each(s.Periods(), listPeriod) }
 
-func listUnits(s *state.State) []UnitsItem {
+// CertificatesOf are all bundles of a state, those that were split too, in the order of
+// their names.
+func CertificatesOf(s *state.State) []CertificateItem { return each(s.Bundles(), listBundle) }
+
+// UnitsOf are the blocks of units that stand in a state, in the order of their names.
+func UnitsOf(s *state.State) []UnitsItem {
 	out := []UnitsItem{}
 	for _, b := range s.Blocks() {
 		if b.Status.Standing() {
-			out = append(out, listBlock(&b))
+			out = append(out, UnitsItemOf(&b))
 		}
 	}
 	return out
@@ -269,9 +275,9 @@ func listGrid(s *state.State) []GridItem {
 }
 
 func (a *API) queryCarbon(h huma.API, m *http.ServeMux) {
-	list(a, h, m, "periods", "Periods of sites, with their inventories", listPeriods, func(k *PeriodItem) string { return k.Period })
-	list(a, h, m, "certificates", "Granular certificates, in bundles", listCertificates, func(b *CertificateItem) string { return b.Bundle })
-	list(a, h, m, "units", "Carbon units that stand, in blocks", listUnits, func(b *UnitsItem) string { return b.Block })
+	list(a, h, m, "periods", "Periods of sites, with their inventories", PeriodsOf, func(k *PeriodItem) string { return k.Period })
+	list(a, h, m, "certificates", "Granular certificates, in bundles", CertificatesOf, func(b *CertificateItem) string { return b.Bundle })
+	list(a, h, m, "units", "Carbon units that stand, in blocks", UnitsOf, func(b *UnitsItem) string { return b.Block })
 	list(a, h, m, "projects", "Projects that units are issued for", listProjects, func(p *ProjectItem) string { return p.Project })
 	list(a, h, m, "records", "Records of CAD Trust, as they stand", listRecords, func(r *RecordItem) string { return r.Table + "\x00" + r.Key })
 	list(a, h, m, "adjustments", "Corresponding adjustments, by country", listAdjustments, func(c *AdjustmentItem) string { return c.Country })
