@@ -134,7 +134,13 @@ func (b *Broker) start(opts *server.Options) error {
 		return errors.New("starting the broker: JetStream did not start; the log says why")
 	}
 	if b.cfg.ClientListen != "" {
-		b.cfg.ClientListen = srv.Addr().String()
+		// Only the port, where any free one was asked for: another host, as the [::] that
+		// who listens everywhere has as address, would be a change that no reload takes.
+		_, port, err := net.SplitHostPort(srv.Addr().String())
+		if err != nil {
+			return fmt.Errorf("reading the NATS address: %w", err)
+		}
+		b.cfg.ClientListen = net.JoinHostPort(opts.Host, port)
 	}
 	if b.cfg.MQTTListen != "" {
 		state, err := srv.Varz(nil)

@@ -481,7 +481,8 @@ func TestRemoteOracleMayDoWhatItIsGiven(t *testing.T) {
 }
 
 func TestSetGateways(t *testing.T) {
-	s := open(t, nil)
+	// A host that is not written as the listener's address is: so is that of ":4222".
+	s := open(t, func(c *broker.Config) { c.ClientListen = "localhost:0" })
 	oracle, heard := s.oracle(t)
 	a := s.mqtt(t, "a", "a")
 	b, _ := s.nats(t, "b")
