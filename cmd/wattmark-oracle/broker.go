@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"slices"
 	"time"
@@ -92,7 +94,23 @@ func (d *daemon) writeRoute() error {
 		d.own = files.Certificate
 		d.expiry.addFile(ofOracle, d.own)
 	}
-	return d.route([]string{d.broker.NATSURL()}, files).Write(string(s))
+	return d.route([]string{fromHere(d.broker.NATSURL())}, files).Write(string(s))
+}
+
+// fromHere is the address at which this machine reaches a server that may listen on all of
+// its addresses: the loopback's, which a certificate names.
+func fromHere(address string) string {
+	u, err := url.Parse(address)
+	if err != nil {
+		return address
+	}
+	switch ip := net.ParseIP(u.Hostname()); {
+	case ip.Equal(net.IPv4zero):
+		u.Host = net.JoinHostPort("127.0.0.1", u.Port())
+	case ip.Equal(net.IPv6unspecified):
+		u.Host = net.JoinHostPort("::1", u.Port())
+	}
+	return u.String()
 }
 
 // route is this oracle's way to servers, for its operator.
