@@ -57,6 +57,7 @@ const groups = "/wattmark-test-containers"
 const goImage = `FROM scratch
 COPY . /
 ENV PATH=/usr/local/go/bin:/bin GOPATH=/go GOTOOLCHAIN=local GOPROXY=off GOCACHE=/cache HOME=/tmp
+RUN mkdir -p /go /cache
 `
 
 // noContainers skips a test that this machine does not allow, which nothing that could be
@@ -172,7 +173,9 @@ func (m *machine) standIn(name string) {
 			m.t.Fatal(err)
 		}
 	}
-	m.run("podman build --isolation chroot" + quote("--file", filepath.Join(dir, "Dockerfile"), "--tag", name, filepath.Join(dir, "root")))
+	if out, err := m.try("podman build --isolation chroot" + quote("--file", filepath.Join(dir, "Dockerfile"), "--tag", name, filepath.Join(dir, "root"))); err != nil {
+		noContainers(m.t, fmt.Sprintf("not even an image of a shell is made (%v: %s)", err, strings.TrimSpace(out)))
+	}
 	if out, err := m.try("podman run --rm --pull never --cgroup-parent " + groups + " --publish 127.0.0.1:1:1" + quote(name, "sh", "-c", "true")); err != nil {
 		noContainers(m.t, fmt.Sprintf("not even one of a shell starts (%v: %s)", err, strings.TrimSpace(out)))
 	}
