@@ -28,13 +28,15 @@ const BirthsDir = "births"
 type births struct {
 	mu   sync.Mutex // guards the fields below
 	last map[string]*api.Announced
-	led  map[string]led // by gateway
+	// unkept are those that are not in their files yet.
+	unkept map[string][]byte
+	led    map[string]led // by gateway
 	// certified is when a gateway was last sent a certificate.
 	certified map[string]time.Time
 }
 
-// keepEvery bounds how often the file of a gateway is written: one that connects again
-// and again announces itself as often.
+// keepEvery is how often what gateways have announced is written: one that connects again
+// and again announces itself as often, and the last time counts.
 const keepEvery = 10 * time.Second
 
 // hearBirths listens to what gateways announce until ctx ends.
@@ -43,7 +45,6 @@ func (n *Node) hearBirths(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keeping what gateways announce: %w", err)
 	}
-	written := make(map[string]time.Time)
 	sub, err := n.cfg.Conn.Subscribe(n.subjects.Birth("*"), func(m *nats.Msg) {
 		name := n.subjects.Gateway(m.Subject)
 		if entry.CheckGateway(name) != nil || !n.born(name, m.Data) {
@@ -51,13 +52,6 @@ func (n *Node) hearBirths(ctx context.Context) error {
 		}
 		n.lead(name, n.trusts(name))
 		n.certify(name)
-		if time.Since(written[name]) < keepEvery {
-			return
-		}
-		written[name] = time.Now() // gateways that have a key, and so no more than there are
-		if err := replaceFile(filepath.Join(dir, name), m.Data); err != nil {
-			n.cfg.Log.Warn("did not keep what a gateway announced", "gateway", name, "error", err)
-		}
 	})
 	if err == nil {
 		defer sub.Unsubscribe()
@@ -66,8 +60,30 @@ func (n *Node) hearBirths(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("listening to what gateways announce: %w", err)
 	}
-	<-ctx.Done()
-	return nil
+	tick := time.NewTicker(keepEvery)
+	defer tick.Stop()
+	for {
+		n.keepBirths(dir)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			n.keepBirths(dir)
+			return nil
+		}
+	}
+}
+
+// keepBirths writes what came since the last time.
+func (n *Node) keepBirths(dir string) {
+	n.births.mu.Lock()
+	list := n.births.unkept
+	n.births.unkept = nil
+	n.births.mu.Unlock()
+	for name, b := range list {
+		if err := replaceFile(filepath.Join(dir, name), b); err != nil {
+			n.cfg.Log.Warn("did not keep what a gateway announced", "gateway", name, "error", err)
+		}
+	}
 }
 
 // born takes what stands at a gateway's birth, and reports whether it is one to keep.
@@ -89,6 +105,10 @@ func (n *Node) born(name string, b []byte) bool {
 		n.births.last = make(map[string]*api.Announced)
 	}
 	n.births.last[name] = now
+	if n.births.unkept == nil {
+		n.births.unkept = make(map[string][]byte)
+	}
+	n.births.unkept[name] = b // a gateway that has a key, and so no more than there are
 	return true
 }
 

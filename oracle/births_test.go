@@ -90,9 +90,11 @@ func TestBirths(t *testing.T) {
 	if w.Code != 404 {
 		t.Errorf("anybody is told of the fleet: status %d", w.Code)
 	}
+	publish(born(t, "home1", 5, at+1, s.GatewayKey("home1"))) // soon after the one before
+	s.until("the next birth is known", func() bool { return boot() == 5 })
 	s.stop(0)
 	s.start(0)
-	if b := s.nodes[0].Births()["home1"]; b.Boot != 4 || b.Version != "v7" {
+	if b := s.nodes[0].Births()["home1"]; b.Boot != 5 || b.Version != "v7" {
 		t.Errorf("after a start: %+v", b)
 	}
 }

@@ -197,7 +197,7 @@ func (p *process) watchMemory() (most func() (kB int64, ok bool)) {
 func testStreet(t *testing.T, s *street) {
 	address := fmt.Sprintf("127.0.0.1:%d", oracletest.FreePort(t))
 	// Half an hour a second, so that gateways sign more statements than they have to keep.
-	p := s.start(t, "demo", "--json", "--dir", s.dir, "--duration", "14s", "--speed", "1800", "--http", address)
+	p := s.start(t, "demo", "--json", "--dir", s.dir, "--duration", "20s", "--speed", "1800", "--http", address)
 	page := s.watchPage(t, "http://"+address+"/")
 	s.watchReplaced(t)
 	most := p.watchMemory()
