@@ -35,8 +35,8 @@ type births struct {
 	certified map[string]time.Time
 }
 
-// keepEvery is how often what gateways have announced is written: one that connects again
-// and again announces itself as often, and the last time counts.
+// keepEvery bounds how often the file of a gateway is written: one that connects again and
+// again announces itself as often. The last time is written in the end.
 const keepEvery = 10 * time.Second
 
 // hearBirths listens to what gateways announce until ctx ends.
@@ -45,6 +45,7 @@ func (n *Node) hearBirths(ctx context.Context) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("keeping what gateways announce: %w", err)
 	}
+	came := make(chan struct{}, 1)
 	sub, err := n.cfg.Conn.Subscribe(n.subjects.Birth("*"), func(m *nats.Msg) {
 		name := n.subjects.Gateway(m.Subject)
 		if entry.CheckGateway(name) != nil || !n.born(name, m.Data) {
@@ -52,6 +53,10 @@ func (n *Node) hearBirths(ctx context.Context) error {
 		}
 		n.lead(name, n.trusts(name))
 		n.certify(name)
+		select {
+		case came <- struct{}{}:
+		default: // it is about to be looked at
+		}
 	})
 	if err == nil {
 		defer sub.Unsubscribe()
@@ -62,24 +67,35 @@ func (n *Node) hearBirths(ctx context.Context) error {
 	}
 	tick := time.NewTicker(keepEvery)
 	defer tick.Stop()
+	written := make(map[string]time.Time)
 	for {
-		n.keepBirths(dir)
 		select {
+		case <-came:
 		case <-tick.C:
 		case <-ctx.Done():
-			n.keepBirths(dir)
+			n.keepBirths(dir, nil)
 			return nil
 		}
+		n.keepBirths(dir, written)
 	}
 }
 
-// keepBirths writes what came since the last time.
-func (n *Node) keepBirths(dir string) {
+// keepBirths writes what came, but for that of gateways of which something was written a
+// moment ago.
+func (n *Node) keepBirths(dir string, written map[string]time.Time) {
+	now, list := time.Now(), make(map[string][]byte)
 	n.births.mu.Lock()
-	list := n.births.unkept
-	n.births.unkept = nil
+	for name, b := range n.births.unkept {
+		if at, ok := written[name]; !ok || now.Sub(at) >= keepEvery {
+			list[name] = b
+			delete(n.births.unkept, name)
+		}
+	}
 	n.births.mu.Unlock()
 	for name, b := range list {
+		if written != nil {
+			written[name] = now
+		}
 		if err := replaceFile(filepath.Join(dir, name), b); err != nil {
 			n.cfg.Log.Warn("did not keep what a gateway announced", "gateway", name, "error", err)
 		}
