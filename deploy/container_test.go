@@ -55,6 +55,10 @@ func TestContainer(t *testing.T) {
 			_, err := m.get("http://127.0.0.1:9470/readyz", inspect("{{.State.Pid}}"))
 			return err == nil
 		})
+		m.until("it has published its checkpoint", func() bool {
+			_, err := m.get("http://127.0.0.1:8080/checkpoint")
+			return err == nil
+		})
 	}
 	stop := func() {
 		t.Helper()
