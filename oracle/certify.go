@@ -16,9 +16,6 @@ const (
 	freshBirth = 24 * time.Hour
 )
 
-// ErrNoAuthority is wrapped by Config.Certify where the authority is elsewhere.
-var ErrNoAuthority = errors.New("the broker's authority is not here")
-
 // certify sends a gateway another client certificate where it hears its receipts, if its
 // birth says that the present one ends soon and this oracle has the authority. The birth
 // is signed with a key that the ledger has, and names the TLS key. The gateway verifies
@@ -42,9 +39,6 @@ func (n *Node) certify(gateway string) {
 	n.births.certified[gateway] = time.Now()
 	n.births.mu.Unlock()
 	ends, err := n.sendCertificate(gateway, c, now)
-	if errors.Is(err, ErrNoAuthority) {
-		return
-	}
 	if err != nil {
 		n.cfg.Log.Warn("did not send a gateway another client certificate", "gateway", gateway, "has_until", c.Ends.UTC().Format(time.DateOnly), "error", err)
 		return

@@ -73,7 +73,7 @@ type Config struct {
 	// Web, if set, asks them.
 	Web *http.Client
 	// Certify, if set, makes a client certificate for a gateway, in DER, for a public key as
-	// SubjectPublicKeyInfo, by the broker's authority; ErrNoAuthority where that is elsewhere.
+	// SubjectPublicKeyInfo, by the broker's authority; nil where that is elsewhere.
 	Certify func(now time.Time, gateway string, spki []byte) ([]byte, error)
 	// Now is the clock that the oracle states and judges by.
 	Now func() time.Time

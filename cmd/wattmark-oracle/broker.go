@@ -122,19 +122,9 @@ func (d *daemon) route(servers []string, files broker.Files) *broker.Route {
 	return r
 }
 
-// certifier makes gateways' certificates by the authority in a directory, which may come
-// there later, or be another one the next time.
-func certifier(authority, ledger string) func(time.Time, string, []byte) ([]byte, error) {
-	return func(now time.Time, gateway string, spki []byte) ([]byte, error) {
-		if !exists(authority) {
-			return nil, oracle.ErrNoAuthority
-		}
-		pki, err := broker.OpenPKI(authority, now)
-		if err != nil {
-			return nil, err
-		}
-		return pki.CertifyGateway(now, ledger, gateway, spki)
-	}
+// certifyGateway makes a gateway's client certificate by the authority that is here.
+func (d *daemon) certifyGateway(now time.Time, gateway string, spki []byte) ([]byte, error) {
+	return d.pki.CertifyGateway(now, wire.ShortName(d.agreed.charter.Origin), gateway, spki)
 }
 
 func exists(path string) bool {

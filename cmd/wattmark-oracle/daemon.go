@@ -138,8 +138,10 @@ func (d *daemon) openNode(ctx context.Context) error {
 		Name: d.agreed.own.Oracle.Name, Keys: d.agreed.keys, Dir: string(s), Tiles: d.file.at(d.file.Oracle.Tiles),
 		Conn: d.conns[0], Frames: d.conns[2], Order: order, Packs: packs,
 		Policy: d.agreed.policy, Witnesses: witnesses, Now: now, CutAfter: d.file.Oracle.CutAfter, Observe: d.observe, Log: d.log, Next: next, Watch: true,
-		Certify:      certifier(s.file("pki"), wire.ShortName(d.agreed.charter.Origin)),
 		Certificates: d.expiry.ends,
+	}
+	if d.pki != nil {
+		cfg.Certify = d.certifyGateway
 	}
 	n, report, err := oracle.Open(cfg)
 	if err != nil {
